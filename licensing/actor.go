@@ -1,0 +1,119 @@
+package licensing
+
+import (
+	"context"
+	"slices"
+)
+
+// ActorKind is the kind of a caller.
+type ActorKind string
+
+// The kinds of callers (keys-and-usage §5).
+const (
+	Anonymous ActorKind = "anonymous"
+	Customer  ActorKind = "customer" // a person with a session
+	Staff     ActorKind = "staff"    // a person with a session and a staff role
+	Machine   ActorKind = "machine"  // a machine token with scopes
+	Holder    ActorKind = "holder"   // presents a license key or license token
+	Device    ActorKind = "device"   // presents a lease
+	APIKey    ActorKind = "apikey"   // presents an API key
+	System    ActorKind = "system"   // a job of ours
+	CLI       ActorKind = "cli"      // the operator on the machine, over the unix socket
+)
+
+// Role is a staff role.
+type Role string
+
+// The staff roles (commerce §12). RoleOwner may do whatever any other may.
+const (
+	RoleOwner     Role = "owner"
+	RoleAdmin     Role = "admin"
+	RoleFinance   Role = "finance"
+	RoleSupport   Role = "support"
+	RoleCatalogue Role = "catalogue"
+	RoleAuditor   Role = "auditor"
+)
+
+// AllRoles lists the staff roles.
+func AllRoles() []Role {
+	return []Role{RoleOwner, RoleAdmin, RoleFinance, RoleSupport, RoleCatalogue, RoleAuditor}
+}
+
+// Actor is who calls, as the transport authenticated them. The zero Actor is nobody and may do nothing; an anonymous
+// caller is Actor{Kind: Anonymous}.
+type Actor struct {
+	Kind ActorKind
+	// ID is "cus_…" for people, "mtk_…" for machine tokens, "lic_…" for holders, "act_…" for devices, "key_…" for API
+	// keys, the job's kind for the system and the operating system's user for the CLI.
+	ID string
+	// Owner is whose objects a customer, holder, device or API key may touch.
+	Owner Owner
+	// Role is a staff person's role.
+	Role Role
+	// Scopes are those of a machine token or an API key.
+	Scopes []string
+	// Product and Env narrow a machine token, holder, device or API key; empty means all.
+	Product string
+	Env     Env
+	// License is the license a holder or device speaks for.
+	License string
+	// Lease is the compact lease text a device presented; the activation service reads it. Never logged.
+	Lease string
+	// Session is the id of a person's session.
+	Session string
+	// Fresh reports that a person signed in a short while ago, which sensitive acts require.
+	Fresh bool
+}
+
+// String is how the actor is named in the log and in the audit trail: "kind:id".
+func (a Actor) String() string {
+	if a.ID == "" {
+		return string(a.Kind)
+	}
+	return string(a.Kind) + ":" + a.ID
+}
+
+// Has reports whether the actor carries the scope.
+func (a Actor) Has(scope string) bool { return slices.Contains(a.Scopes, scope) }
+
+// Call is what the operation layer knows of the operation under way. It travels in the context; transports fill it, the
+// transaction and the auditor read it.
+type Call struct {
+	Operation string // the operation's name, "checkout.create"
+	Actor     Actor
+	RequestID string
+	// Mutating marks an operation whose transaction must not commit without an audit row.
+	Mutating bool
+	// IdempotencyKey and RequestHash are set when the caller sent an Idempotency-Key.
+	IdempotencyKey string
+	RequestHash    []byte
+	// Secret is the text shown once by this operation (a license key, an API key). The service sets it with [KeepOnce]
+	// inside its transaction, so that a replay within ten minutes can show it again.
+	Secret string
+}
+
+type callKey struct{}
+
+// WithCall returns a context that carries c.
+func WithCall(ctx context.Context, c *Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// CallFrom returns the call under way, or a zero Call (nobody, not mutating) when there is none.
+func CallFrom(ctx context.Context) *Call {
+	if c, ok := ctx.Value(callKey{}).(*Call); ok {
+		return c
+	}
+	return &Call{}
+}
+
+// ActorFrom returns who calls.
+func ActorFrom(ctx context.Context) Actor { return CallFrom(ctx).Actor }
+
+// AsSystem returns a context in which the named job acts.
+func AsSystem(ctx context.Context, job string) context.Context {
+	return WithCall(ctx, &Call{Operation: job, Actor: Actor{Kind: System, ID: job}})
+}
+
+// KeepOnce remembers a secret that the operation shows once.
+func KeepOnce(ctx context.Context, secret string) { CallFrom(ctx).Secret = secret }

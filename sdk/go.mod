@@ -1,0 +1,3 @@
+module github.com/mintreu/mintreu/sdk
+
+go 1.24
