@@ -1,0 +1,72 @@
+package web_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mintreu/mintreu/service/web"
+)
+
+// TestDocs: every guide is served with a strict policy, names no other host as a resource and stays small.
+func TestDocs(t *testing.T) {
+	t.Parallel()
+	h, err := web.Docs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	guides, err := web.Guides()
+	if err != nil || len(guides) == 0 {
+		t.Fatalf("guides: %d, %v", len(guides), err)
+	}
+	for _, g := range guides {
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, httptest.NewRequest("GET", "/docs/"+g.Name, nil))
+		body := rec.Body.String()
+		if rec.Code != http.StatusOK || !strings.Contains(body, "<h1") || len(body) > 100_000 {
+			t.Errorf("%s: status %d, %d bytes", g.Name, rec.Code, len(body))
+		}
+		if m := regexp.MustCompile(`(src|href)="(https?:)?//[^"]*"[^>]*rel="stylesheet|<script`).FindString(body); m != "" {
+			t.Errorf("%s loads %q", g.Name, m)
+		}
+		if csp := rec.Header().Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") {
+			t.Errorf("%s: policy %q", g.Name, csp)
+		}
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, httptest.NewRequest("GET", "/docs/no-such-guide", nil))
+	if rec.Code != http.StatusNotFound {
+		t.Errorf("unknown guide: %d", rec.Code)
+	}
+}
+
+// TestAlertsNameTheirPage: each alert rule's runbook is a section that the operations guide has.
+func TestAlertsNameTheirPage(t *testing.T) {
+	t.Parallel()
+	rules, err := os.ReadFile("../telemetry/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guides, err := web.Guides()
+	if err != nil {
+		t.Fatal(err)
+	}
+	html := map[string]string{}
+	for _, g := range guides {
+		html[g.Name] = string(g.HTML)
+	}
+	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllSubmatch(rules, -1)
+	pages := regexp.MustCompile(`runbook_url: /docs/([a-z]+)#([a-z-]+)`).FindAllSubmatch(rules, -1)
+	if len(alerts) == 0 || len(alerts) != len(pages) {
+		t.Fatalf("%d alerts, %d runbooks", len(alerts), len(pages))
+	}
+	for i, p := range pages {
+		page := html[string(p[1])]
+		if !strings.Contains(page, `id="`+string(p[2])+`"`) || !strings.Contains(page, string(alerts[i][1])) {
+			t.Errorf("%s: the guide %q has no section %q that names it", alerts[i][1], p[1], p[2])
+		}
+	}
+}
