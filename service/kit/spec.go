@@ -1,0 +1,97 @@
+package kit
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Spec says what an operation is, apart from the Service's method that does it. It is the one place from which the mux, the
+// role matrix, the metrics and the OpenAPI document are made.
+type Spec struct {
+	// Name is "noun.verb", unique among all operations: "license.suspend". It names the operation in the audit trail.
+	Name string
+	// Method and Path are those of the JSON API; Path has wildcards as net/http spells them: "/v1/licenses/{id}".
+	Method string
+	Path   string
+	// Summary is a few words without a full stop, Detail a paragraph (optional), Tag the heading in the reference.
+	Summary string
+	Detail  string
+	Tag     string
+	// Access says who may call. The zero Allow lets nobody in, which the mux refuses to mount.
+	Access Allow
+	// Switch is the kill switch that stops the operation for all; empty when none does. Whether the switch is off for one
+	// product is the Service's question, which knows the product.
+	Switch licensing.Switch
+	// Reads marks a POST that changes nothing (validate, verify): it demands no audit row and takes no Idempotency-Key.
+	Reads bool
+	// Fresh demands that a person has signed in a short while ago.
+	Fresh bool
+	// Status is the status of success, 200 unless said, 204 when Resp has no fields.
+	Status int
+	// Body is the largest request body in bytes, [DefaultBody] unless said.
+	Body int64
+	// CORS lets the configured storefront origins call the operation from a browser, without credentials.
+	CORS bool
+	// KeyRequired refuses the operation without an Idempotency-Key.
+	KeyRequired bool
+	// Cache is the Cache-Control of a success, "no-store" unless said.
+	Cache string
+}
+
+// DefaultBody is the largest request body, in bytes, of an operation whose Spec does not say.
+const DefaultBody = 256 << 10
+
+// Mutates reports whether the operation changes something, so that its transaction must hold an audit row.
+func (s Spec) Mutates() bool { return s.Method != http.MethodGet && !s.Reads }
+
+// Idempotent reports whether the operation takes an Idempotency-Key: a POST that writes.
+func (s Spec) Idempotent() bool { return s.Method == http.MethodPost && !s.Reads }
+
+// Allow says who may call an operation. Each member lets one kind of caller in; whoever is not named is refused: 401 for the
+// anonymous, 403 for everybody else.
+type Allow struct {
+	// Anonymous opens the operation to every caller, with or without a credential (a bad credential is still refused).
+	Anonymous bool
+	// Customer lets people with a session in. Whose objects they reach is the query's business.
+	Customer bool
+	// Staff lists the staff roles. [licensing.RoleOwner] and the operator at the machine (CLI) are in wherever it is not empty.
+	Staff []licensing.Role
+	// Machine is the scope a machine token must have; empty keeps machine tokens out.
+	Machine string
+	// Holder lets in who presents a license key or license token, Device who presents a lease.
+	Holder bool
+	Device bool
+	// APIKey is the scope an API key must have; empty keeps API keys out.
+	APIKey string
+}
+
+// Permits reports whether actor may call.
+func (a Allow) Permits(actor licensing.Actor) bool {
+	if a.Anonymous {
+		return actor.Kind != ""
+	}
+	switch actor.Kind {
+	case licensing.Customer:
+		return a.Customer
+	case licensing.Staff:
+		return len(a.Staff) > 0 && (actor.Role == licensing.RoleOwner || slices.Contains(a.Staff, actor.Role))
+	case licensing.CLI:
+		return len(a.Staff) > 0
+	case licensing.Machine:
+		return a.Machine != "" && actor.Has(a.Machine)
+	case licensing.Holder:
+		return a.Holder
+	case licensing.Device:
+		return a.Device
+	case licensing.APIKey:
+		return a.APIKey != "" && actor.Has(a.APIKey)
+	}
+	return false
+}
+
+// empty reports whether nobody at all is let in.
+func (a Allow) empty() bool {
+	return !a.Anonymous && !a.Customer && len(a.Staff) == 0 && a.Machine == "" && !a.Holder && !a.Device && a.APIKey == ""
+}
