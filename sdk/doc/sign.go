@@ -1,0 +1,86 @@
+package doc
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Signer signs documents with one key. It is safe for concurrent use if the
+// crypto.Signer is, as ed25519.PrivateKey is.
+type Signer struct {
+	key crypto.Signer
+	kid string
+}
+
+// NewSigner wraps an Ed25519 key: an ed25519.PrivateKey, or anything that signs
+// with one, such as a hardware module.
+func NewSigner(key crypto.Signer) (*Signer, error) {
+	if key == nil {
+		return nil, fmt.Errorf("%w: none given", ErrKey)
+	}
+	pub, ok := key.Public().(ed25519.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("%w: not an Ed25519 key", ErrKey)
+	}
+	if err := CheckPublicKey(pub); err != nil {
+		return nil, err
+	}
+	return &Signer{key: key, kid: Thumbprint(pub)}, nil
+}
+
+// KID returns the thumbprint of the key.
+func (s *Signer) KID() string { return s.kid }
+
+// Sign returns the compact JWS of d. What the strict parser would refuse is not
+// signed: the error then wraps ErrPayload, ErrUnsupported or ErrTooLong.
+func (s *Signer) Sign(d Document) (string, error) {
+	payload, err := Payload(d)
+	if err != nil {
+		return "", err
+	}
+	text := `{"alg":"EdDSA","kid":"` + s.kid + `","typ":"` + d.Typ() + `"}`
+	text = b64.EncodeToString([]byte(text)) + "." + b64.EncodeToString(payload)
+	if len(text)+1+b64.EncodedLen(ed25519.SignatureSize) > capOf(d.Typ()) {
+		return "", ErrTooLong
+	}
+	sig, err := s.key.Sign(rand.Reader, []byte(text), crypto.Hash(0))
+	if err != nil {
+		return "", fmt.Errorf("sign %s: %w", d.Typ(), err)
+	}
+	if len(sig) != ed25519.SignatureSize {
+		return "", errors.New("sign " + d.Typ() + ": signer returned no Ed25519 signature")
+	}
+	return text + "." + b64.EncodeToString(sig), nil
+}
+
+// Payload returns the JSON of d after checking that the strict parser takes it.
+func Payload(d Document) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(d); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPayload, err)
+	}
+	payload := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+	var err error
+	switch d.(type) {
+	case *License:
+		err = parse(string(payload), new(License))
+	case *Lease:
+		err = parse(string(payload), new(Lease))
+	case *Keyset:
+		err = parse(string(payload), new(Keyset))
+	case *StatusList:
+		err = parse(string(payload), new(StatusList))
+	case *Release:
+		err = parse(string(payload), new(Release))
+	case *Receipt:
+		err = parse(string(payload), new(Receipt))
+	}
+	return payload, err
+}

@@ -1,0 +1,304 @@
+package doc
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"fmt"
+	"time"
+)
+
+// Verifier reads documents and returns them only if they are authentic, meant
+// for this product and within their times. Fill it once and do not change it
+// afterwards; then it is safe for concurrent use. The zero values of the
+// optional fields are the strict ones.
+type Verifier struct {
+	Keys     *Keys  // who is trusted
+	Issuer   string // expected iss; "" takes that of the keyset behind Keys
+	Audience string // the product's slug; Any for the issuer itself
+	Env      string // "" means EnvLive; EnvTest, or Any
+
+	// Now returns the trusted time; nil means time.Now.
+	Now func() time.Time
+	// Skew is the tolerance on nbf, exp and iat: 0 means 60 seconds, a negative
+	// one means none.
+	Skew time.Duration
+	// Expired also accepts documents past their exp, for a caller that leaves
+	// the consequences to eval.
+	Expired bool
+}
+
+// alphabet has the 64 characters of base64url.
+var alphabet = func() (t [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+		t[c] = true
+	}
+	return t
+}()
+
+// License verifies a license+jwt.
+func (v *Verifier) License(token string) (*License, error) {
+	l := new(License)
+	key, err := v.open(token, l)
+	if err == nil {
+		err = v.belongs(key, l.Issuer, l.Audience, l.Env)
+	}
+	if err == nil {
+		err = v.timely(key, l.IssuedAt, l.NotBefore, l.Expires)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Lease verifies a lease+jwt. Whether it belongs to a license is for
+// Lease.RestsOn to say.
+func (v *Verifier) Lease(token string) (*Lease, error) {
+	l := new(Lease)
+	key, err := v.open(token, l)
+	if err == nil {
+		err = v.belongs(key, l.Issuer, l.Audience, l.Env)
+	}
+	if err == nil {
+		err = v.timely(key, l.IssuedAt, 0, l.Expires)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Keyset verifies a keyset+jwt under the roots in v.Keys and refuses, with
+// ErrRollback, one whose number is below floor, the highest seen so far. A
+// keyset with one bad key is refused whole. The issuer is compared when v.Issuer
+// is set; the root's signature is the proof otherwise.
+func (v *Verifier) Keyset(token string, floor int64) (*Keyset, error) {
+	k := new(Keyset)
+	key, err := v.open(token, k)
+	if err != nil {
+		return nil, err
+	}
+	if v.Issuer != "" && k.Issuer != v.Issuer {
+		return nil, ErrIssuer
+	}
+	if err := v.timely(key, k.IssuedAt, 0, 0); err != nil {
+		return nil, err
+	}
+	if k.Num < floor {
+		return nil, fmt.Errorf("%w: keyset %d, seen %d", ErrRollback, k.Num, floor)
+	}
+	if _, err := k.Trust(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPayload, err)
+	}
+	if _, err := k.TrustRoots(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrPayload, err)
+	}
+	return k, nil
+}
+
+// StatusList verifies a statuslist+jwt that was fetched from uri. Status lists
+// have no audience: any product of the issuer reads them.
+func (v *Verifier) StatusList(token, uri string) (*StatusList, error) {
+	s := new(StatusList)
+	key, err := v.open(token, s)
+	if err == nil {
+		err = v.belongs(key, s.Issuer, v.Audience, "")
+	}
+	if err == nil && s.URI != uri {
+		err = fmt.Errorf("%w: status list of another address", ErrMismatch)
+	}
+	if err == nil {
+		err = v.timely(key, s.IssuedAt, 0, s.Expires)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Release verifies a release+jwt.
+func (v *Verifier) Release(token string) (*Release, error) {
+	r := new(Release)
+	key, err := v.open(token, r)
+	if err == nil {
+		err = v.belongs(key, r.Issuer, r.Audience, "")
+	}
+	if err == nil {
+		err = v.timely(key, r.IssuedAt, 0, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Receipt verifies a usage-receipt+jwt.
+func (v *Verifier) Receipt(token string) (*Receipt, error) {
+	r := new(Receipt)
+	key, err := v.open(token, r)
+	if err == nil {
+		err = v.belongs(key, r.Issuer, v.Audience, "")
+	}
+	if err == nil {
+		err = v.timely(key, r.IssuedAt, 0, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// open does every check up to and including the payload, and fills d.
+func (v *Verifier) open(token string, d Document) (*Key, error) {
+	typ := d.Typ()
+	if len(token) > capOf(typ) {
+		return nil, ErrTooLong
+	}
+	head, body, ok := parts(token)
+	if !ok {
+		return nil, ErrMalformed
+	}
+	var room [2 << 10]byte // spares most tokens an allocation
+	text := append(room[:0], token...)
+	key, err := v.signer(text[:head], typ)
+	if err != nil {
+		return nil, err
+	}
+	var sig [ed25519.SignatureSize + 2]byte
+	if b64.DecodedLen(len(text)-body-1) != ed25519.SignatureSize {
+		return nil, ErrSignature
+	}
+	if _, err := b64.Decode(sig[:], text[body+1:]); err != nil {
+		return nil, ErrMalformed
+	}
+	if !ed25519.Verify(key.Public, text[:body], sig[:ed25519.SignatureSize]) {
+		return nil, ErrSignature
+	}
+	payload := make([]byte, b64.DecodedLen(body-head-1))
+	if _, err := b64.Decode(payload, text[head+1:body]); err != nil {
+		return nil, ErrMalformed
+	}
+	return key, parse(string(payload), d)
+}
+
+// parts checks the alphabet and finds the two dots; every part must be there.
+func parts(token string) (head, body int, ok bool) {
+	dots := 0
+	for i := 0; i < len(token); i++ {
+		if alphabet[token[i]] {
+			continue
+		}
+		if token[i] != '.' {
+			return 0, 0, false
+		}
+		switch dots++; dots {
+		case 1:
+			head = i
+		case 2:
+			body = i
+		default:
+			return 0, 0, false
+		}
+	}
+	return head, body, dots == 2 && head > 0 && body > head+1 && body < len(token)-1
+}
+
+// maxHeader is more than any header of ours needs, in bytes of base64url.
+const maxHeader = 512
+
+// signer reads the header strictly and returns the trusted key it names.
+func (v *Verifier) signer(header []byte, typ string) (*Key, error) {
+	if len(header) > maxHeader {
+		return nil, ErrHeader
+	}
+	var room [maxHeader]byte
+	n, err := b64.Decode(room[:], header)
+	if err != nil {
+		return nil, ErrMalformed
+	}
+	raw := room[:n]
+	if bytes.IndexByte(raw, '\\') >= 0 {
+		return nil, ErrHeader
+	}
+	var names [4]string
+	p := scanner{names: names[:0]}
+	p.text(string(raw))
+	var alg, kid, is string
+	var o object
+	p.open(&o)
+	for p.next(&o) {
+		switch o.name {
+		case "alg":
+			alg = p.str()
+		case "kid":
+			kid = p.str()
+		case "typ":
+			is = p.str()
+		default:
+			p.fail("unknown header member")
+		}
+	}
+	p.end()
+	if p.fault != "" || alg != "EdDSA" || is != typ || kid == "" {
+		return nil, ErrHeader
+	}
+	if v.Keys == nil {
+		return nil, ErrUnknownKey
+	}
+	key := v.Keys.byKID[kid]
+	if key == nil || !key.signs(typ) || !key.covers(v.Audience) && typ != TypeKeyset {
+		return nil, ErrUnknownKey
+	}
+	if key.State == KeyRevoked || key.RevokedAt != 0 {
+		return nil, ErrKeyRevoked
+	}
+	return key, nil
+}
+
+// belongs checks issuer, audience and environment; env "" means that the
+// document has none.
+func (v *Verifier) belongs(key *Key, iss, aud, env string) error {
+	want := v.Issuer
+	if want == "" && v.Keys != nil {
+		want = v.Keys.issuer
+	}
+	if iss != want {
+		return ErrIssuer
+	}
+	if aud != v.Audience && v.Audience != Any {
+		return ErrAudience
+	}
+	if !key.covers(aud) {
+		return ErrUnknownKey
+	}
+	if env == "" || v.Env == Any || env == v.Env || v.Env == "" && env == EnvLive {
+		return nil
+	}
+	return ErrEnv
+}
+
+// timely checks nbf, exp and iat; 0 means that the document has none.
+func (v *Verifier) timely(key *Key, iat, nbf, exp int64) error {
+	now, skew := v.now().Unix(), int64(Skew)
+	if v.Skew != 0 {
+		skew = max(0, int64(v.Skew/time.Second))
+	}
+	switch {
+	case nbf > now+skew:
+		return ErrNotYetValid
+	case exp != 0 && exp <= now-skew && !v.Expired:
+		return ErrExpired
+	case iat > now+skew:
+		return fmt.Errorf("%w: issued in the future", ErrNotYetValid)
+	case iat < key.NotBefore-skew:
+		return fmt.Errorf("%w: issued before its key was valid", ErrUnknownKey)
+	}
+	return nil
+}
+
+func (v *Verifier) now() time.Time {
+	if v.Now != nil {
+		return v.Now()
+	}
+	return time.Now()
+}
