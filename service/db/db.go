@@ -34,6 +34,14 @@ var (
 	ErrNotNull     = errors.New("db: not null violation")
 	ErrImmutable   = errors.New("db: row may not be changed") // raised by the append-only triggers
 	ErrUnavailable = errors.New("db: database unavailable")   // lost connection, pool exhausted, shutting down, read-only, disk full
+	ErrText        = errors.New("db: text is not valid UTF-8 or holds a NUL")
+	// ErrOuterContext is a mistake in the caller: a statement inside InTx ran with a context other than the one handed to fn.
+	ErrOuterContext = errors.New("db: statement inside InTx does not use the transaction's context")
+	// ErrTxOver is a mistake in the caller: the context of a transaction was used after InTx returned.
+	ErrTxOver = errors.New("db: the transaction of this context is over")
+	// ErrTxFailed answers every statement after the first that failed in a transaction, on both engines; only the end of the
+	// transaction, or of the nested InTx in which it happened, clears it.
+	ErrTxFailed = errors.New("db: an earlier statement of this transaction failed")
 )
 
 // Row is one row to be scanned. Scan returns [ErrNoRows] when there was none.
