@@ -1,0 +1,137 @@
+package catalog
+
+import (
+	"context"
+	"slices"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Item is a product as the public sees it.
+type Item struct {
+	ID          string     `json:"id" doc:"Id of the product."`
+	Slug        string     `json:"slug" doc:"Name in links."`
+	Name        string     `json:"name" doc:"Name for people."`
+	Description string     `json:"description" doc:"What it is, plain text."`
+	Plans       []ItemPlan `json:"plans" doc:"What can be bought."`
+}
+
+// ItemPlan is a plan as the public sees it.
+type ItemPlan struct {
+	ID          string   `json:"id" doc:"Id of the plan, to be named at checkout."`
+	Code        string   `json:"code" doc:"Name within the product."`
+	Name        string   `json:"name" doc:"Name for people."`
+	Description string   `json:"description" doc:"What it is, plain text."`
+	Type        PlanType `json:"type" doc:"Kind of term." enum:"perpetual,timed,subscription,trial"`
+	Prices      []Offer  `json:"prices" doc:"Price in each currency it is sold in."`
+}
+
+// BrowseRequest asks for a page of the storefront.
+type BrowseRequest struct {
+	licensing.Page
+}
+
+// Browse lists active products with their active plans and current prices.
+func (s *Service) Browse(ctx context.Context, r BrowseRequest) (licensing.List[Item], error) {
+	products, err := s.Store.ListProducts(ctx, Filter{State: Active}, r.Page)
+	if err != nil {
+		return licensing.List[Item]{}, err
+	}
+	items, err := s.items(ctx, products.Items)
+	return licensing.List[Item]{Items: items, Next: products.Next}, err
+}
+
+// ShowRequest names one product of the storefront.
+type ShowRequest struct {
+	Slug string `path:"slug" doc:"Slug of the product."`
+}
+
+// Show returns one active product with what can be bought of it.
+func (s *Service) Show(ctx context.Context, r ShowRequest) (Item, error) {
+	p, err := s.Store.ProductBySlug(ctx, r.Slug)
+	if err != nil {
+		return Item{}, err
+	}
+	if p.State != Active {
+		return Item{}, licensing.ErrNotFound
+	}
+	items, err := s.items(ctx, []Product{p})
+	if err != nil {
+		return Item{}, err
+	}
+	return items[0], nil
+}
+
+func (s *Service) items(ctx context.Context, products []Product) ([]Item, error) {
+	if len(products) == 0 {
+		return []Item{}, nil
+	}
+	ids := make([]string, len(products))
+	for i, p := range products {
+		ids[i] = p.ID
+	}
+	plans, err := s.Store.Plans(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	plans = slices.DeleteFunc(plans, func(p Plan) bool { return p.State != Active })
+	offers, err := s.offers(ctx, plans)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Item, len(products))
+	for i, p := range products {
+		out[i] = Item{ID: p.ID, Slug: p.Slug, Name: p.Name, Description: p.Description, Plans: []ItemPlan{}}
+		for _, plan := range plans {
+			if plan.ProductID == p.ID && len(offers[plan.ID]) > 0 {
+				out[i].Plans = append(out[i].Plans, ItemPlan{ID: plan.ID, Code: plan.Code, Name: plan.Name, Description: plan.Description,
+					Type: plan.Type, Prices: offers[plan.ID]})
+			}
+		}
+	}
+	return out, nil
+}
+
+// Sellable is a plan with its product as checkout needs it.
+type Sellable struct {
+	Product Product
+	Plan    Plan
+	// Policies holds the policy of each license grant, by the text with which the grant names it.
+	Policies map[string]Policy
+}
+
+// Sellable loads plans by id for a checkout, in the order of ids. A plan that does not exist, or is not on sale, is refused with
+// kind [licensing.Conflict] and the code "not-for-sale".
+func (s *Service) Sellable(ctx context.Context, ids []string) ([]Sellable, error) {
+	out := make([]Sellable, len(ids))
+	for i, id := range ids {
+		plan, err := s.Store.Plan(ctx, id)
+		if notFound(err) {
+			return nil, notForSale(i)
+		} else if err != nil {
+			return nil, err
+		}
+		product, err := s.Store.Product(ctx, plan.ProductID)
+		if err != nil {
+			return nil, err
+		}
+		if plan.State != Active || product.State != Active {
+			return nil, notForSale(i)
+		}
+		out[i] = Sellable{Product: product, Plan: plan, Policies: map[string]Policy{}}
+		for _, g := range plan.Grants {
+			if g.License == nil {
+				continue
+			}
+			if out[i].Policies[g.License.Policy], err = s.Policies.Policy(ctx, product.ID, g.License.Policy); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+func notForSale(line int) error {
+	return licensing.Fail(licensing.Conflict, "not-for-sale", "A plan in the basket is not on sale (any more); look at the catalogue again.").
+		With("/lines/"+itoa(line)+"/plan", "is not on sale")
+}
