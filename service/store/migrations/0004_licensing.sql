@@ -77,6 +77,7 @@ CREATE TABLE license (
     key_lookup    bytea NOT NULL,
     key_sealed    bytea NOT NULL,
     key_hint      text COLLATE "C" NOT NULL,
+    token_jti     text COLLATE "C" NOT NULL,
     version       bigint NOT NULL CHECK (version > 0),
     created_at    timestamptz NOT NULL,
     updated_at    timestamptz NOT NULL,

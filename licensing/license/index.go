@@ -1,0 +1,119 @@
+package license
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/sdk/doc"
+)
+
+const (
+	// listFull is how many indexes of a list are given out before the next list is opened; the rest are decoys.
+	listFull = 125_000
+	// candidates are drawn at once, so that a nearly full list still yields a free one in a round or two.
+	candidates = 32
+	// holdDrawn is how long, at least, an index drawn for a draft is kept from other drafts of this process.
+	holdDrawn = time.Minute
+	// recount is how many draws may pass before the lists are counted again.
+	recount = 500
+)
+
+// slot is a place in a status list.
+type slot struct{ list, idx int64 }
+
+// indexes draws free places of the open status lists at random: an ordered index would publish how much is sold.
+// The unique key of the token's row is the guarantee; what is remembered here only makes a collision rare.
+type indexes struct {
+	tokens Tokens
+	clock  licensing.Clock
+
+	mu     sync.Mutex
+	open   []int64
+	left   int
+	drawn  map[slot]bool // since turned
+	older  map[slot]bool // in the minute before
+	turned time.Time
+}
+
+// draw returns a place that was free a moment ago.
+func (x *indexes) draw(ctx context.Context) (slot, error) {
+	for {
+		list, err := x.list(ctx)
+		if err != nil {
+			return slot{}, err
+		}
+		among := make([]int64, candidates)
+		for i := range among {
+			among[i] = int64(random(doc.StatusListSize))
+		}
+		taken, err := x.tokens.TakenIndexes(ctx, list, among)
+		if err != nil {
+			return slot{}, err
+		}
+		for _, idx := range among {
+			if !slices.Contains(taken, idx) && x.hold(slot{list, idx}) {
+				return slot{list, idx}, nil
+			}
+		}
+	}
+}
+
+// hold keeps a place for a draft of this process, false when another draft has it.
+func (x *indexes) hold(at slot) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if now := x.clock.Now(); now.Sub(x.turned) > holdDrawn {
+		x.turned, x.older, x.drawn = now, x.drawn, map[slot]bool{}
+	}
+	if x.drawn[at] || x.older[at] {
+		return false
+	}
+	x.drawn[at] = true
+	return true
+}
+
+// list returns an open list at random, opening one when all are full.
+func (x *indexes) list(ctx context.Context) (int64, error) {
+	x.mu.Lock()
+	if x.left > 0 {
+		x.left--
+		n := x.open[random(len(x.open))]
+		x.mu.Unlock()
+		return n, nil
+	}
+	x.mu.Unlock()
+	counts, err := x.tokens.StatusLists(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var open []int64
+	var last int64
+	for n, used := range counts {
+		last = max(last, n)
+		if used < listFull {
+			open = append(open, n)
+		}
+	}
+	if len(open) == 0 {
+		open = []int64{last + 1}
+		if err := x.tokens.OpenStatusList(ctx, last+1, x.clock.Now()); err != nil {
+			return 0, err
+		}
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.open, x.left = open, recount
+	return open[random(len(open))], nil
+}
+
+// random returns a uniform number below n, a power of two or small.
+func random(n int) int {
+	var b [8]byte
+	rand.Read(b[:]) // never fails since Go 1.24
+	return int(binary.LittleEndian.Uint64(b[:]) % uint64(n))
+}

@@ -1,0 +1,179 @@
+package license
+
+import (
+	"context"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/sdk/doc"
+)
+
+// State is what a person or a payment decided about a license.
+type State string
+
+// The states. Revoked is final: the row stays as a tombstone.
+const (
+	Active    State = "active"
+	Suspended State = "suspended"
+	Revoked   State = "revoked"
+)
+
+// The kinds of [Source].
+const (
+	FromOrderUnit = "order_unit"
+	FromGrant     = "grant"
+	FromImport    = "import"
+	FromTrial     = "trial"
+)
+
+// Source says why a license exists. A source has one license at most; for orders ID is
+// "<order line id>/<unit n>/<grant n>".
+type Source struct {
+	Kind string
+	ID   string
+}
+
+// License is a license as it stands. Zero times mean none.
+type License struct {
+	ID           string
+	Source       Source
+	ProductID    string
+	ProductSlug  string
+	PlanID       string
+	PlanCode     string
+	PolicyID     string
+	Owner        licensing.Owner
+	Env          licensing.Env
+	Licensee     string
+	State        State
+	Reason       string // the text given when the state last changed
+	Terms        Terms  // frozen at issue
+	Entitlements Entitlements
+	ValidUntil   time.Time
+	UpdatesUntil time.Time
+	StartedAt    time.Time // when the term began; zero while it waits for the first activation or validation
+	Seats        int64     // as promised
+	SeatsMax     int64     // as enforced, overage included; -1 is any number
+	SeatsUsed    int64
+	KeyPrefix    string
+	KeyLookup    []byte
+	KeySealed    []byte
+	KeyHint      string // the last characters of the key, to tell keys apart
+	Version      int64
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	RevokedAt    time.Time
+	Token        Token // the current one
+}
+
+// HardEnd is the last instant at which any rule could still allow, zero when there is none: the token's exp.
+func (l *License) HardEnd() time.Time {
+	if l.ValidUntil.IsZero() || !l.Terms.Ends() {
+		return time.Time{}
+	}
+	return l.ValidUntil.Add(seconds(l.Terms.ExpiryGrace))
+}
+
+// EntitledUntil gives the instants at which single entitlements end.
+func (l *License) EntitledUntil() map[string]int64 {
+	if len(l.Terms.EntitledFor) == 0 {
+		return nil
+	}
+	out := make(map[string]int64, len(l.Terms.EntitledFor))
+	for name, n := range l.Terms.EntitledFor {
+		if _, ok := l.Entitlements[name]; ok {
+			out[name] = l.CreatedAt.Add(seconds(n)).Unix()
+		}
+	}
+	return out
+}
+
+// Token is a license token: its identity, its place in a status list and its text as last signed.
+type Token struct {
+	JTI       string
+	LicenseID string
+	List      int64
+	Index     int64
+	KID       string
+	Text      string
+	CreatedAt time.Time
+	SignedAt  time.Time
+}
+
+// StatusEntry is an index of a status list whose token is not simply valid. Status is one of sdk/doc's.
+type StatusEntry struct {
+	Index  int64
+	Status byte
+}
+
+// Filter narrows a list of licenses; empty members do not.
+type Filter struct {
+	Owner     licensing.Owner
+	ProductID string
+	State     State
+	Env       licensing.Env
+}
+
+// Store keeps licenses. Methods that write run in the caller's transaction and feed the change feed. A license comes with its
+// current token. Not found is [licensing.ErrNotFound].
+type Store interface {
+	// AddLicense stores a license, its key and its token, unless its source already has one. It fails with
+	// [ErrCollision] when the token's index was taken meanwhile.
+	AddLicense(ctx context.Context, l License) (bool, error)
+	// LicenseByKey looks a license up by the keyed hash of its license key.
+	LicenseByKey(ctx context.Context, lookup []byte) (License, error)
+	// LicenseByID loads without regard to the owner: for staff, jobs and credentials.
+	LicenseByID(ctx context.Context, id string) (License, error)
+	// LicenseOf loads a license of an owner.
+	LicenseOf(ctx context.Context, id string, owner licensing.Owner) (License, error)
+	// LicenseFrom loads by source.
+	LicenseFrom(ctx context.Context, s Source) (License, error)
+	ListLicenses(ctx context.Context, f Filter, page licensing.Page) (licensing.List[License], error)
+	// SetState moves a license from one state to another, and reports whether it was there. Revoking also ends its token
+	// and every activation that holds a seat.
+	SetState(ctx context.Context, id string, from, to State, reason string, at time.Time) (bool, error)
+	// SaveLicense writes licensee, entitlements, times, seats and key of l if the row still has version was.
+	SaveLicense(ctx context.Context, l License, was int64) (bool, error)
+}
+
+// Tokens keeps license tokens and the status lists that their indexes belong to.
+type Tokens interface {
+	// ReplaceToken ends the current token of t's license, which must be old, and makes t the current one, in the caller's
+	// transaction. It fails with [ErrCollision] when t's index was taken meanwhile.
+	ReplaceToken(ctx context.Context, old string, t Token) (bool, error)
+	// ResignToken replaces the text of a token that was signed by key was.
+	ResignToken(ctx context.Context, t Token, was string) (bool, error)
+	// LicenseByToken loads a license by the id of one of its tokens and reports whether that is the current one.
+	LicenseByToken(ctx context.Context, jti string) (License, bool, error)
+	// TakenIndexes returns those of the indexes that are taken.
+	TakenIndexes(ctx context.Context, list int64, among []int64) ([]int64, error)
+	// StatusLists returns the numbers of all lists with the number of indexes taken in each.
+	StatusLists(ctx context.Context) (map[int64]int64, error)
+	// OpenStatusList opens a list; opening one that exists does nothing.
+	OpenStatusList(ctx context.Context, num int64, at time.Time) error
+	// StatusEntries returns the indexes of a list that are invalid or paused, and whether the list exists.
+	StatusEntries(ctx context.Context, list int64) ([]StatusEntry, bool, error)
+}
+
+// Signer signs documents with the installation's active key. It is safe for concurrent use.
+type Signer interface {
+	// Issuer is the installation's iss.
+	Issuer() string
+	// ActiveKID names the key that signs now.
+	ActiveKID(ctx context.Context) (string, error)
+	// SignLicense and SignStatusList return the document's text and the kid that signed it.
+	SignLicense(ctx context.Context, c *doc.License) (text, kid string, err error)
+	SignStatusList(ctx context.Context, c *doc.StatusList) (text, kid string, err error)
+}
+
+// Verifier checks documents of our own against our own keys.
+type Verifier interface {
+	VerifyLicense(ctx context.Context, text string) (*doc.License, error)
+	VerifyLease(ctx context.Context, text string) (*doc.Lease, error)
+}
+
+// ErrCollision asks the caller to draft again: the random place in a status list was taken by somebody else meanwhile.
+var ErrCollision = licensing.Fail(licensing.Conflict, "try-again", "Something else happened at the same time; try again.")
+
+// ErrChanged refuses a change because the object was changed meanwhile.
+var ErrChanged = licensing.Fail(licensing.Conflict, "license-changed", "The license was changed meanwhile; look again.")

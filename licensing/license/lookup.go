@@ -1,0 +1,60 @@
+package license
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+	"strings"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/sdk/doc"
+)
+
+// lookup is the keyed hash under which a license key is found. The database alone cannot test a guess.
+func (s *Service) lookup(key string) []byte {
+	m := hmac.New(sha256.New, s.lookupKey)
+	m.Write([]byte(key))
+	return m.Sum(nil)
+}
+
+// ByCredential names the holder behind a license key or a license token. A credential of no license, or a token that is no
+// longer the current one, is a holder of nothing: an Actor without License, whom every operation answers as it answers
+// for a license that may not do what is asked. So no answer and no status tells unknown from refused. It fails only when the
+// store does.
+func (s *Service) ByCredential(ctx context.Context, text string) (licensing.Actor, error) {
+	l, err := s.find(ctx, text)
+	if errors.Is(err, licensing.ErrNotFound) {
+		return licensing.Actor{Kind: licensing.Holder}, nil
+	}
+	if err != nil {
+		return licensing.Actor{}, err
+	}
+	return licensing.Actor{
+		Kind: licensing.Holder, ID: l.ID, License: l.ID, Owner: l.Owner, Product: l.ProductID, Env: l.Env,
+	}, nil
+}
+
+// find loads the license that a key or a current token speaks for.
+func (s *Service) find(ctx context.Context, text string) (License, error) {
+	if len(text) > doc.MaxLicense {
+		return License{}, licensing.ErrNotFound
+	}
+	if strings.Count(text, ".") != 2 {
+		key, _ := doc.NormalizeLicenseKey(text)
+		return s.Store.LicenseByKey(ctx, s.lookup(key))
+	}
+	claims, err := s.Verifier.VerifyLicense(ctx, text)
+	if licensing.KindOf(err) == licensing.Unauthorized {
+		// An imported key may have two dots of its own.
+		return s.Store.LicenseByKey(ctx, s.lookup(text))
+	}
+	if err != nil {
+		return License{}, err
+	}
+	l, current, err := s.Tokens.LicenseByToken(ctx, claims.TokenID)
+	if err == nil && (!current || l.ID != claims.ID) {
+		return License{}, licensing.ErrNotFound
+	}
+	return l, err
+}

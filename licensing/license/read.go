@@ -1,0 +1,203 @@
+package license
+
+import (
+	"context"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// View is a license as its owner and staff see it.
+type View struct {
+	ID           string       `json:"id" doc:"The license."`
+	Product      string       `json:"product" doc:"Slug of the product."`
+	ProductID    string       `json:"product_id" doc:"The product."`
+	Plan         string       `json:"plan" doc:"Code of the plan."`
+	Policy       string       `json:"policy" doc:"The policy whose terms were frozen at issue."`
+	Owner        string       `json:"owner" doc:"The customer or organisation it belongs to."`
+	Env          string       `json:"env" doc:"Environment." enum:"live,test"`
+	Licensee     string       `json:"licensee,omitempty" doc:"Name shown to the user."`
+	State        string       `json:"state" doc:"State; expired is computed from valid_until." enum:"active,suspended,revoked,expired"`
+	Reason       string       `json:"reason,omitempty" doc:"The reason given when the state last changed."`
+	Type         string       `json:"type" doc:"Kind of term." enum:"perpetual,timed,subscription,trial"`
+	ValidUntil   *time.Time   `json:"valid_until,omitempty" doc:"Commercial end; absent when there is none or the term has not begun."`
+	UpdatesUntil *time.Time   `json:"updates_until,omitempty" doc:"Versions released until then are covered."`
+	Seats        int64        `json:"seats" doc:"Seats promised."`
+	SeatsMax     int64        `json:"seats_max" doc:"Seats that may be held, overage included; -1 is any number."`
+	SeatsUsed    int64        `json:"seats_used" doc:"Seats held now."`
+	Entitlements Entitlements `json:"entitlements" doc:"Features by code."`
+	KeyHint      string       `json:"key_hint" doc:"The last characters of the license key."`
+	SourceKind   string       `json:"source_kind" doc:"Why it exists." enum:"order_unit,grant,import,trial"`
+	SourceID     string       `json:"source_id" doc:"The order unit, grant, import row or trial."`
+	Version      int64        `json:"version" doc:"Grows with every change."`
+	CreatedAt    time.Time    `json:"created_at" doc:"When it was issued."`
+	UpdatedAt    time.Time    `json:"updated_at" doc:"When it last changed."`
+}
+
+// view makes the View of l at an instant.
+func (l *License) view(now time.Time) View {
+	v := View{
+		ID: l.ID, Product: l.ProductSlug, ProductID: l.ProductID, Plan: l.PlanCode, Policy: l.PolicyID, Owner: string(l.Owner),
+		Env: string(l.Env), Licensee: l.Licensee, State: string(l.State), Reason: l.Reason, Type: l.Terms.Type,
+		ValidUntil: optional(l.ValidUntil), UpdatesUntil: optional(l.UpdatesUntil), Seats: l.Seats, SeatsMax: l.SeatsMax,
+		SeatsUsed: l.SeatsUsed, Entitlements: l.Entitlements, KeyHint: l.KeyHint, SourceKind: l.Source.Kind, SourceID: l.Source.ID,
+		Version: l.Version, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
+	}
+	if l.State == Active && !l.ValidUntil.IsZero() && now.After(l.ValidUntil) {
+		v.State = "expired"
+	}
+	return v
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (s *Service) view(ctx context.Context, id string) (View, error) {
+	l, err := s.Store.LicenseByID(ctx, id)
+	if err != nil {
+		return View{}, err
+	}
+	return l.view(s.Clock.Now()), nil
+}
+
+// ViewAgain answers a replay of an operation whose result is the license with the given id.
+func (s *Service) ViewAgain(ctx context.Context, id, _ string) (View, error) { return s.view(ctx, id) }
+
+// GetRequest names a license.
+type GetRequest struct {
+	ID string `path:"id" doc:"The license."`
+}
+
+// Get returns a license: any of them to staff, machine tokens and the operator, their own to everybody else.
+func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
+	l, err := s.load(ctx, r.ID)
+	if err != nil {
+		return View{}, err
+	}
+	return l.view(s.Clock.Now()), nil
+}
+
+// load is the one door by which operations reach a license by id.
+func (s *Service) load(ctx context.Context, id string) (License, error) {
+	actor := licensing.ActorFrom(ctx)
+	switch actor.Kind {
+	case licensing.Staff, licensing.CLI, licensing.System:
+		return s.Store.LicenseByID(ctx, id)
+	case licensing.Machine:
+		l, err := s.Store.LicenseByID(ctx, id)
+		if err == nil && !within(actor, &l) {
+			return License{}, licensing.ErrNotFound
+		}
+		return l, err
+	case licensing.Customer:
+		if actor.Owner != "" {
+			return s.Store.LicenseOf(ctx, id, actor.Owner)
+		}
+	}
+	return License{}, licensing.ErrNotFound
+}
+
+// within reports whether a machine token narrowed to a product or environment reaches l.
+func within(a licensing.Actor, l *License) bool {
+	return (a.Product == "" || a.Product == l.ProductID) && (a.Env == "" || a.Env == l.Env)
+}
+
+// ListRequest narrows and pages a list of licenses.
+type ListRequest struct {
+	licensing.Page
+	Owner   string `query:"owner" doc:"Only those of this customer or organisation; for customers always their own."`
+	Product string `query:"product" doc:"Only those of this product (its id)."`
+	State   string `query:"state" doc:"Only those in this state." enum:"active,suspended,revoked"`
+	Env     string `query:"env" doc:"Only those of this environment." enum:"live,test"`
+}
+
+// List returns licenses, newest first: all to staff, their own to customers.
+func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
+	f := Filter{Owner: licensing.Owner(r.Owner), ProductID: r.Product, State: State(r.State), Env: licensing.Env(r.Env)}
+	switch actor := licensing.ActorFrom(ctx); actor.Kind {
+	case licensing.Staff, licensing.CLI:
+	case licensing.Machine:
+		if actor.Product != "" {
+			f.ProductID = actor.Product
+		}
+		if actor.Env != "" {
+			f.Env = actor.Env
+		}
+	default:
+		if actor.Kind != licensing.Customer || actor.Owner == "" {
+			return licensing.List[View]{}, nil
+		}
+		f.Owner = actor.Owner
+	}
+	page, err := s.Store.ListLicenses(ctx, f, r.Page)
+	if err != nil {
+		return licensing.List[View]{}, err
+	}
+	now := s.Clock.Now()
+	out := licensing.List[View]{Items: make([]View, len(page.Items)), Next: page.Next}
+	for i := range page.Items {
+		out.Items[i] = page.Items[i].view(now)
+	}
+	return out, nil
+}
+
+// Revealed is a license key in the clear.
+type Revealed struct {
+	ID  string `json:"id" doc:"The license."`
+	Key string `json:"key" doc:"The license key." secret:"once"`
+}
+
+// RevealKey shows a license key to its owner or to staff. Every look is audited.
+func (s *Service) RevealKey(ctx context.Context, r GetRequest) (Revealed, error) {
+	l, err := s.load(ctx, r.ID)
+	if err != nil {
+		return Revealed{}, err
+	}
+	key, err := s.Seal.Open(l.KeySealed, keyPlace(l.ID))
+	if err != nil {
+		return Revealed{}, err
+	}
+	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		licensing.KeepOnce(ctx, string(key))
+		return s.Audit.Record(ctx, licensing.Event{Action: "license.reveal", Target: l.ID, Product: l.ProductID})
+	})
+	if err != nil {
+		return Revealed{}, err
+	}
+	return Revealed{ID: l.ID, Key: string(key)}, nil
+}
+
+// RevealAgain answers a replay of RevealKey.
+func (s *Service) RevealAgain(_ context.Context, id, secret string) (Revealed, error) {
+	return Revealed{ID: id, Key: secret}, nil
+}
+
+// TokenResponse carries a license token.
+type TokenResponse struct {
+	ID    string `json:"id" doc:"The license."`
+	Token string `json:"token" doc:"The license token, a compact JWS of type license+jwt."`
+}
+
+// Token returns the license's current token, to its owner, to staff, and to the holder of its key.
+func (s *Service) Token(ctx context.Context, r GetRequest) (TokenResponse, error) {
+	actor := licensing.ActorFrom(ctx)
+	var l License
+	var err error
+	if actor.Kind == licensing.Holder && actor.License != "" && actor.License == r.ID {
+		l, err = s.Store.LicenseByID(ctx, r.ID)
+	} else {
+		l, err = s.load(ctx, r.ID)
+	}
+	if err != nil {
+		return TokenResponse{}, err
+	}
+	if l.State == Revoked {
+		return TokenResponse{}, ErrState
+	}
+	text, err := s.TokenText(ctx, &l)
+	return TokenResponse{ID: l.ID, Token: text}, err
+}

@@ -1,0 +1,47 @@
+package license
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Deps is what a [Service] is made of. All members but Logger are required.
+type Deps struct {
+	Store    Store
+	Policies Policies
+	Tokens   Tokens
+	Signer   Signer
+	Verifier Verifier
+	Seal     licensing.Sealer
+	Clock    licensing.Clock
+	IDs      licensing.IDs
+	Tx       licensing.Transactor
+	Audit    licensing.Auditor
+	Switches licensing.Switches
+	Logger   *slog.Logger
+}
+
+// Service issues licenses and answers for them. It is safe for concurrent use.
+type Service struct {
+	Deps
+	lookupKey []byte
+	indexes   *indexes
+	lists     *statusCache
+}
+
+// New makes a Service.
+func New(d Deps) *Service {
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Service{Deps: d, lookupKey: d.Seal.Derive("license-key lookup")}
+	s.indexes = &indexes{tokens: d.Tokens, clock: d.Clock, drawn: map[slot]bool{}}
+	s.lists = &statusCache{texts: map[int64]statusText{}, building: map[int64]*sync.Mutex{}}
+	return s
+}
+
+// now is the present second: what a license remembers of time, its token can carry exactly.
+func (s *Service) now() time.Time { return s.Clock.Now().Truncate(time.Second) }

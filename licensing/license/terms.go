@@ -1,0 +1,134 @@
+package license
+
+import (
+	"math"
+	"regexp"
+	"slices"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/sdk/doc"
+)
+
+// ErrPolicy refuses terms that contradict themselves; its fields say where.
+var ErrPolicy = licensing.Fail(licensing.Invalid, "policy-invalid", "The policy contradicts itself; see the fields.")
+
+// code is the shape of entitlement, meter and policy codes (documents.md).
+var code = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
+
+// maxSeats bounds what a license may promise, so that overage arithmetic cannot overflow.
+const maxSeats = math.MaxInt32
+
+// Validate reports every rule the terms break, as one [licensing.Error] with a field each. It expects defaults filled in.
+func (t Terms) Validate() error {
+	c := &checker{err: ErrPolicy}
+	t.words(c)
+	t.spans(c)
+	t.seating(c)
+	t.features(c)
+	return c.result()
+}
+
+func (t Terms) words(c *checker) {
+	c.oneOf("type", t.Type, doc.Perpetual, doc.Timed, doc.Subscription, doc.Trial)
+	c.oneOf("expiry_basis", t.ExpiryBasis, FromCreation, FromFirstActivation, FromFirstValidation)
+	c.oneOf("renewal_basis", t.RenewalBasis, "from_expiry", "from_now", "from_now_if_expired")
+	c.oneOf("expired", t.Expired, doc.ExpiredRestrict, doc.ExpiredRevoke, doc.ExpiredMaintain, doc.ExpiredAllow)
+	c.oneOf("seats/by", t.Seats.By, doc.ByDevice, doc.ByUser)
+	c.oneOf("over_limit", t.OverLimit, Reject, ReplaceOldest)
+	c.oneOf("activation", t.Activation, doc.ActivationNone, doc.ActivationRequired)
+	c.oneOf("then", t.Then, doc.ThenStop, doc.ThenDegrade, doc.ThenAdvisory)
+	c.oneOf("status", t.Status, doc.StatusOff, doc.StatusWarn, doc.StatusRequire)
+	if t.Transfer.Allowed {
+		c.oneOf("transfer/expiry", t.Transfer.Expiry, "keep_expiry", "reset_expiry")
+	}
+	c.that(len(t.MaxVersion) <= 64, "max_version", "is longer than 64 bytes")
+}
+
+func (t Terms) spans(c *checker) {
+	for name, n := range map[string]int64{
+		"duration": t.Duration, "expiry_grace": t.ExpiryGrace, "updates_for": t.UpdatesFor, "recheck": t.Recheck, "fresh": t.Fresh,
+		"stale": t.Stale, "grace": t.Grace, "revive_within": t.ReviveWithin, "dead_after": t.DeadAfter,
+		"status_max_age": t.StatusMaxAge, "transfer/limit": t.Transfer.Limit, "transfer/period": t.Transfer.Period,
+	} {
+		c.that(n >= 0 && n <= maxSpan, name, "is negative or longer than 200 years")
+	}
+	switch t.Type {
+	case doc.Perpetual:
+		c.that(t.Duration == 0, "duration", "a perpetual license has none")
+	case doc.Timed, doc.Trial:
+		c.that(t.Duration > 0, "duration", "a %s license needs one", t.Type)
+	}
+	c.that(t.ExpiryBasis == FromCreation || t.Activation == doc.ActivationRequired, "expiry_basis",
+		"a term that starts later than at creation needs activation: required")
+	c.that(t.ExpiryBasis == FromCreation || t.Type == doc.Timed || t.Type == doc.Trial, "expiry_basis",
+		"only a timed or trial license starts later than at creation")
+	if t.Activation == doc.ActivationRequired {
+		c.that(t.Fresh > 0, "fresh", "a lease must be fresh for some time")
+		c.that(t.Recheck > 0 && t.Recheck < t.Fresh, "recheck", "must be less than fresh, so that a renewal comes in time")
+	}
+	c.that(t.Status == doc.StatusOff || t.StatusMaxAge > 0, "status_max_age", "must be set when status lists count")
+}
+
+func (t Terms) seating(c *checker) {
+	c.that(t.Seats.N >= 0 && t.Seats.N <= maxSeats, "seats/n", "must be 0 to %d", maxSeats)
+	c.that(t.OveragePercent >= -1 && t.OveragePercent <= 10_000, "overage_percent", "must be -1 to 10000")
+	c.that(t.Match >= 1 && t.Match <= MaxParts, "match", "must be 1 to %d", MaxParts)
+	if t.Seats.Floating {
+		c.that(t.DeadAfter > 0 && seconds(t.DeadAfter) >= t.OfflineMax(), "dead_after",
+			"a floating seat must be held at least as long as a device may run offline (%d seconds)", t.Fresh+t.Stale+t.Grace)
+		c.that(t.Then != doc.ThenAdvisory, "then", "a floating seat whose lease never ends cannot be counted")
+	}
+}
+
+func (t Terms) features(c *checker) {
+	if err := t.Entitlements.check(); err != "" {
+		c.that(false, "entitlements", "%s", err)
+	}
+	for name, n := range t.EntitledFor {
+		_, ok := t.Entitlements[name]
+		c.that(ok, "entitled_for/"+name, "names no entitlement")
+		c.that(n > 0 && n <= maxSpan, "entitled_for/"+name, "must be a positive number of seconds")
+	}
+	for _, name := range t.Keep {
+		_, ok := t.Entitlements[name]
+		c.that(ok, "keep", "%q names no entitlement", name)
+	}
+	c.that(len(t.Meters) <= maxCodes, "meters", "more than %d", maxCodes)
+	for name, m := range t.Meters {
+		c.that(code.MatchString(name), "meters", "%q is not a code", name)
+		c.that(m.Quota >= 0, "meters/"+name, "the quota is negative")
+		c.oneOf("meters/"+name+"/period", m.Period, "day", "week", "month", "year", "term")
+	}
+}
+
+// checker gathers the fields that break a rule.
+type checker struct {
+	err    *licensing.Error
+	broken bool
+}
+
+func (c *checker) that(ok bool, name, detail string, args ...any) {
+	if !ok {
+		c.err, c.broken = c.err.With(name, detail, args...), true
+	}
+}
+
+func (c *checker) oneOf(name, value string, words ...string) {
+	c.that(slices.Contains(words, value), name, "must be one of %v", words)
+}
+
+func (c *checker) result() error {
+	if !c.broken {
+		return nil
+	}
+	slices.SortFunc(c.err.Fields, func(a, b licensing.Field) int {
+		if a.Name != b.Name {
+			if a.Name < b.Name {
+				return -1
+			}
+			return 1
+		}
+		return 0
+	})
+	return c.err
+}

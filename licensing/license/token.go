@@ -1,0 +1,90 @@
+package license
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mintreu/mintreu/sdk/doc"
+)
+
+// giveToken draws a free index of an open status list and signs a token under a new jti.
+func (s *Service) giveToken(ctx context.Context, l *License) error {
+	at, err := s.indexes.draw(ctx)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	l.Token = Token{JTI: s.IDs.New("tok"), LicenseID: l.ID, List: at.list, Index: at.idx, CreatedAt: now}
+	return s.sign(ctx, l)
+}
+
+// sign writes l's current token anew under the same jti with the key that signs now.
+func (s *Service) sign(ctx context.Context, l *License) error {
+	now := s.now()
+	claims := s.claims(l)
+	claims.IssuedAt, claims.NotBefore = now.Unix(), l.Token.CreatedAt.Unix()
+	text, kid, err := s.Signer.SignLicense(ctx, claims)
+	if err != nil {
+		return fmt.Errorf("license %s: %w", l.ID, err)
+	}
+	l.Token.Text, l.Token.KID, l.Token.SignedAt = text, kid, now
+	return nil
+}
+
+// claims is what a token of l says, but for when.
+func (s *Service) claims(l *License) *doc.License {
+	t := &l.Terms
+	c := &doc.License{
+		Issuer: s.Signer.Issuer(), Audience: l.ProductSlug, ID: l.ID, TokenID: l.Token.JTI, Env: string(l.Env),
+		Type: t.Type, Plan: l.PlanCode, Customer: string(l.Owner), Licensee: l.Licensee, MaxVersion: t.MaxVersion,
+		Seats:    doc.Seats{N: l.Seats, By: t.Seats.By, Floating: t.Seats.Floating},
+		Ent:      maps.Clone(map[string]doc.Value(l.Entitlements)),
+		EntUntil: l.EntitledUntil(),
+		Pol: doc.Policy{
+			Expired: t.Expired, ExpiryGrace: t.ExpiryGrace, Activation: t.Activation, Match: t.Match, Recheck: t.Recheck,
+			Fresh: t.Fresh, Stale: t.Stale, Grace: t.Grace, Then: t.Then, Keep: slices.Clone(t.Keep),
+			Status: t.Status, StatusMaxAge: t.StatusMaxAge,
+		},
+		Status: doc.StatusClaim{List: doc.StatusRef{Index: l.Token.Index, URI: s.statusURI(l.Token.List)}},
+	}
+	if strings.HasPrefix(string(l.Owner), "org_") {
+		c.Organisation = string(l.Owner)
+	}
+	if !l.ValidUntil.IsZero() {
+		c.ValidUntil = l.ValidUntil.Unix()
+	}
+	if !l.UpdatesUntil.IsZero() {
+		c.UpdatesUntil = l.UpdatesUntil.Unix()
+	}
+	if end := l.HardEnd(); !end.IsZero() {
+		c.Expires = end.Unix()
+	}
+	return c
+}
+
+func (s *Service) statusURI(list int64) string {
+	return fmt.Sprintf("%s/v1/status/%d", s.Signer.Issuer(), list)
+}
+
+// TokenText returns the license's token, signed by the key that signs now: after a rotation it is signed again under the same
+// jti and kept. Call it outside any transaction.
+func (s *Service) TokenText(ctx context.Context, l *License) (string, error) {
+	kid, err := s.Signer.ActiveKID(ctx)
+	if err != nil {
+		return "", err
+	}
+	if l.Token.KID == kid && l.Token.Text != "" {
+		return l.Token.Text, nil
+	}
+	was := l.Token.KID
+	if err := s.sign(ctx, l); err != nil {
+		return "", err
+	}
+	if _, err := s.Tokens.ResignToken(ctx, l.Token, was); err != nil {
+		return "", err
+	}
+	return l.Token.Text, nil
+}

@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// licenses implements [license.Store].
+type licenses struct{ *Store }
+
+var _ license.Store = (*licenses)(nil)
+
+// Licenses returns the store of licenses.
+func (s *Store) Licenses() license.Store { return &licenses{s} }
+
+// licenseColumns are read by scanLicense, in this order; l is the license, t its current token.
+const licenseColumns = `l.id, l.source_kind, l.source_id, l.product_id, l.product_slug, l.plan_id, l.plan_code, l.policy_id,
+	l.owner, l.env, l.licensee, l.state, l.state_reason, l.terms, l.entitlements, l.valid_until, l.updates_until, l.started_at,
+	l.seats, l.seats_max, l.seats_used, l.key_prefix, l.key_lookup, l.key_sealed, l.key_hint, l.version,
+	l.created_at, l.updated_at, l.revoked_at,
+	t.jti, t.list, t.idx, t.kid, t.token, t.created_at, t.signed_at`
+
+// fromLicense joins the newest token: the current one, or the last one of a revoked license.
+const fromLicense = ` FROM license l JOIN license_token t ON t.jti = l.token_jti `
+
+func scanLicense(row db.Row) (license.License, error) {
+	var l license.License
+	var terms, entitlements string
+	var validUntil, updatesUntil, startedAt, revokedAt *time.Time
+	err := row.Scan(&l.ID, &l.Source.Kind, &l.Source.ID, &l.ProductID, &l.ProductSlug, &l.PlanID, &l.PlanCode, &l.PolicyID,
+		&l.Owner, &l.Env, &l.Licensee, &l.State, &l.Reason, &terms, &entitlements, &validUntil, &updatesUntil, &startedAt,
+		&l.Seats, &l.SeatsMax, &l.SeatsUsed, &l.KeyPrefix, &l.KeyLookup, &l.KeySealed, &l.KeyHint, &l.Version,
+		&l.CreatedAt, &l.UpdatedAt, &revokedAt,
+		&l.Token.JTI, &l.Token.List, &l.Token.Index, &l.Token.KID, &l.Token.Text, &l.Token.CreatedAt, &l.Token.SignedAt)
+	if errors.Is(err, db.ErrNoRows) {
+		return l, licensing.ErrNotFound
+	}
+	if err != nil {
+		return l, err
+	}
+	l.ValidUntil, l.UpdatesUntil, l.StartedAt, l.RevokedAt = instant(validUntil), instant(updatesUntil), instant(startedAt), instant(revokedAt)
+	l.Token.LicenseID = l.ID
+	if err := json.Unmarshal([]byte(terms), &l.Terms); err != nil {
+		return l, fmt.Errorf("license %s: terms: %w", l.ID, err)
+	}
+	if err := json.Unmarshal([]byte(entitlements), &l.Entitlements); err != nil {
+		return l, fmt.Errorf("license %s: entitlements: %w", l.ID, err)
+	}
+	return l, nil
+}
+
+// instant is the time behind a nullable column, zero for NULL; nullable is the reverse.
+func instant(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
+}
+
+func nullable(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// AddLicense implements [license.Store].
+func (s *licenses) AddLicense(ctx context.Context, l license.License) (bool, error) {
+	terms, err := json.Marshal(l.Terms)
+	if err != nil {
+		return false, err
+	}
+	entitlements, err := json.Marshal(l.Entitlements)
+	if err != nil {
+		return false, err
+	}
+	n, err := s.db.Exec(ctx, `INSERT INTO license (id, source_kind, source_id, product_id, product_slug, plan_id, plan_code, policy_id,
+			owner, env, licensee, state, state_reason, terms, entitlements, valid_until, updates_until, started_at,
+			seats, seats_max, seats_used, seats_kept, seat_taken_by, key_prefix, key_lookup, key_sealed, key_hint, token_jti, version,
+			created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, $15, $16, $17,
+			$18, $19, 0, 0, '', $20, $21, $22, $23, $24, $25, $26, $26)
+		ON CONFLICT (source_kind, source_id) DO NOTHING`,
+		l.ID, l.Source.Kind, l.Source.ID, l.ProductID, l.ProductSlug, l.PlanID, l.PlanCode, l.PolicyID,
+		l.Owner, l.Env, l.Licensee, l.State, string(terms), string(entitlements),
+		nullable(l.ValidUntil), nullable(l.UpdatesUntil), nullable(l.StartedAt),
+		l.Seats, l.SeatsMax, l.KeyPrefix, l.KeyLookup, l.KeySealed, l.KeyHint, l.Token.JTI, l.Version, l.CreatedAt)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if err := s.addToken(ctx, l.Token); err != nil {
+		return false, err
+	}
+	return true, s.changed(ctx, "license", l.ID)
+}
+
+// addToken stores a current token at its place in a status list.
+func (s *Store) addToken(ctx context.Context, t license.Token) error {
+	n, err := s.db.Exec(ctx, `INSERT INTO license_token (jti, license_id, list, idx, current, kid, token, created_at, signed_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (list, idx) DO NOTHING`,
+		t.JTI, t.LicenseID, t.List, t.Index, true, t.KID, t.Text, t.CreatedAt, t.SignedAt)
+	if err == nil && n == 0 {
+		return license.ErrCollision
+	}
+	return err
+}
+
+// LicenseByKey implements [license.Store].
+func (s *licenses) LicenseByKey(ctx context.Context, lookup []byte) (license.License, error) {
+	return scanLicense(s.db.QueryRow(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.key_lookup = $1`, lookup))
+}
+
+// LicenseByID implements [license.Store].
+func (s *licenses) LicenseByID(ctx context.Context, id string) (license.License, error) {
+	return scanLicense(s.db.QueryRow(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.id = $1`, id))
+}
+
+// LicenseOf implements [license.Store].
+func (s *licenses) LicenseOf(ctx context.Context, id string, owner licensing.Owner) (license.License, error) {
+	return scanLicense(s.db.QueryRow(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.id = $1 AND l.owner = $2`, id, owner))
+}
+
+// LicenseFrom implements [license.Store].
+func (s *licenses) LicenseFrom(ctx context.Context, src license.Source) (license.License, error) {
+	return scanLicense(s.db.QueryRow(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.source_kind = $1 AND l.source_id = $2`,
+		src.Kind, src.ID))
+}
+
+// ListLicenses implements [license.Store]: newest first.
+func (s *licenses) ListLicenses(ctx context.Context, f license.Filter, page licensing.Page) (licensing.List[license.License], error) {
+	limit := pageSize(page)
+	rows, err := s.db.Query(ctx, `SELECT `+licenseColumns+fromLicense+`
+		WHERE ($1 = '' OR l.owner = $1) AND ($2 = '' OR l.product_id = $2) AND ($3 = '' OR l.state = $3) AND ($4 = '' OR l.env = $4)
+			AND ($5 = '' OR l.id < $5)
+		ORDER BY l.id DESC LIMIT $6`, f.Owner, f.ProductID, f.State, f.Env, page.Cursor, limit+1)
+	items, err := db.Collect(rows, err, scanLicense)
+	if err != nil {
+		return licensing.List[license.License]{}, err
+	}
+	return paged(items, limit, func(l license.License) string { return l.ID }), nil
+}
+
+// pageSize is the number of rows a page asks for: 20 unless said, 100 at most.
+func pageSize(p licensing.Page) int {
+	if p.Limit <= 0 {
+		return 20
+	}
+	return min(p.Limit, 100)
+}
+
+// paged cuts the one row too many that tells of a next page.
+func paged[T any](items []T, limit int, cursor func(T) string) licensing.List[T] {
+	if len(items) <= limit {
+		return licensing.List[T]{Items: items}
+	}
+	return licensing.List[T]{Items: items[:limit], Next: cursor(items[limit-1])}
+}
+
+// SetState implements [license.Store].
+func (s *licenses) SetState(ctx context.Context, id string, from, to license.State, reason string, at time.Time) (bool, error) {
+	var revokedAt *time.Time
+	if to == license.Revoked {
+		revokedAt = &at
+	}
+	n, err := s.db.Exec(ctx, `UPDATE license SET state = $3, state_reason = $4, revoked_at = $5, updated_at = $6, version = version + 1
+		WHERE id = $1 AND state = $2`, id, from, to, reason, revokedAt, at)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if to == license.Revoked {
+		// The row above is locked, so no seat can be taken between these and the commit.
+		if _, err := s.db.Batch(ctx, []db.Statement{
+			{SQL: `UPDATE activation SET state = 'revoked', released_at = $2, released_by = 'license' WHERE license_id = $1 AND state = 'held'`,
+				Args: []any{id, at}},
+			{SQL: `UPDATE license SET seats_used = 0, seats_kept = 0 WHERE id = $1`, Args: []any{id}},
+			{SQL: `UPDATE license_token SET ended_at = $2, current = $3 WHERE license_id = $1 AND current`, Args: []any{id, at, false}},
+		}); err != nil {
+			return false, err
+		}
+	}
+	return true, s.changed(ctx, "license", id)
+}
+
+// SaveLicense implements [license.Store]. seats_kept remembers what a lowering of the seats left in place.
+func (s *licenses) SaveLicense(ctx context.Context, l license.License, was int64) (bool, error) {
+	entitlements, err := json.Marshal(l.Entitlements)
+	if err != nil {
+		return false, err
+	}
+	n, err := s.db.Exec(ctx, `UPDATE license SET licensee = $3, entitlements = $4, valid_until = $5, updates_until = $6, started_at = $7,
+			seats = $8, seats_max = $9,
+			seats_kept = CASE WHEN CAST($9 AS bigint) >= 0 AND seats_used > CAST($9 AS bigint) THEN seats_used ELSE 0 END,
+			key_lookup = $10, key_sealed = $11, key_hint = $12, updated_at = $13, version = version + 1
+		WHERE id = $1 AND version = $2 AND state <> 'revoked'`,
+		l.ID, was, l.Licensee, string(entitlements), nullable(l.ValidUntil), nullable(l.UpdatesUntil), nullable(l.StartedAt),
+		l.Seats, l.SeatsMax, l.KeyLookup, l.KeySealed, l.KeyHint, l.UpdatedAt)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.changed(ctx, "license", l.ID)
+}

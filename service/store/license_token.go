@@ -1,0 +1,109 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// tokens implements [license.Tokens].
+type tokens struct{ *Store }
+
+var _ license.Tokens = (*tokens)(nil)
+
+// LicenseTokens returns the store of license tokens and status lists.
+func (s *Store) LicenseTokens() license.Tokens { return &tokens{s} }
+
+// ReplaceToken implements [license.Tokens].
+func (s *tokens) ReplaceToken(ctx context.Context, old string, t license.Token) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE license_token SET current = $3, ended_at = $4 WHERE license_id = $1 AND jti = $2 AND current`,
+		t.LicenseID, old, false, t.CreatedAt)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if err := s.addToken(ctx, t); err != nil {
+		return false, err
+	}
+	if _, err := s.db.Exec(ctx, `UPDATE license SET token_jti = $2 WHERE id = $1`, t.LicenseID, t.JTI); err != nil {
+		return false, err
+	}
+	return true, s.changed(ctx, "license", t.LicenseID)
+}
+
+// ResignToken implements [license.Tokens].
+func (s *tokens) ResignToken(ctx context.Context, t license.Token, was string) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE license_token SET token = $3, kid = $4, signed_at = $5 WHERE jti = $1 AND kid = $2`,
+		t.JTI, was, t.Text, t.KID, t.SignedAt)
+	return n > 0, err
+}
+
+// LicenseByToken implements [license.Tokens].
+func (s *tokens) LicenseByToken(ctx context.Context, jti string) (license.License, bool, error) {
+	l, err := scanLicense(s.db.QueryRow(ctx, `SELECT `+licenseColumns+fromLicense+`
+		JOIN license_token given ON given.license_id = l.id WHERE given.jti = $1`, jti))
+	return l, err == nil && l.Token.JTI == jti, err
+}
+
+// TakenIndexes implements [license.Tokens].
+func (s *tokens) TakenIndexes(ctx context.Context, list int64, among []int64) ([]int64, error) {
+	args := make([]any, 0, len(among)+1)
+	args = append(args, list)
+	marks := make([]string, len(among))
+	for i, idx := range among {
+		args = append(args, idx)
+		marks[i] = fmt.Sprintf("$%d", i+2)
+	}
+	rows, err := s.db.Query(ctx, `SELECT idx FROM license_token WHERE list = $1 AND idx IN (`+strings.Join(marks, ", ")+`)`, args...)
+	return db.Collect(rows, err, func(r db.Row) (int64, error) {
+		var idx int64
+		return idx, r.Scan(&idx)
+	})
+}
+
+// StatusLists implements [license.Tokens].
+func (s *tokens) StatusLists(ctx context.Context) (map[int64]int64, error) {
+	type count struct{ num, used int64 }
+	rows, err := s.db.Query(ctx, `SELECT n.num, (SELECT count(*) FROM license_token t WHERE t.list = n.num) FROM status_list n`)
+	counts, err := db.Collect(rows, err, func(r db.Row) (c count, err error) {
+		return c, r.Scan(&c.num, &c.used)
+	})
+	out := make(map[int64]int64, len(counts))
+	for _, c := range counts {
+		out[c.num] = c.used
+	}
+	return out, err
+}
+
+// OpenStatusList implements [license.Tokens].
+func (s *tokens) OpenStatusList(ctx context.Context, num int64, at time.Time) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO status_list (num, opened_at) VALUES ($1, $2) ON CONFLICT (num) DO NOTHING`, num, at)
+	return err
+}
+
+// StatusEntries implements [license.Tokens].
+func (s *tokens) StatusEntries(ctx context.Context, list int64) ([]license.StatusEntry, bool, error) {
+	var found int64
+	if err := s.db.QueryRow(ctx, `SELECT count(*) FROM status_list WHERE num = $1`, list).Scan(&found); err != nil || found == 0 {
+		return nil, false, err
+	}
+	rows, err := s.db.Query(ctx, `SELECT t.idx, t.current, l.state FROM license_token t JOIN license l ON l.id = t.license_id
+		WHERE t.list = $1 AND (NOT t.current OR l.state <> 'active')`, list)
+	entries, err := db.Collect(rows, err, func(r db.Row) (e license.StatusEntry, err error) {
+		var current bool
+		var state license.State
+		if err := r.Scan(&e.Index, &current, &state); err != nil {
+			return e, err
+		}
+		e.Status = doc.StatusInvalid
+		if current && state == license.Suspended {
+			e.Status = doc.StatusSuspended
+		}
+		return e, nil
+	})
+	return entries, true, err
+}
