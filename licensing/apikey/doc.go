@@ -1,0 +1,145 @@
+// Package apikey is the domain of API keys that customers present to the products they bought: issue, rotation,
+// revocation, and the verification that a product's back end asks for at each of its own requests.
+//
+// A key's text is made, shown once and forgotten; what is kept is its SHA-256 (package credential). A key has at most two live
+// secrets, so that it can be rotated without a gap; both share its limits. Verification answers from memory: the record of a key
+// is cached per replica and dropped through the change feed within two seconds of a change, and its limits are
+// counted by a [Limiter] in one step, all of them or none.
+//
+// A key is issued in two steps, so that a payment's transaction holds nothing slow: [Service.Draft] makes id and secret,
+// [Service.Issue] stores them in the caller's transaction, once for each [Source].
+package apikey
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
+)
+
+// The kinds of [Source].
+const (
+	FromOrderUnit = "order_unit"
+	FromGrant     = "grant"
+	FromImport    = "import"
+	FromTrial     = "trial"
+	FromStaff     = "staff" // ID is the key's own
+)
+
+// Source says why a key exists. A source has one key at most; for orders ID is "<order line id>/<unit n>/<grant n>".
+type Source struct {
+	Kind string
+	ID   string
+}
+
+// Key is an API key as it stands, without its secrets. Zero times mean none.
+type Key struct {
+	ID        string
+	Source    Source
+	Owner     licensing.Owner
+	ProductID string
+	PlanID    string
+	PlanCode  string
+	Env       licensing.Env
+	Name      string
+	Scopes    []string
+	// AllowFrom lists the networks the key may be used from; empty means everywhere.
+	AllowFrom  []netip.Prefix
+	Limits     []Limit
+	ExpiresAt  time.Time
+	DisabledAt time.Time
+	RevokedAt  time.Time
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+}
+
+// State is what a key looks like from outside.
+type State string
+
+// The states of a key. Expired is computed, never stored.
+const (
+	Active   State = "active"
+	Disabled State = "disabled"
+	Revoked  State = "revoked"
+	Expired  State = "expired"
+)
+
+// State is the key's state at the instant now. What cannot be undone comes first.
+func (k *Key) State(now time.Time) State {
+	switch {
+	case !k.RevokedAt.IsZero():
+		return Revoked
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return Expired
+	case !k.DisabledAt.IsZero():
+		return Disabled
+	}
+	return Active
+}
+
+// Secret is one secret of a key as it is stored: its digest, never its text. A zero ExpiresAt means that it is the current one.
+type Secret struct {
+	ID        string
+	Hint      string
+	Digest    credential.Digest
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Record is what verification needs: a key and the one of its secrets that was asked for.
+type Record struct {
+	Key    Key
+	Secret Secret
+}
+
+// Reach is which keys a caller may see or change. Empty members mean any; a customer's Reach always has an Owner.
+type Reach struct {
+	Owner   licensing.Owner
+	Product string
+	Env     licensing.Env
+}
+
+// Filter selects keys for a list, within a Reach.
+type Filter struct {
+	Reach
+	After string // the id after which the page starts, newest first; "" is the first page
+	Limit int
+}
+
+// Rotation is one change of secrets. The current secret lives on until Until, the new one takes over.
+type Rotation struct {
+	KeyID string
+	Reach Reach
+	Fresh Secret
+	Now   time.Time
+	Until time.Time
+}
+
+// Store keeps keys. Statements that take a Reach put it in their WHERE clause; what is out of reach does not exist.
+type Store interface {
+	// AddKey stores a key with its first secret, and reports false, storing nothing, when its source already has a key.
+	AddKey(ctx context.Context, k Key, s Secret) (bool, error)
+	// Key returns a key, or [licensing.ErrNotFound].
+	Key(ctx context.Context, id string, r Reach) (Key, error)
+	// ListKeys returns keys, newest first.
+	ListKeys(ctx context.Context, f Filter) ([]Key, error)
+	// KeyByDigest returns the key and secret that the head of a digest leads to, whatever their state, or
+	// [licensing.ErrNotFound]. The caller compares the whole digest.
+	KeyByDigest(ctx context.Context, head []byte) (Record, error)
+	// RevokeKey and SetKeyDisabled report whether there was anything to change. A revoked key stays revoked.
+	RevokeKey(ctx context.Context, id string, r Reach, at time.Time) (bool, error)
+	SetKeyDisabled(ctx context.Context, id string, r Reach, disabled bool, at time.Time) (bool, error)
+	// RotateKey ends the current secret at r.Until and adds r.Fresh. It returns [licensing.ErrNotFound], or [ErrTwoSecrets]
+	// when two secrets are alive already.
+	RotateKey(ctx context.Context, r Rotation) error
+}
+
+// The failures of this package that callers may act on.
+var (
+	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The key has two live secrets already. Wait until the older one ends, or revoke the key and issue another.")
+	ErrNotLive    = licensing.Fail(licensing.Conflict, "key-not-live", "The key is revoked or expired and cannot be changed.")
+	ErrCredential = licensing.Fail(licensing.Unauthorized, "unauthorized", "The API key is not valid.")
+	ErrSpec       = licensing.Fail(licensing.Invalid, "key-spec", "The API key cannot be issued as described.")
+)

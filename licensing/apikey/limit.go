@@ -1,0 +1,159 @@
+package apikey
+
+import (
+	"context"
+	"regexp"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Rate is a limit by the generic cell rate algorithm: Burst units at once, then one unit every Period/Count. The interval is
+// whole microseconds, rounded up, so that a rate is never exceeded by rounding.
+type Rate struct {
+	Count  int64
+	Period time.Duration
+	Burst  int64
+}
+
+// Degrade says what a limit does while its counters are away.
+type Degrade string
+
+// The degraded modes: refuse, or admit up to this replica's share of the limit.
+const (
+	Closed Degrade = "closed"
+	Open   Degrade = "open"
+)
+
+// Check asks for Cost units of one counter.
+type Check struct {
+	// Key names the counter. It includes the owner, so that no counter spans owners.
+	Key      string
+	Rate     Rate
+	Cost     int64
+	Degraded Degrade // Closed unless said
+}
+
+// Taken is the answer to a [Check].
+type Taken struct {
+	Allowed bool
+	// Remaining is how many units could be taken at once now.
+	Remaining int64
+	// RetryAfter is how long until the same cost would be admitted, zero when it was.
+	RetryAfter time.Duration
+	// Reset is how long until the counter is as if never used.
+	Reset time.Duration
+	// Degraded reports that the counters were away and the answer follows the limit's degraded mode.
+	Degraded bool
+}
+
+// Limiter counts. It is safe for concurrent use.
+type Limiter interface {
+	// Take decides a group of checks: all of them are admitted and spent, or none is spent. The results are in the order
+	// of the checks. A cost outside 1 to the rate's burst, or a rate that cannot be counted, is an error of kind
+	// [licensing.Invalid] and spends nothing.
+	Take(ctx context.Context, group []Check) ([]Taken, error)
+	// TakeEach decides several groups, first in first out, each by itself, in one step.
+	TakeEach(ctx context.Context, groups [][]Check) ([][]Taken, error)
+}
+
+// ErrCost refuses a cost that could never be admitted.
+var ErrCost = licensing.Fail(licensing.Invalid, "cost", "The cost must be at least 1 and at most the burst of every limit it counts against.")
+
+// ErrRate refuses a rate that cannot be counted.
+var ErrRate = licensing.Fail(licensing.Invalid, "rate", "A rate needs a count and a burst of at least 1 and a period of 1 microsecond per unit to 366 days.")
+
+const maxSpan = 366 * 24 * time.Hour
+
+// Interval is the time one unit takes to come back, at least a microsecond.
+func (r Rate) Interval() time.Duration {
+	micros := r.Period.Microseconds()
+	return time.Duration((micros+r.Count-1)/r.Count) * time.Microsecond
+}
+
+// Validate returns [ErrRate] for a rate that cannot be counted: count and burst of at least 1, a microsecond or more for each
+// unit, a period and a full burst of 366 days at most.
+func (r Rate) Validate() error {
+	if r.Count < 1 || r.Burst < 1 || r.Period < time.Microsecond || r.Period > maxSpan || r.Count > r.Period.Microseconds() {
+		return ErrRate
+	}
+	if r.Burst > int64(maxSpan/r.Interval()) {
+		return ErrRate
+	}
+	return nil
+}
+
+// Validate returns [ErrRate] or [ErrCost] for a check that no counter could decide.
+func (c Check) Validate() error {
+	if err := c.Rate.Validate(); err != nil {
+		return err
+	}
+	if c.Cost < 1 || c.Cost > c.Rate.Burst {
+		return ErrCost
+	}
+	return nil
+}
+
+// Span is what a limit counts over.
+type Span string
+
+// The spans. None goes beyond one owner.
+const (
+	PerKey   Span = "key"   // each key by itself
+	PerPlan  Span = "plan"  // all keys that the owner has of one plan
+	PerOwner Span = "owner" // all keys of the owner for the product
+)
+
+// Limit is one named limit of a key.
+type Limit struct {
+	Name     string  `json:"name" doc:"Name of the limit, unique within the key: 1 to 32 of a-z, 0-9, _ and -."`
+	Per      Span    `json:"per,omitempty" doc:"What is counted together: one key, all keys of the owner in the plan, or all keys of the owner for the product. One key unless said." enum:"key,plan,owner"`
+	Count    int64   `json:"count" doc:"Units that come back in each period." example:"60"`
+	Seconds  int64   `json:"seconds" doc:"The period in seconds." example:"60"`
+	Burst    int64   `json:"burst,omitempty" doc:"Units that can be taken at once; count unless said." example:"10"`
+	Degraded Degrade `json:"degraded,omitempty" doc:"While counters are away: closed refuses, open admits up to a replica's share. Closed unless said." enum:"closed,open"`
+}
+
+const maxLimits = 8
+
+var limitName = regexp.MustCompile(`^[a-z0-9_-]{1,32}$`)
+
+// normal returns the limit with its defaults filled in.
+func (l Limit) normal() Limit {
+	if l.Per == "" {
+		l.Per = PerKey
+	}
+	if l.Burst == 0 {
+		l.Burst = l.Count
+	}
+	if l.Degraded == "" {
+		l.Degraded = Closed
+	}
+	return l
+}
+
+// Rate is the limit as counters know it.
+func (l Limit) Rate() Rate {
+	if l.Seconds < 0 || l.Seconds > int64(maxSpan/time.Second) {
+		return Rate{}
+	}
+	return Rate{Count: l.Count, Period: time.Duration(l.Seconds) * time.Second, Burst: l.Burst}
+}
+
+func (l Limit) valid() bool {
+	return limitName.MatchString(l.Name) && (l.Per == PerKey || l.Per == PerPlan || l.Per == PerOwner) &&
+		(l.Degraded == Closed || l.Degraded == Open) && l.Rate().Validate() == nil
+}
+
+// counter is the name of the counter of a limit for a key. The environment keeps tests from spending what is live.
+func (l Limit) counter(k *Key) string {
+	base := "k:" + string(k.Env) + ":" + string(k.Owner) + ":"
+	switch l.Per {
+	case PerOwner:
+		return base + "o:" + k.ProductID + ":" + l.Name
+	case PerPlan:
+		return base + "p:" + k.PlanID + ":" + l.Name
+	default:
+		return base + k.ID + ":" + l.Name
+	}
+}

@@ -1,0 +1,192 @@
+package apikey
+
+import (
+	"context"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
+)
+
+// Deps is what a [Service] is made of. Store, Limiter, Clock, IDs, Tx, Audit and Switches are required.
+type Deps struct {
+	Store    Store
+	Limiter  Limiter
+	Clock    licensing.Clock
+	IDs      licensing.IDs
+	Tx       licensing.Transactor
+	Audit    licensing.Auditor
+	Switches licensing.Switches
+	// Prefix starts every key's text, "mtr" unless said.
+	Prefix string
+	// Random is where secrets come from, crypto/rand unless said.
+	Random io.Reader
+	// FeedAlive reports whether changes made elsewhere arrive; while it says no, every verification reads the database. Nil
+	// means always.
+	FeedAlive func() bool
+	// Networks are those whose proxies may ask [Service.Authorize]; empty means loopback alone.
+	Networks []netip.Prefix
+}
+
+// Service issues, changes and verifies API keys. It is safe for concurrent use.
+type Service struct {
+	Deps
+	format credential.Format
+	cache  *credential.Cache[*Record]
+}
+
+// New makes a Service. It fails on a prefix that a key could not start with.
+func New(d Deps) (*Service, error) {
+	if d.Prefix == "" {
+		d.Prefix = "mtr"
+	}
+	s := &Service{Deps: d, format: credential.Format{Prefix: d.Prefix}}
+	if err := s.format.Validate(); err != nil {
+		return nil, err
+	}
+	s.cache = credential.NewCache[*Record](credential.CacheConfig{Clock: d.Clock, Trusted: d.FeedAlive})
+	return s, nil
+}
+
+// Format is the form of the installation's keys.
+func (s *Service) Format() credential.Format { return s.format }
+
+// Invalidate drops what is cached of the key with the given id. The change feed calls it with ids of kind "api_key".
+func (s *Service) Invalidate(id string) { s.cache.Invalidate(id) }
+
+// InvalidateAll drops everything that is cached.
+func (s *Service) InvalidateAll() { s.cache.Reset() }
+
+// IssueSpec says what to issue. A zero ExpiresAt means never; no Limits means unlimited.
+type IssueSpec struct {
+	Source    Source
+	Owner     licensing.Owner
+	ProductID string
+	PlanID    string
+	PlanCode  string
+	Env       licensing.Env
+	Name      string
+	Scopes    []string
+	AllowFrom []netip.Prefix
+	Limits    []Limit
+	ExpiresAt time.Time
+}
+
+// Draft is a key made but not stored. Text is the key in clear, for the buyer's mail or the one answer that shows it.
+type Draft struct {
+	Key    Key
+	Text   credential.Text
+	secret Secret
+}
+
+// Draft makes id and secret of a key. It touches no database and belongs before the transaction.
+func (s *Service) Draft(ctx context.Context, spec IssueSpec) (*Draft, error) {
+	if err := s.Switches.Check(ctx, licensing.SwitchAPI, spec.ProductID); err != nil {
+		return nil, err
+	}
+	now := s.Clock.Now()
+	k := Key{
+		ID: s.IDs.New("key"), Source: spec.Source, Owner: spec.Owner, ProductID: spec.ProductID, PlanID: spec.PlanID, PlanCode: spec.PlanCode,
+		Env: spec.Env, Name: spec.Name, Scopes: spec.Scopes, AllowFrom: spec.AllowFrom, ExpiresAt: spec.ExpiresAt.UTC().Truncate(time.Microsecond),
+		CreatedAt: now, UpdatedAt: now,
+	}
+	if spec.ExpiresAt.IsZero() {
+		k.ExpiresAt = time.Time{}
+	}
+	if spec.Source.Kind == FromStaff && spec.Source.ID == "" {
+		k.Source.ID = k.ID
+	}
+	for _, l := range spec.Limits {
+		k.Limits = append(k.Limits, l.normal())
+	}
+	if err := k.check(now); err != nil {
+		return nil, err
+	}
+	text, secret, err := s.newSecret(k.Env)
+	if err != nil {
+		return nil, err
+	}
+	return &Draft{Key: k, Text: text, secret: secret}, nil
+}
+
+// Issue stores a draft in the caller's transaction. It reports false, and stores nothing, when the source already has a key.
+func (s *Service) Issue(ctx context.Context, d *Draft) (issued bool, err error) {
+	issued, err = s.Store.AddKey(ctx, d.Key, d.secret)
+	if err != nil || !issued {
+		return false, err
+	}
+	k := &d.Key
+	return true, s.Audit.Record(ctx, licensing.Event{
+		Action: "key.issue", Target: k.ID, Product: k.ProductID,
+		Detail: map[string]any{"owner": k.Owner, "source": k.Source.Kind, "source_id": k.Source.ID, "plan": k.PlanCode, "env": k.Env, "scopes": k.Scopes, "limits": k.Limits},
+	})
+}
+
+func (s *Service) newSecret(env licensing.Env) (credential.Text, Secret, error) {
+	text, err := s.format.New(env, s.Random)
+	if err != nil {
+		return credential.Text{}, Secret{}, err
+	}
+	return text, Secret{ID: s.IDs.New("sec"), Hint: text.Hint, Digest: credential.Sum(text.Full), CreatedAt: s.Clock.Now()}, nil
+}
+
+const (
+	maxScopes   = 32
+	maxNetworks = 64
+	maxName     = 100
+)
+
+// check returns [ErrSpec] with every field that is wrong.
+func (k *Key) check(now time.Time) error {
+	e := ErrSpec
+	if k.Source.Kind == "" || k.Source.ID == "" {
+		e = e.With("source", "must say why the key exists")
+	}
+	if k.Owner == "" {
+		e = e.With("owner", "must be a customer or an organisation")
+	}
+	if k.ProductID == "" {
+		e = e.With("product", "must be a product")
+	}
+	if !k.Env.Valid() {
+		e = e.With("env", "must be live or test")
+	}
+	if len(k.Name) > maxName {
+		e = e.With("name", "must have at most %d bytes", maxName)
+	}
+	if !k.ExpiresAt.IsZero() && !k.ExpiresAt.After(now) {
+		e = e.With("expires_at", "must lie in the future")
+	}
+	if len(k.AllowFrom) > maxNetworks {
+		e = e.With("allow_from", "must have at most %d networks", maxNetworks)
+	}
+	if bad := badScope(k.Scopes); bad != "" {
+		e = e.With("scopes", "%s", bad)
+	}
+	if bad := badLimit(k.Limits); bad != "" {
+		e = e.With("limits", "%s", bad)
+	}
+	if len(e.Fields) > 0 {
+		return e
+	}
+	return nil
+}
+
+func badLimit(limits []Limit) string {
+	if len(limits) > maxLimits {
+		return "must be at most 8"
+	}
+	seen := map[string]bool{}
+	for _, l := range limits {
+		if !l.valid() {
+			return "each needs a name of a-z, 0-9, _ and -, a count and seconds of at least 1, and a burst that fits in 366 days"
+		}
+		if seen[l.Name] {
+			return "names must differ"
+		}
+		seen[l.Name] = true
+	}
+	return ""
+}

@@ -1,0 +1,252 @@
+package apikey
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
+)
+
+// Code is the outcome of a verification.
+type Code string
+
+// The codes (keys-and-usage §3). QUOTA_EXCEEDED and NO_CREDITS belong to limits of those kinds.
+const (
+	Valid             Code = "VALID"
+	NotFound          Code = "NOT_FOUND"
+	IsDisabled        Code = "DISABLED"
+	IsRevoked         Code = "REVOKED"
+	IsExpired         Code = "EXPIRED"
+	ForbiddenIP       Code = "FORBIDDEN_IP"
+	InsufficientScope Code = "INSUFFICIENT_SCOPE"
+	RateLimited       Code = "RATE_LIMITED"
+	SwitchedOff       Code = "SWITCHED_OFF"
+)
+
+// Question is one key and what it is about to be used for.
+type Question struct {
+	Text string
+	// Cost is what the use spends of every limit, 1 if zero.
+	Cost   int64
+	Scopes []string
+	// Product and Env, when set, are those of the resource: a key of another does not fit.
+	Product string
+	Env     licensing.Env
+	// IP is where the use comes from. A key with an allow-list is refused without one.
+	IP netip.Addr
+	// Within is what the asker may know of; a key outside it does not exist for him.
+	Within Reach
+}
+
+// LimitState is how one limit of a key stands after the answer.
+type LimitState struct {
+	Limit Limit
+	Taken
+}
+
+// Verdict is the answer to a [Question]. Key is nil when there is none that the asker may know of.
+type Verdict struct {
+	Code   Code
+	Key    *Key
+	Limits []LimitState
+	// Degraded reports that a limit's counters were away.
+	Degraded bool
+	// RetryAfter is how long to wait after [RateLimited].
+	RetryAfter time.Duration
+}
+
+// maxQuestions is the size of the largest batch.
+const maxQuestions = 1000
+
+var scopeForm = regexp.MustCompile(`^[a-z0-9_.-]{1,40}(:[a-z0-9_.*-]{1,40})?$`)
+
+func badScope(scopes []string) string {
+	if len(scopes) > maxScopes {
+		return "must be at most 32"
+	}
+	for i, sc := range scopes {
+		if !scopeForm.MatchString(sc) {
+			return "each is noun or noun:verb of a-z, 0-9, _ . and -"
+		}
+		if slices.Contains(scopes[:i], sc) {
+			return "must differ"
+		}
+	}
+	return ""
+}
+
+// Ask verifies keys: the record of each from the cache or the database, then the limits of all good ones in one step of the
+// limiter. A refusal by one limit spends none of the key's others; a key refused for another reason spends nothing.
+func (s *Service) Ask(ctx context.Context, questions []Question) ([]Verdict, error) {
+	verdicts := make([]Verdict, len(questions))
+	var groups [][]Check
+	var asked []int
+	for i := range questions {
+		q := &questions[i]
+		if q.Cost == 0 {
+			q.Cost = 1
+		}
+		if q.Cost < 0 {
+			return nil, ErrCost
+		}
+		v, err := s.judge(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		verdicts[i] = v
+		if v.Code != Valid || len(v.Key.Limits) == 0 {
+			continue
+		}
+		group, err := v.Key.checks(q.Cost)
+		if err != nil {
+			return nil, err
+		}
+		groups, asked = append(groups, group), append(asked, i)
+	}
+	if len(groups) == 0 {
+		return verdicts, nil
+	}
+	taken, err := s.Limiter.TakeEach(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	for g, i := range asked {
+		verdicts[i].count(taken[g])
+	}
+	return verdicts, nil
+}
+
+// checks are the checks of every limit of the key for one use.
+func (k *Key) checks(cost int64) ([]Check, error) {
+	group := make([]Check, len(k.Limits))
+	for i, l := range k.Limits {
+		group[i] = Check{Key: l.counter(k), Rate: l.Rate(), Cost: cost, Degraded: l.Degraded}
+		if err := group[i].Validate(); err != nil {
+			return nil, err
+		}
+	}
+	return group, nil
+}
+
+// count lays the limiter's answers over the verdict.
+func (v *Verdict) count(taken []Taken) {
+	v.Limits = make([]LimitState, len(taken))
+	for i, t := range taken {
+		v.Limits[i] = LimitState{Limit: v.Key.Limits[i], Taken: t}
+		v.Degraded = v.Degraded || t.Degraded
+		if !t.Allowed {
+			v.Code = RateLimited
+			v.RetryAfter = max(v.RetryAfter, t.RetryAfter)
+		}
+	}
+}
+
+// judge answers everything but the limits.
+func (s *Service) judge(ctx context.Context, q *Question) (Verdict, error) {
+	rec, err := s.find(ctx, q.Text)
+	if errors.Is(err, licensing.ErrNotFound) {
+		return Verdict{Code: NotFound}, nil
+	}
+	if err != nil {
+		return Verdict{}, err
+	}
+	if w, k := q.Within, &rec.Key; w.Owner != "" && w.Owner != k.Owner || w.Product != "" && w.Product != k.ProductID || w.Env != "" && w.Env != k.Env {
+		return Verdict{Code: NotFound}, nil
+	}
+	v := Verdict{Key: &rec.Key}
+	v.Code, err = s.standing(ctx, rec, q)
+	return v, err
+}
+
+func (s *Service) standing(ctx context.Context, rec *Record, q *Question) (Code, error) {
+	now, k := s.Clock.Now(), &rec.Key
+	switch k.State(now) {
+	case Revoked:
+		return IsRevoked, nil
+	case Expired:
+		return IsExpired, nil
+	case Disabled:
+		return IsDisabled, nil
+	}
+	if !rec.Secret.ExpiresAt.IsZero() && !now.Before(rec.Secret.ExpiresAt) {
+		return IsExpired, nil
+	}
+	if err := s.Switches.Check(ctx, licensing.SwitchAPI, k.ProductID); err != nil {
+		if licensing.KindOf(err) == licensing.Unavailable {
+			return SwitchedOff, nil
+		}
+		return "", err
+	}
+	if !k.admits(q.IP) {
+		return ForbiddenIP, nil
+	}
+	if q.Product != "" && q.Product != k.ProductID || q.Env != "" && q.Env != k.Env {
+		return InsufficientScope, nil
+	}
+	for _, scope := range q.Scopes {
+		if !slices.Contains(k.Scopes, scope) {
+			return InsufficientScope, nil
+		}
+	}
+	return Valid, nil
+}
+
+// admits reports whether the key may be used from ip.
+func (k *Key) admits(ip netip.Addr) bool {
+	if len(k.AllowFrom) == 0 {
+		return true
+	}
+	ip = ip.Unmap().WithZone("")
+	return ip.IsValid() && slices.ContainsFunc(k.AllowFrom, func(n netip.Prefix) bool { return n.Contains(ip) })
+}
+
+// find returns the record of a text. A text without the right form and checksum dies here, before any lookup. The
+// stored digest is compared whole and in constant time, whatever the index said.
+func (s *Service) find(ctx context.Context, text string) (*Record, error) {
+	parsed, ok := s.format.Parse(text)
+	if !ok {
+		return nil, licensing.ErrNotFound
+	}
+	digest := credential.Sum(text)
+	rec, err := s.cache.Load(ctx, digest, func(ctx context.Context) (*Record, []string, error) {
+		r, err := s.Store.KeyByDigest(ctx, digest.Head())
+		if err != nil {
+			return nil, nil, err
+		}
+		return &r, []string{r.Key.ID}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !digest.Equal(rec.Secret.Digest[:]) || rec.Key.Env != parsed.Env {
+		return nil, licensing.ErrNotFound
+	}
+	return rec, nil
+}
+
+// ByCredential authenticates the holder of a key by its text. Every reason for a refusal is [ErrCredential], with the reason
+// wrapped for the log. The key's networks and limits are not asked here.
+func (s *Service) ByCredential(ctx context.Context, text string) (licensing.Actor, error) {
+	rec, err := s.find(ctx, text)
+	if errors.Is(err, licensing.ErrNotFound) {
+		return licensing.Actor{}, ErrCredential.Because(err)
+	}
+	if err != nil {
+		return licensing.Actor{}, err
+	}
+	now, k := s.Clock.Now(), &rec.Key
+	if state := k.State(now); state != Active {
+		return licensing.Actor{}, ErrCredential.Because(errors.New(k.ID + " is " + string(state)))
+	}
+	if !rec.Secret.ExpiresAt.IsZero() && !now.Before(rec.Secret.ExpiresAt) {
+		return licensing.Actor{}, ErrCredential.Because(errors.New(k.ID + ": secret " + rec.Secret.Hint + " was rotated out"))
+	}
+	return licensing.Actor{
+		Kind: licensing.APIKey, ID: k.ID, Owner: k.Owner, Scopes: slices.Clone(k.Scopes), Product: k.ProductID, Env: k.Env,
+	}, nil
+}

@@ -1,0 +1,189 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// apiKeys implements [apikey.Store].
+type apiKeys struct{ *Store }
+
+var _ apikey.Store = (*apiKeys)(nil)
+
+// APIKeys returns the store of API keys.
+func (s *Store) APIKeys() apikey.Store { return &apiKeys{s} }
+
+// apiKeyColumns are read by scanAPIKey, in this order.
+const apiKeyColumns = `k.id, k.source_kind, k.source_id, k.owner, k.product_id, k.plan_id, k.plan_code, k.env, k.name, k.scopes, k.allow_from, k.limits,
+	k.expires_at, k.disabled_at, k.revoked_at, k.created_at, k.updated_at`
+
+// withinReach is the condition that a Reach, given as parameters n, n+1 and n+2, puts on api_key.
+func withinReach(n int) string {
+	return fmt.Sprintf(` ($%[1]d = '' OR k.owner = $%[1]d) AND ($%[2]d = '' OR k.product_id = $%[2]d) AND ($%[3]d = '' OR k.env = $%[3]d) `, n, n+1, n+2)
+}
+
+func scanAPIKey(row db.Row, more ...any) (apikey.Key, error) {
+	var k apikey.Key
+	var scopes, networks, limits string
+	var expires, disabled, revoked *time.Time
+	dest := []any{&k.ID, &k.Source.Kind, &k.Source.ID, &k.Owner, &k.ProductID, &k.PlanID, &k.PlanCode, &k.Env, &k.Name, &scopes, &networks, &limits,
+		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt}
+	err := row.Scan(append(dest, more...)...)
+	if errors.Is(err, db.ErrNoRows) {
+		return k, licensing.ErrNotFound
+	}
+	if err != nil {
+		return k, err
+	}
+	k.ExpiresAt, k.DisabledAt, k.RevokedAt = instant(expires), instant(disabled), instant(revoked)
+	for text, into := range map[string]any{scopes: &k.Scopes, networks: &k.AllowFrom, limits: &k.Limits} {
+		if text == "[]" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(text), into); err != nil {
+			return k, fmt.Errorf("api key %s: %w", k.ID, err)
+		}
+	}
+	return k, nil
+}
+
+// jsonList is JSON text of a list, never null.
+func jsonList[T any](items []T) (string, error) {
+	if len(items) == 0 {
+		return "[]", nil
+	}
+	text, err := json.Marshal(items)
+	return string(text), err
+}
+
+// AddKey implements [apikey.Store].
+func (s *apiKeys) AddKey(ctx context.Context, k apikey.Key, secret apikey.Secret) (bool, error) {
+	scopes, err := jsonList(k.Scopes)
+	if err != nil {
+		return false, err
+	}
+	networks, err := jsonList(k.AllowFrom)
+	if err != nil {
+		return false, err
+	}
+	limits, err := jsonList(k.Limits)
+	if err != nil {
+		return false, err
+	}
+	n, err := s.db.Exec(ctx, `INSERT INTO api_key (id, source_kind, source_id, owner, product_id, plan_id, plan_code, env, name, scopes, allow_from, limits,
+			expires_at, disabled_at, revoked_at, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+		ON CONFLICT (source_kind, source_id) DO NOTHING`,
+		k.ID, k.Source.Kind, k.Source.ID, string(k.Owner), k.ProductID, k.PlanID, k.PlanCode, string(k.Env), k.Name, scopes, networks, limits,
+		nullable(k.ExpiresAt), nullable(k.DisabledAt), nullable(k.RevokedAt), k.CreatedAt, k.UpdatedAt)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	if err := s.addSecret(ctx, k.ID, 0, secret); err != nil {
+		return false, err
+	}
+	return true, s.changed(ctx, "api_key", k.ID)
+}
+
+func (s *apiKeys) addSecret(ctx context.Context, keyID string, slot int64, secret apikey.Secret) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO api_secret (id, key_id, slot, hint, head, hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		secret.ID, keyID, slot, secret.Hint, secret.Digest.Head(), secret.Digest[:], secret.CreatedAt)
+	return err
+}
+
+// Key implements [apikey.Store].
+func (s *apiKeys) Key(ctx context.Context, id string, r apikey.Reach) (apikey.Key, error) {
+	return scanAPIKey(s.db.QueryRow(ctx, `SELECT `+apiKeyColumns+` FROM api_key k WHERE k.id = $1 AND`+withinReach(2),
+		id, string(r.Owner), r.Product, string(r.Env)))
+}
+
+// ListKeys implements [apikey.Store].
+func (s *apiKeys) ListKeys(ctx context.Context, f apikey.Filter) ([]apikey.Key, error) {
+	rows, err := s.db.Query(ctx, `SELECT `+apiKeyColumns+` FROM api_key k WHERE ($1 = '' OR k.id < $1) AND`+withinReach(2)+`ORDER BY k.id DESC LIMIT $5`,
+		f.After, string(f.Owner), f.Product, string(f.Env), f.Limit)
+	return db.Collect(rows, err, func(row db.Row) (apikey.Key, error) { return scanAPIKey(row) })
+}
+
+// KeyByDigest implements [apikey.Store].
+func (s *apiKeys) KeyByDigest(ctx context.Context, head []byte) (apikey.Record, error) {
+	var rec apikey.Record
+	var hash []byte
+	var expires *time.Time
+	row := s.db.QueryRow(ctx, `SELECT `+apiKeyColumns+`, s.id, s.hint, s.hash, s.created_at, s.expires_at
+		FROM api_secret s JOIN api_key k ON k.id = s.key_id WHERE s.head = $1`, head)
+	k, err := scanAPIKey(row, &rec.Secret.ID, &rec.Secret.Hint, &hash, &rec.Secret.CreatedAt, &expires)
+	if err != nil {
+		return rec, err
+	}
+	rec.Key, rec.Secret.ExpiresAt = k, instant(expires)
+	if copy(rec.Secret.Digest[:], hash) != len(rec.Secret.Digest) {
+		return rec, fmt.Errorf("api secret %s: the hash has %d bytes", rec.Secret.ID, len(hash))
+	}
+	return rec, nil
+}
+
+// RevokeKey implements [apikey.Store].
+func (s *apiKeys) RevokeKey(ctx context.Context, id string, r apikey.Reach, at time.Time) (bool, error) {
+	return s.setKey(ctx, id, r, `UPDATE api_key AS k SET revoked_at = $5, updated_at = $5 WHERE k.revoked_at IS NULL AND k.id = $1 AND`+withinReach(2), at)
+}
+
+// SetKeyDisabled implements [apikey.Store].
+func (s *apiKeys) SetKeyDisabled(ctx context.Context, id string, r apikey.Reach, disabled bool, at time.Time) (bool, error) {
+	if disabled {
+		return s.setKey(ctx, id, r, `UPDATE api_key AS k SET disabled_at = $5, updated_at = $5
+			WHERE k.revoked_at IS NULL AND k.disabled_at IS NULL AND k.id = $1 AND`+withinReach(2), at)
+	}
+	return s.setKey(ctx, id, r, `UPDATE api_key AS k SET disabled_at = NULL, updated_at = $5
+		WHERE k.revoked_at IS NULL AND k.disabled_at IS NOT NULL AND k.id = $1 AND`+withinReach(2), at)
+}
+
+func (s *apiKeys) setKey(ctx context.Context, id string, r apikey.Reach, sql string, at time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, sql, id, string(r.Owner), r.Product, string(r.Env), at)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.changed(ctx, "api_key", id)
+}
+
+// RotateKey implements [apikey.Store]. The key's row is locked first, so rotations of one key follow each other; the unique
+// slots refuse a third live secret whatever happens.
+func (s *apiKeys) RotateKey(ctx context.Context, r apikey.Rotation) error {
+	n, err := s.db.Exec(ctx, `UPDATE api_key AS k SET updated_at = $5 WHERE k.revoked_at IS NULL AND k.id = $1 AND`+withinReach(2),
+		r.KeyID, string(r.Reach.Owner), r.Reach.Product, string(r.Reach.Env), r.Now)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return licensing.ErrNotFound
+	}
+	if _, err := s.db.Exec(ctx, `UPDATE api_secret SET expires_at = $2 WHERE key_id = $1 AND expires_at IS NULL`, r.KeyID, r.Until); err != nil {
+		return err
+	}
+	if _, err := s.db.Exec(ctx, `UPDATE api_secret SET slot = NULL WHERE key_id = $1 AND slot IS NOT NULL AND expires_at <= $2`, r.KeyID, r.Now); err != nil {
+		return err
+	}
+	rows, err := s.db.Query(ctx, `SELECT slot FROM api_secret WHERE key_id = $1 AND slot IS NOT NULL`, r.KeyID)
+	used, err := db.Collect(rows, err, func(row db.Row) (slot int64, err error) { return slot, row.Scan(&slot) })
+	if err != nil {
+		return err
+	}
+	slot := int64(0)
+	switch {
+	case len(used) >= 2:
+		return apikey.ErrTwoSecrets
+	case len(used) == 1:
+		slot = 1 - used[0]
+	}
+	if err := s.addSecret(ctx, r.KeyID, slot, r.Fresh); err != nil {
+		return err
+	}
+	return s.changed(ctx, "api_key", r.KeyID)
+}
