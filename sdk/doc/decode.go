@@ -1,6 +1,9 @@
 package doc
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Document is a payload that this package can sign and read: License, Lease,
 // Keyset, StatusList, Release or Receipt.
@@ -8,9 +11,8 @@ type Document interface {
 	// Typ is the document's typ, such as "license+jwt".
 	Typ() string
 
-	decode(p *scanner)
-	known() []string
-	must() []string
+	// check reads a payload of this type and says what is wrong with it.
+	check(payload string) error
 }
 
 var (
@@ -22,12 +24,8 @@ var (
 	_ Document = (*Receipt)(nil)
 )
 
-// parse reads a payload strictly into d, which must be empty.
-func parse(payload string, d Document) error {
-	var names [64]string
-	p := scanner{names: names[:0]}
-	p.text(payload)
-	d.decode(&p)
+// finish reports what was wrong with a payload that p has read.
+func (p *scanner) finish(must, known []string) error {
 	p.end()
 	if p.fault == unknownWord {
 		return fmt.Errorf("%w: unknown word (byte %d)", ErrUnsupported, p.i)
@@ -35,19 +33,10 @@ func parse(payload string, d Document) error {
 	if p.fault != "" {
 		return fmt.Errorf("%w: %s (byte %d)", ErrPayload, p.fault, p.i)
 	}
-	return demand(d)
-}
-
-// demand refuses a document that demands something unknown here.
-func demand(d Document) error {
-next:
-	for _, m := range d.must() {
-		for _, k := range d.known() {
-			if m == k {
-				continue next
-			}
+	for _, m := range must {
+		if !slices.Contains(known, m) {
+			return fmt.Errorf("%w: %q", ErrUnsupported, m)
 		}
-		return fmt.Errorf("%w: %q", ErrUnsupported, m)
 	}
 	return nil
 }

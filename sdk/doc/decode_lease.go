@@ -5,10 +5,6 @@ import "fmt"
 // Typ returns TypeLease.
 func (*Lease) Typ() string { return TypeLease }
 
-func (l *Lease) must() []string { return l.Must }
-
-func (*Lease) known() []string { return leaseNames }
-
 var leaseNames = []string{"iss", "aud", "sub", "jti", "iat", "exp", "env", "act", "tok", "seq", "dev", "match",
 	"recheck_at", "fresh_until", "ent", "ent_until", "usr", "borrowed", "nonce", "must"}
 
@@ -95,4 +91,18 @@ func (l *Lease) RestsOn(lic *License) error {
 		return fmt.Errorf("%w: lease is longer than the license allows", ErrMismatch)
 	}
 	return nil
+}
+
+// parseLease reads a payload strictly.
+func parseLease(payload string) (*Lease, error) {
+	var p scanner
+	p.text(payload)
+	d := new(Lease)
+	d.decode(&p)
+	return d, p.finish(d.Must, leaseNames)
+}
+
+func (*Lease) check(payload string) error {
+	_, err := parseLease(payload)
+	return err
 }

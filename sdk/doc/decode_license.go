@@ -3,10 +3,6 @@ package doc
 // Typ returns TypeLicense.
 func (*License) Typ() string { return TypeLicense }
 
-func (l *License) must() []string { return l.Must }
-
-func (*License) known() []string { return licenseNames }
-
 var (
 	licenseNames = []string{"iss", "aud", "sub", "jti", "iat", "nbf", "exp", "env", "type", "plan", "cus", "org",
 		"licensee", "valid_until", "updates_until", "max_version", "seats", "ent", "ent_until", "pol", "status", "must"}
@@ -199,4 +195,18 @@ func (p *scanner) length() int64 {
 		p.fail("duration too long")
 	}
 	return n
+}
+
+// parseLicense reads a payload strictly.
+func parseLicense(payload string) (*License, error) {
+	var p scanner
+	p.text(payload)
+	d := new(License)
+	d.decode(&p)
+	return d, p.finish(d.Must, licenseNames)
+}
+
+func (*License) check(payload string) error {
+	_, err := parseLicense(payload)
+	return err
 }

@@ -12,16 +12,6 @@ func (*Release) Typ() string { return TypeRelease }
 // Typ returns TypeReceipt.
 func (*Receipt) Typ() string { return TypeReceipt }
 
-func (*Keyset) must() []string     { return nil }
-func (*StatusList) must() []string { return nil }
-func (*Release) must() []string    { return nil }
-func (*Receipt) must() []string    { return nil }
-
-func (*Keyset) known() []string     { return keysetNames }
-func (*StatusList) known() []string { return statusListNames }
-func (*Release) known() []string    { return releaseNames }
-func (*Receipt) known() []string    { return receiptNames }
-
 var (
 	keysetNames     = []string{"iss", "iat", "num", "keys", "roots"}
 	keyNames        = []string{"kid", "kty", "crv", "x", "alg", "use", "for", "aud", "state", "nbf", "revoked_at"}
@@ -237,4 +227,60 @@ func (p *scanner) sha256() string {
 	}
 	p.need("expected a SHA-256 in hex", ok)
 	return s
+}
+
+// parseKeyset reads a payload strictly.
+func parseKeyset(payload string) (*Keyset, error) {
+	var p scanner
+	p.text(payload)
+	d := new(Keyset)
+	d.decode(&p)
+	return d, p.finish(nil, nil)
+}
+
+func (*Keyset) check(payload string) error {
+	_, err := parseKeyset(payload)
+	return err
+}
+
+// parseStatusList reads a payload strictly.
+func parseStatusList(payload string) (*StatusList, error) {
+	var p scanner
+	p.text(payload)
+	d := new(StatusList)
+	d.decode(&p)
+	return d, p.finish(nil, nil)
+}
+
+func (*StatusList) check(payload string) error {
+	_, err := parseStatusList(payload)
+	return err
+}
+
+// parseRelease reads a payload strictly.
+func parseRelease(payload string) (*Release, error) {
+	var p scanner
+	p.text(payload)
+	d := new(Release)
+	d.decode(&p)
+	return d, p.finish(nil, nil)
+}
+
+func (*Release) check(payload string) error {
+	_, err := parseRelease(payload)
+	return err
+}
+
+// parseReceipt reads a payload strictly.
+func parseReceipt(payload string) (*Receipt, error) {
+	var p scanner
+	p.text(payload)
+	d := new(Receipt)
+	d.decode(&p)
+	return d, p.finish(nil, nil)
+}
+
+func (*Receipt) check(payload string) error {
+	_, err := parseReceipt(payload)
+	return err
 }

@@ -157,14 +157,15 @@ func CheckPublicKey(pub ed25519.PublicKey) error {
 
 // Keys is an immutable set of trusted public keys, safe for concurrent use.
 type Keys struct {
-	byKID  map[string]*Key
-	issuer string
-	num    int64
+	byKID    map[string]*Key
+	byHeader map[string]map[string]*Key // by typ and the usual header's text, which spares reading it
+	issuer   string
+	num      int64
 }
 
 // NewKeys makes a set of the given keys; a bad or a repeated key refuses all.
 func NewKeys(keys ...Key) (*Keys, error) {
-	s := &Keys{byKID: make(map[string]*Key, len(keys))}
+	s := &Keys{byKID: make(map[string]*Key, len(keys)), byHeader: make(map[string]map[string]*Key)}
 	for _, k := range keys {
 		if err := CheckPublicKey(k.Public); err != nil {
 			return nil, err
@@ -177,6 +178,12 @@ func NewKeys(keys ...Key) (*Keys, error) {
 		}
 		k.Public, k.For, k.Aud = slices.Clone(k.Public), slices.Clone(k.For), slices.Clone(k.Aud)
 		s.byKID[k.KID] = &k
+		for _, typ := range k.For {
+			if s.byHeader[typ] == nil {
+				s.byHeader[typ] = make(map[string]*Key)
+			}
+			s.byHeader[typ][header(k.KID, typ)] = &k
+		}
 	}
 	return s, nil
 }
@@ -217,14 +224,11 @@ func (k *Keyset) TrustRoots() (*Keys, error) {
 	if len(k.Roots) == 0 {
 		return nil, nil
 	}
-	s, err := trust(k.Roots)
-	if err != nil {
-		return nil, err
+	roots := slices.Clone(k.Roots)
+	for i := range roots {
+		roots[i].For, roots[i].Aud = []string{TypeKeyset}, []string{Any}
 	}
-	for _, r := range s.byKID {
-		r.For, r.Aud = []string{TypeKeyset}, []string{Any}
-	}
-	return s, nil
+	return trust(roots)
 }
 
 func trust(entries []JWK) (*Keys, error) {

@@ -3,7 +3,6 @@ package doc
 import (
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -23,7 +22,8 @@ type scanner struct {
 	i     int
 	depth int
 	fault string
-	names []string // members seen in the open objects, innermost last
+	names [40]string // members seen in the open objects, innermost last
+	n     int        // how many of them
 }
 
 // object is the state of one object being read.
@@ -31,11 +31,8 @@ type object struct {
 	name  string
 	base  int // where its names start in scanner.names
 	more  bool
-	index map[string]struct{} // only for objects with very many members
+	index map[string]struct{} // instead, once scanner.names is full
 }
-
-// manyMembers is where looking names up beats comparing them one by one.
-const manyMembers = 48
 
 func (p *scanner) fail(why string) {
 	if p.fault == "" {
@@ -107,7 +104,7 @@ func (p *scanner) enter(c byte) bool {
 
 // open starts an object; read its members with next.
 func (p *scanner) open(o *object) {
-	*o = object{base: len(p.names)}
+	*o = object{base: p.n}
 	p.enter('{')
 }
 
@@ -119,7 +116,7 @@ func (p *scanner) next(o *object) bool {
 	}
 	if p.take('}') {
 		p.depth--
-		p.names = p.names[:o.base]
+		p.n = o.base
 		return false
 	}
 	if o.more && !p.take(',') {
@@ -138,27 +135,27 @@ func (p *scanner) next(o *object) bool {
 
 // unique notes o.name and fails if the object had it before.
 func (p *scanner) unique(o *object) {
-	seen := p.names[o.base:]
-	if o.index != nil {
-		if _, dup := o.index[o.name]; dup {
-			p.fail("duplicate member")
+	if o.index == nil {
+		for _, n := range p.names[o.base:p.n] {
+			if n == o.name {
+				p.fail("duplicate member")
+				return
+			}
 		}
-		o.index[o.name] = struct{}{}
-		return
-	}
-	for _, n := range seen {
-		if n == o.name {
-			p.fail("duplicate member")
+		if p.n < len(p.names) {
+			p.names[p.n] = o.name
+			p.n++
 			return
 		}
-	}
-	p.names = append(p.names, o.name)
-	if len(seen) >= manyMembers {
-		o.index = make(map[string]struct{}, 2*manyMembers)
-		for _, n := range p.names[o.base:] {
+		o.index = make(map[string]struct{}, 2*len(p.names))
+		for _, n := range p.names[o.base:p.n] {
 			o.index[n] = struct{}{}
 		}
 	}
+	if _, dup := o.index[o.name]; dup {
+		p.fail("duplicate member")
+	}
+	o.index[o.name] = struct{}{}
 }
 
 // skipUnknown passes over the value of a member that is not one of known. A
@@ -319,114 +316,6 @@ func (p *scanner) boolean() bool {
 	}
 	p.fail("expected true or false")
 	return false
-}
-
-// str reads a string.
-func (p *scanner) str() string {
-	if !p.take('"') {
-		p.fail("expected a string")
-		return ""
-	}
-	start := p.i
-	for p.i < len(p.s) {
-		switch c := p.s[p.i]; {
-		case c == '"':
-			p.i++
-			return p.s[start : p.i-1]
-		case c < 0x20:
-			p.fail("control character in a string")
-			return ""
-		case c == '\\':
-			return p.escaped(start)
-		}
-		p.i++
-	}
-	p.fail("string without end")
-	return ""
-}
-
-// escaped reads the rest of a string that began at start and has an escape at i.
-func (p *scanner) escaped(start int) string {
-	b := append(make([]byte, 0, 64), p.s[start:p.i]...)
-	for p.i < len(p.s) && p.fault == "" {
-		c := p.s[p.i]
-		p.i++
-		switch {
-		case c == '"':
-			return string(b)
-		case c < 0x20:
-			p.fail("control character in a string")
-		case c == '\\':
-			b = p.escape(b)
-		default:
-			b = append(b, c)
-		}
-	}
-	p.fail("string without end")
-	return ""
-}
-
-// escape reads what follows a backslash and appends its meaning to b.
-func (p *scanner) escape(b []byte) []byte {
-	if p.i >= len(p.s) {
-		return b
-	}
-	c := p.s[p.i]
-	p.i++
-	switch c {
-	case '"', '\\', '/':
-		return append(b, c)
-	case 'b':
-		return append(b, '\b')
-	case 'f':
-		return append(b, '\f')
-	case 'n':
-		return append(b, '\n')
-	case 'r':
-		return append(b, '\r')
-	case 't':
-		return append(b, '\t')
-	case 'u':
-		r := p.hex4()
-		if utf16.IsSurrogate(r) {
-			if !strings.HasPrefix(p.s[p.i:], `\u`) {
-				p.fail("lone surrogate")
-				return b
-			}
-			p.i += 2
-			if r = utf16.DecodeRune(r, p.hex4()); r == utf8.RuneError {
-				p.fail("lone surrogate")
-			}
-		}
-		return utf8.AppendRune(b, r)
-	}
-	p.fail("unknown escape")
-	return b
-}
-
-func (p *scanner) hex4() rune {
-	if len(p.s)-p.i < 4 {
-		p.fail("bad escape")
-		return 0
-	}
-	var r rune
-	for range 4 {
-		c := p.s[p.i]
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		case c >= 'A' && c <= 'F':
-			c -= 'A' - 10
-		default:
-			p.fail("bad escape")
-			return 0
-		}
-		r = r<<4 | rune(c)
-		p.i++
-	}
-	return r
 }
 
 // value reads an entitlement's value.

@@ -43,8 +43,7 @@ func (s *Signer) Sign(d Document) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := `{"alg":"EdDSA","kid":"` + s.kid + `","typ":"` + d.Typ() + `"}`
-	text = b64.EncodeToString([]byte(text)) + "." + b64.EncodeToString(payload)
+	text := header(s.kid, d.Typ()) + "." + b64.EncodeToString(payload)
 	if len(text)+1+b64.EncodedLen(ed25519.SignatureSize) > capOf(d.Typ()) {
 		return "", ErrTooLong
 	}
@@ -67,20 +66,10 @@ func Payload(d Document) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %w", ErrPayload, err)
 	}
 	payload := bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-	var err error
-	switch d.(type) {
-	case *License:
-		err = parse(string(payload), new(License))
-	case *Lease:
-		err = parse(string(payload), new(Lease))
-	case *Keyset:
-		err = parse(string(payload), new(Keyset))
-	case *StatusList:
-		err = parse(string(payload), new(StatusList))
-	case *Release:
-		err = parse(string(payload), new(Release))
-	case *Receipt:
-		err = parse(string(payload), new(Receipt))
-	}
-	return payload, err
+	return payload, d.check(string(payload))
+}
+
+// header returns the header that documents usually have, in base64url.
+func header(kid, typ string) string {
+	return b64.EncodeToString([]byte(`{"alg":"EdDSA","kid":"` + kid + `","typ":"` + typ + `"}`))
 }

@@ -37,8 +37,11 @@ var alphabet = func() (t [256]bool) {
 
 // License verifies a license+jwt.
 func (v *Verifier) License(token string) (*License, error) {
-	l := new(License)
-	key, err := v.open(token, l)
+	payload, key, err := v.open(token, TypeLicense)
+	if err != nil {
+		return nil, err
+	}
+	l, err := parseLicense(payload)
 	if err == nil {
 		err = v.belongs(key, l.Issuer, l.Audience, l.Env)
 	}
@@ -54,8 +57,11 @@ func (v *Verifier) License(token string) (*License, error) {
 // Lease verifies a lease+jwt. Whether it belongs to a license is for
 // Lease.RestsOn to say.
 func (v *Verifier) Lease(token string) (*Lease, error) {
-	l := new(Lease)
-	key, err := v.open(token, l)
+	payload, key, err := v.open(token, TypeLease)
+	if err != nil {
+		return nil, err
+	}
+	l, err := parseLease(payload)
 	if err == nil {
 		err = v.belongs(key, l.Issuer, l.Audience, l.Env)
 	}
@@ -73,8 +79,11 @@ func (v *Verifier) Lease(token string) (*Lease, error) {
 // keyset with one bad key is refused whole. The issuer is compared when v.Issuer
 // is set; the root's signature is the proof otherwise.
 func (v *Verifier) Keyset(token string, floor int64) (*Keyset, error) {
-	k := new(Keyset)
-	key, err := v.open(token, k)
+	payload, key, err := v.open(token, TypeKeyset)
+	if err != nil {
+		return nil, err
+	}
+	k, err := parseKeyset(payload)
 	if err != nil {
 		return nil, err
 	}
@@ -99,8 +108,11 @@ func (v *Verifier) Keyset(token string, floor int64) (*Keyset, error) {
 // StatusList verifies a statuslist+jwt that was fetched from uri. Status lists
 // have no audience: any product of the issuer reads them.
 func (v *Verifier) StatusList(token, uri string) (*StatusList, error) {
-	s := new(StatusList)
-	key, err := v.open(token, s)
+	payload, key, err := v.open(token, TypeStatusList)
+	if err != nil {
+		return nil, err
+	}
+	s, err := parseStatusList(payload)
 	if err == nil {
 		err = v.belongs(key, s.Issuer, v.Audience, "")
 	}
@@ -118,8 +130,11 @@ func (v *Verifier) StatusList(token, uri string) (*StatusList, error) {
 
 // Release verifies a release+jwt.
 func (v *Verifier) Release(token string) (*Release, error) {
-	r := new(Release)
-	key, err := v.open(token, r)
+	payload, key, err := v.open(token, TypeRelease)
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseRelease(payload)
 	if err == nil {
 		err = v.belongs(key, r.Issuer, r.Audience, "")
 	}
@@ -134,8 +149,11 @@ func (v *Verifier) Release(token string) (*Release, error) {
 
 // Receipt verifies a usage-receipt+jwt.
 func (v *Verifier) Receipt(token string) (*Receipt, error) {
-	r := new(Receipt)
-	key, err := v.open(token, r)
+	payload, key, err := v.open(token, TypeReceipt)
+	if err != nil {
+		return nil, err
+	}
+	r, err := parseReceipt(payload)
 	if err == nil {
 		err = v.belongs(key, r.Issuer, v.Audience, "")
 	}
@@ -148,37 +166,36 @@ func (v *Verifier) Receipt(token string) (*Receipt, error) {
 	return r, nil
 }
 
-// open does every check up to and including the payload, and fills d.
-func (v *Verifier) open(token string, d Document) (*Key, error) {
-	typ := d.Typ()
+// open does every check up to the signature and returns the payload.
+func (v *Verifier) open(token, typ string) (payload string, key *Key, err error) {
 	if len(token) > capOf(typ) {
-		return nil, ErrTooLong
+		return "", nil, ErrTooLong
 	}
 	head, body, ok := parts(token)
 	if !ok {
-		return nil, ErrMalformed
+		return "", nil, ErrMalformed
 	}
 	var room [2 << 10]byte // spares most tokens an allocation
 	text := append(room[:0], token...)
-	key, err := v.signer(text[:head], typ)
+	key, err = v.signer(text[:head], typ)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	var sig [ed25519.SignatureSize + 2]byte
 	if b64.DecodedLen(len(text)-body-1) != ed25519.SignatureSize {
-		return nil, ErrSignature
+		return "", nil, ErrSignature
 	}
 	if _, err := b64.Decode(sig[:], text[body+1:]); err != nil {
-		return nil, ErrMalformed
+		return "", nil, ErrMalformed
 	}
 	if !ed25519.Verify(key.Public, text[:body], sig[:ed25519.SignatureSize]) {
-		return nil, ErrSignature
+		return "", nil, ErrSignature
 	}
-	payload := make([]byte, b64.DecodedLen(body-head-1))
-	if _, err := b64.Decode(payload, text[head+1:body]); err != nil {
-		return nil, ErrMalformed
+	raw, err := b64.AppendDecode(text[:0], text[head+1:body])
+	if err != nil {
+		return "", nil, ErrMalformed
 	}
-	return key, parse(string(payload), d)
+	return string(raw), key, nil
 }
 
 // parts checks the alphabet and finds the two dots; every part must be there.
@@ -208,22 +225,44 @@ const maxHeader = 512
 
 // signer reads the header strictly and returns the trusted key it names.
 func (v *Verifier) signer(header []byte, typ string) (*Key, error) {
+	if v.Keys == nil {
+		return nil, ErrUnknownKey
+	}
+	key := v.Keys.byHeader[typ][string(header)]
+	if key == nil {
+		kid, err := readHeader(header, typ)
+		if err != nil {
+			return nil, err
+		}
+		if key = v.Keys.byKID[kid]; key == nil {
+			return nil, ErrUnknownKey
+		}
+	}
+	if !key.signs(typ) || !key.covers(v.Audience) && typ != TypeKeyset {
+		return nil, ErrUnknownKey
+	}
+	if key.State == KeyRevoked || key.RevokedAt != 0 {
+		return nil, ErrKeyRevoked
+	}
+	return key, nil
+}
+
+// readHeader returns the kid of a header in base64url.
+func readHeader(header []byte, typ string) (kid string, err error) {
 	if len(header) > maxHeader {
-		return nil, ErrHeader
+		return "", ErrHeader
 	}
 	var room [maxHeader]byte
 	n, err := b64.Decode(room[:], header)
 	if err != nil {
-		return nil, ErrMalformed
+		return "", ErrMalformed
 	}
-	raw := room[:n]
-	if bytes.IndexByte(raw, '\\') >= 0 {
-		return nil, ErrHeader
+	if bytes.IndexByte(room[:n], '\\') >= 0 {
+		return "", ErrHeader
 	}
-	var names [4]string
-	p := scanner{names: names[:0]}
-	p.text(string(raw))
-	var alg, kid, is string
+	var p scanner
+	p.text(string(room[:n]))
+	var alg, is string
 	var o object
 	p.open(&o)
 	for p.next(&o) {
@@ -240,19 +279,9 @@ func (v *Verifier) signer(header []byte, typ string) (*Key, error) {
 	}
 	p.end()
 	if p.fault != "" || alg != "EdDSA" || is != typ || kid == "" {
-		return nil, ErrHeader
+		return "", ErrHeader
 	}
-	if v.Keys == nil {
-		return nil, ErrUnknownKey
-	}
-	key := v.Keys.byKID[kid]
-	if key == nil || !key.signs(typ) || !key.covers(v.Audience) && typ != TypeKeyset {
-		return nil, ErrUnknownKey
-	}
-	if key.State == KeyRevoked || key.RevokedAt != 0 {
-		return nil, ErrKeyRevoked
-	}
-	return key, nil
+	return kid, nil
 }
 
 // belongs checks issuer, audience and environment; env "" means that the
