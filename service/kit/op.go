@@ -1,6 +1,6 @@
 // Package kit makes operations. An operation is a value, [Op]: a Service's method together with its whole middleware chain
 //
-//	recover · request id · log · metrics · actor · role · limit · kill switch · decode · idempotency
+//	request id · log and metrics · recover · actor · role · limit · kill switch · decode · idempotency
 //
 // so that nothing which reaches the method can have skipped one of them. [New] makes an operation of a method value and a
 // [Spec] in one expression; [Mux] binds operations to a [Stack] and serves them as the JSON API; [Op.Call] runs a bound
@@ -13,7 +13,13 @@ package kit
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"reflect"
+
+	"github.com/go-kit/kit/endpoint"
+
+	"github.com/mintreu/mintreu/licensing"
 )
 
 // Op is an operation with the request type Req and the response type Resp. It is a small value; copies are the same operation.
@@ -26,6 +32,12 @@ type core[Req, Resp any] struct {
 	spec  Spec
 	fn    func(context.Context, Req) (Resp, error)
 	again func(ctx context.Context, resultID, secret string) (Resp, error)
+
+	// Set by bind.
+	bound *bound
+	plan  *plan
+	next  []int // where Resp keeps the cursor of the next page; nil when it is no list
+	run   endpoint.Endpoint
 }
 
 // Route is an operation of whatever types, as the mux and the generators see it. Only [New] makes one: its methods are
@@ -35,6 +47,7 @@ type Route interface {
 	Spec() Spec
 	types() (req, resp reflect.Type)
 	replayable() bool
+	bind(b *bound) (http.Handler, error)
 }
 
 // New makes an operation of a Service's method. Mistakes in the Spec or in the types' tags are reported by [Mux], which
@@ -69,6 +82,104 @@ func (o Op[Req, Resp]) types() (req, resp reflect.Type) {
 }
 
 func (o Op[Req, Resp]) replayable() bool { return o.core.again != nil }
+
+// bind fastens the operation to what it runs on, once, and returns its HTTP handler.
+func (o Op[Req, Resp]) bind(b *bound) (http.Handler, error) {
+	c := o.core
+	if c.bound != nil {
+		return nil, errors.New("is bound already; make a new one")
+	}
+	req, resp := o.types()
+	p, err := newPlan(&b.shapes, req, c.spec.Path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := b.shapes.of(resp); err != nil {
+		return nil, fmt.Errorf("the response: %w", err)
+	}
+	c.plan, c.next, c.bound = p, nextIndex(resp), b
+	c.run = b.chain(&c.spec)(c.handle)
+	return b.handler(&c.spec, c.run), nil
+}
+
+// Call runs the operation in process, through its whole chain but the transport. The actor is the one in ctx (see
+// [licensing.WithCall]), the anonymous one if there is none. Errors are fit to be shown after [Public].
+func (o Op[Req, Resp]) Call(ctx context.Context, req Req) (Resp, error) {
+	var none Resp
+	if o.core == nil || o.core.run == nil {
+		return none, errors.New("kit: the operation is not bound to a stack")
+	}
+	out, err := o.core.run(ctx, &inbound{req: req})
+	if err != nil {
+		return none, err
+	}
+	return out.(*reply).value.(Resp), nil
+}
+
+// handle is the innermost endpoint: decode, page, validate, replay, and the Service's method.
+func (c *core[Req, Resp]) handle(ctx context.Context, request any) (any, error) {
+	in := request.(*inbound)
+	var req Req
+	v := reflect.ValueOf(&req).Elem()
+	if in.r == nil {
+		req = in.req.(Req)
+	} else if err := c.plan.read(v, &c.spec, in.r); err != nil {
+		return nil, err
+	}
+	if c.plan.page != nil {
+		page := v.FieldByIndex(c.plan.page).Addr().Interface().(*licensing.Page)
+		if err := c.bound.openPage(in.call, c.spec.Access.Anonymous, page); err != nil {
+			return nil, err
+		}
+	}
+	if checks, ok := any(&req).(interface{ Validate() error }); ok {
+		if err := checks.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	resp, replayed, err := c.once(ctx, in, req)
+	if err != nil {
+		return nil, err
+	}
+	if c.next != nil {
+		c.bound.sealNext(in.call, c.spec.Access.Anonymous, reflect.ValueOf(&resp).Elem().FieldByIndex(c.next))
+	}
+	return newReply(in, &c.spec, resp, replayed)
+}
+
+// once calls the Service's method, unless the caller's Idempotency-Key led to a result before.
+func (c *core[Req, Resp]) once(ctx context.Context, in *inbound, req Req) (resp Resp, replayed bool, err error) {
+	if !c.spec.Idempotent() {
+		resp, err = c.fn(ctx, req)
+		return resp, false, err
+	}
+	key, err := idempotencyKey(ctx, in.r, &c.spec, in.call.Actor)
+	if err != nil {
+		return resp, false, err
+	}
+	if key == "" {
+		resp, err = c.fn(ctx, req)
+		return resp, false, err
+	}
+	hash, err := requestHash(c.spec.Name, c.plan, reflect.ValueOf(req))
+	if err != nil {
+		return resp, false, err
+	}
+	in.call.IdempotencyKey, in.call.RequestHash = key, hash
+	if resp, found, err := c.replayed(ctx, in.call); found || err != nil {
+		return resp, true, err
+	}
+	resp, err = c.fn(ctx, req)
+	if !errors.Is(err, licensing.ErrIdempotent) {
+		return resp, false, err
+	}
+	// Another request with this key committed first: what this one did is undone, and that one's result is the answer.
+	resp, found, err := c.replayed(ctx, in.call)
+	if err == nil && !found {
+		err = errKeyBusy
+	}
+	return resp, true, err
+}
 
 // Find returns the operation with the given name and types among routes, for callers in process.
 func Find[Req, Resp any](routes []Route, name string) (Op[Req, Resp], error) {

@@ -1,0 +1,135 @@
+package kit
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// maxCredential is the longest credential in bytes: a license token or lease with room to spare.
+const maxCredential = 12 << 10
+
+// schemes are the Authorization schemes, by their lower-case spelling.
+var schemes = map[string]string{"bearer": "Bearer", "license": "License", "lease": "Lease"}
+
+// authenticate returns the actor of r: the one its connection already stands for (a unix socket), the one of its Authorization
+// header, or the anonymous one. Cookies are not looked at.
+func (b *bound) authenticate(ctx context.Context, r *http.Request) (licensing.Actor, error) {
+	if smuggled(r.URL) {
+		return licensing.Actor{}, errUnauthorized.Because(errors.New("a credential in the query string"))
+	}
+	if actor := licensing.ActorFrom(ctx); actor.Kind != "" {
+		return actor, nil
+	}
+	headers := r.Header["Authorization"]
+	if len(headers) == 0 {
+		return licensing.Actor{Kind: licensing.Anonymous}, nil
+	}
+	scheme, credential, ok := strings.Cut(headers[0], " ")
+	scheme, known := schemes[strings.ToLower(scheme)]
+	if len(headers) > 1 || !ok || !known || !wellFormed(credential) {
+		return licensing.Actor{}, errUnauthorized.Because(errors.New("a malformed Authorization header"))
+	}
+	actor, err := b.stack.Auth.Authenticate(ctx, scheme, credential)
+	if err == nil && actor.Kind != "" && actor.Kind != licensing.System && actor.Kind != licensing.CLI {
+		return actor, nil
+	}
+	if err == nil {
+		return licensing.Actor{}, errUnauthorized.Because(errors.New("the authenticator returned nobody"))
+	}
+	if licensing.KindOf(err) == licensing.Unauthorized {
+		return licensing.Actor{}, errUnauthorized.Because(err)
+	}
+	return licensing.Actor{}, err
+}
+
+// wellFormed reports whether s can be a credential: visible ASCII of a sane length. License keys may be typed with spaces.
+func wellFormed(s string) bool {
+	if s == "" || len(s) > maxCredential {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// credentialShape matches what credentials of ours look like: prefixed keys and tokens with a long secret, compact JWS, and
+// license keys.
+var credentialShape = regexp.MustCompile(`^(?:[a-z0-9]{2,12}_(?:live|test)_[0-9A-Za-z_]{16,}|eyJ[\w-]+\.[\w-]+\.[\w-]*|[A-Z0-9]{2,12}(?:-[0-9A-Za-z]{5}){6})$`)
+
+// credentialNames are query parameters that people use to pass credentials.
+var credentialNames = []string{"access_token", "api_key", "apikey", "authorization", "bearer", "license_key", "password", "secret", "session"}
+
+// smuggled reports whether the query string carries what looks like a credential, which would end up in logs along the way.
+func smuggled(u *url.URL) bool {
+	if u.RawQuery == "" {
+		return false
+	}
+	for pair := range strings.FieldsFuncSeq(u.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, value, _ := strings.Cut(pair, "=")
+		if slices.Contains(credentialNames, strings.ToLower(unescape(name))) || credentialShape.MatchString(unescape(value)) {
+			return true
+		}
+	}
+	return false
+}
+
+func unescape(s string) string {
+	if out, err := url.QueryUnescape(s); err == nil {
+		return out
+	}
+	return s
+}
+
+// challenge is the WWW-Authenticate of an operation: the schemes that would do.
+func (a Allow) challenge() string {
+	var out []string
+	if a.Customer || len(a.Staff) > 0 || a.Machine != "" || a.APIKey != "" || a.Anonymous {
+		out = append(out, `Bearer realm="mintreu"`)
+	}
+	if a.Holder {
+		out = append(out, `License realm="mintreu"`)
+	}
+	if a.Device {
+		out = append(out, `Lease realm="mintreu"`)
+	}
+	return strings.Join(out, ", ")
+}
+
+// clientIP is the caller's address. X-Forwarded-For counts only as far as trusted proxies wrote it: the rightmost
+// address that is not one of theirs.
+func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr := peer.Addr().Unmap()
+	if len(trusted) == 0 || !among(addr, trusted) {
+		return addr
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			return addr
+		}
+		if addr = hop.Unmap(); !among(addr, trusted) {
+			return addr
+		}
+	}
+	return addr
+}
+
+func among(addr netip.Addr, prefixes []netip.Prefix) bool {
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+}

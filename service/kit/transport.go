@@ -1,0 +1,163 @@
+package kit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/go-kit/kit/endpoint"
+	kithttp "github.com/go-kit/kit/transport/http"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// bodyTime is how long a caller may take to send a body.
+const bodyTime = 10 * time.Second
+
+// RequestIDHeader carries the request's id both ways.
+const RequestIDHeader = "X-Request-Id"
+
+// reply is what the innermost endpoint returns. Over HTTP it holds the encoded body, so that encoding too happens inside
+// recover, log and metrics.
+type reply struct {
+	value    any
+	body     []byte
+	replayed bool
+}
+
+func newReply(in *inbound, spec *Spec, value any, replayed bool) (*reply, error) {
+	out := &reply{value: value, replayed: replayed}
+	if in.r == nil || spec.Status == http.StatusNoContent {
+		return out, nil
+	}
+	body, err := json.Marshal(value, options, jsontext.AllowInvalidUTF8(true))
+	out.body = body
+	return out, err
+}
+
+// handler serves an operation's endpoint over HTTP.
+func (b *bound) handler(spec *Spec, run endpoint.Endpoint) http.Handler {
+	challenge := spec.Access.challenge()
+	cache := noStore
+	if spec.Cache != "" {
+		cache = []string{spec.Cache}
+	}
+	server := kithttp.NewServer(run,
+		func(_ context.Context, r *http.Request) (any, error) {
+			return &inbound{r: r, id: r.Header.Get(RequestIDHeader)}, nil
+		},
+		func(_ context.Context, w http.ResponseWriter, response any) error {
+			out, h := response.(*reply), w.Header()
+			h["Cache-Control"] = cache
+			if out.replayed {
+				h.Set("Idempotency-Replayed", "true")
+			}
+			if spec.Status == http.StatusNoContent {
+				w.WriteHeader(spec.Status)
+				return nil
+			}
+			h["Content-Type"] = jsonType
+			h.Set("Content-Length", strconv.Itoa(len(out.body)))
+			w.WriteHeader(spec.Status)
+			_, _ = w.Write(out.body) // a caller who has gone is nobody to tell
+			return nil
+		},
+		kithttp.ServerErrorEncoder(func(_ context.Context, err error, w http.ResponseWriter) {
+			e := Public(err)
+			if e.Kind == licensing.Timeout {
+				w.Header().Set("Connection", "close")
+			}
+			writeProblem(w, w.Header().Get(RequestIDHeader), e, challenge)
+		}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
+			r.Body = &timedBody{ReadCloser: http.MaxBytesReader(w, r.Body, spec.Body), control: http.NewResponseController(w)}
+		}
+		server.ServeHTTP(w, r)
+	})
+}
+
+// timedBody bounds the time in which a body must arrive, counted from its first read.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	started bool
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	if !b.started {
+		b.started = true
+		_ = b.control.SetReadDeadline(time.Now().Add(bodyTime)) // a writer without deadlines is a test's
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// read fills v, the addressable request, from r: path, query and body, strictly.
+func (p *plan) read(v reflect.Value, spec *Spec, r *http.Request) error {
+	if err := p.fill(v, r); err != nil {
+		return err
+	}
+	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
+		for _, m := range p.body.members {
+			if !m.optional {
+				return licensing.Fail(licensing.Invalid, "body-missing", "This operation needs a JSON object as its body.").With("/"+m.name, "is missing")
+			}
+		}
+		return nil
+	}
+	if err := checkType(r.Header); err != nil {
+		return err
+	}
+	buf := buffers.Get().(*bytes.Buffer)
+	defer buffers.Put(buf)
+	buf.Reset()
+	if _, err := buf.ReadFrom(r.Body); err != nil {
+		return bodyFailure(err, spec.Body)
+	}
+	return decodeBody(buf.Bytes(), p.body, v.Addr().Interface())
+}
+
+// checkType refuses every body that is not declared to be plain, uncompressed UTF-8 JSON, in one way.
+func checkType(h http.Header) error {
+	fail := licensing.Fail(licensing.Unsupported, "unsupported-media-type", "The body must be JSON.")
+	if e := h["Content-Encoding"]; len(e) > 0 && !(len(e) == 1 && strings.EqualFold(e[0], "identity")) {
+		return fail.With("Content-Encoding", "must be absent; send the body uncompressed")
+	}
+	types := h["Content-Type"]
+	if len(types) == 1 {
+		media, params, err := mime.ParseMediaType(types[0])
+		charset, has := params["charset"]
+		if err == nil && media == "application/json" && (len(params) == 0 || len(params) == 1 && has && strings.EqualFold(charset, "utf-8")) {
+			return nil
+		}
+	}
+	return fail.With("Content-Type", "must be given once and be application/json (charset utf-8)")
+}
+
+func bodyFailure(err error, limit int64) error {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return licensing.Fail(licensing.TooLarge, "body-too-large", "The body is larger than the %d bytes this operation takes.", limit)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return licensing.Fail(licensing.Timeout, "body-too-slow", "The body did not arrive within %d seconds.", int(bodyTime.Seconds())).Because(err)
+	}
+	return licensing.Fail(licensing.Invalid, "body-incomplete", "The body ended before it was complete.").Because(err)
+}
