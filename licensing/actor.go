@@ -87,6 +87,9 @@ type Call struct {
 	// IdempotencyKey and RequestHash are set when the caller sent an Idempotency-Key.
 	IdempotencyKey string
 	RequestHash    []byte
+	// KeyKept is set by the Transactor once a transaction of this call has committed with the Idempotency-Key, so that a later
+	// transaction of the same call does not take it for somebody else's.
+	KeyKept bool
 	// Secret is the text shown once by this operation (a license key, an API key). The service sets it with [KeepOnce]
 	// inside its transaction, so that a replay within ten minutes can show it again.
 	Secret string

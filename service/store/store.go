@@ -4,9 +4,11 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/failpoint"
 )
 
 // Store is the one unit of work over a database. Its accessors (Licenses, Orders, …) return the module's Store.
@@ -15,18 +17,77 @@ type Store struct {
 	db    db.DB
 	clock licensing.Clock
 	ids   licensing.IDs
+	seal  licensing.Sealer
 }
 
 var _ licensing.Transactor = (*Store)(nil)
+
+// errUnaudited is a mistake in an operation: it changes something and says so to nobody.
+var errUnaudited = errors.New("store: a mutating operation committed without an audit row")
 
 // New wraps a migrated database.
 func New(database db.DB, clock licensing.Clock, ids licensing.IDs) *Store {
 	return &Store{db: database, clock: clock, ids: ids}
 }
 
-// InTx implements [licensing.Transactor].
+// WithSeal returns a Store over the same database that can keep secrets for the replay of an Idempotency-Key. Without a
+// sealer such secrets are not kept, and a replay cannot show them again.
+func (s *Store) WithSeal(seal licensing.Sealer) *Store {
+	c := *s
+	c.seal = seal
+	return &c
+}
+
+// unit is the state of one outermost transaction.
+type unit struct {
+	audited bool
+	target  string // of the first audit event
+}
+
+type unitKey struct{}
+
+func unitFrom(ctx context.Context) *unit {
+	u, _ := ctx.Value(unitKey{}).(*unit)
+	return u
+}
+
+// InTx implements [licensing.Transactor]. The outermost transaction of a mutating operation commits only with an audit row, and
+// together with the row of its Idempotency-Key; when another request has taken the key, everything is rolled back and the
+// error is [licensing.ErrIdempotent]. A nested call is a savepoint: what it wrote, audit rows too, goes when it fails.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	return s.db.InTx(ctx, fn)
+	if u := unitFrom(ctx); u != nil {
+		before := *u
+		err := s.db.InTx(ctx, fn)
+		if err != nil {
+			*u = before
+		}
+		return err
+	}
+	call := licensing.CallFrom(ctx)
+	keeps := call.Mutating && call.IdempotencyKey != ""
+	err := s.db.InTx(ctx, func(ctx context.Context) error {
+		u := &unit{}
+		ctx = context.WithValue(ctx, unitKey{}, u)
+		if err := fn(ctx); err != nil {
+			return err
+		}
+		if call.Mutating && !u.audited {
+			return errUnaudited
+		}
+		if keeps {
+			if err := s.keepKey(ctx, call, u.target); err != nil {
+				return err
+			}
+		}
+		failpoint.Hit("before-commit")
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	call.KeyKept = call.KeyKept || keeps
+	failpoint.Hit("after-commit")
+	return nil
 }
 
 // changed writes a row of the change feed in the transaction of the change, so that every replica drops what it cached of the
