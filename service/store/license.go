@@ -56,21 +56,6 @@ func scanLicense(row db.Row) (license.License, error) {
 	return l, nil
 }
 
-// instant is the time behind a nullable column, zero for NULL; nullable is the reverse.
-func instant(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
-}
-
-func nullable(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
 // AddLicense implements [license.Store].
 func (s *licenses) AddLicense(ctx context.Context, l license.License) (bool, error) {
 	terms, err := json.Marshal(l.Terms)
@@ -144,23 +129,7 @@ func (s *licenses) ListLicenses(ctx context.Context, f license.Filter, page lice
 	if err != nil {
 		return licensing.List[license.License]{}, err
 	}
-	return paged(items, limit, func(l license.License) string { return l.ID }), nil
-}
-
-// pageSize is the number of rows a page asks for: 20 unless said, 100 at most.
-func pageSize(p licensing.Page) int {
-	if p.Limit <= 0 {
-		return 20
-	}
-	return min(p.Limit, 100)
-}
-
-// paged cuts the one row too many that tells of a next page.
-func paged[T any](items []T, limit int, cursor func(T) string) licensing.List[T] {
-	if len(items) <= limit {
-		return licensing.List[T]{Items: items}
-	}
-	return licensing.List[T]{Items: items[:limit], Next: cursor(items[limit-1])}
+	return cut(items, limit, func(l license.License) string { return l.ID }), nil
 }
 
 // SetState implements [license.Store].

@@ -77,5 +77,5 @@ func (s *policies) ListPolicies(ctx context.Context, productID string, page lice
 	if err != nil {
 		return licensing.List[license.Policy]{}, err
 	}
-	return paged(items, limit, func(p license.Policy) string { return p.ID }), nil
+	return cut(items, limit, func(p license.Policy) string { return p.ID }), nil
 }
