@@ -3,8 +3,10 @@ package store
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,6 +93,27 @@ func MigrationStatus(ctx context.Context, database db.DB) ([]Migration, error) {
 		})
 	}
 	return out, nil
+}
+
+// SchemaHash is a short name of the schema this program knows: 12 hex digits that change when any migration does.
+func SchemaHash() (string, error) {
+	sub, err := fs.Sub(embedded, "migrations")
+	if err != nil {
+		return "", err
+	}
+	names, err := fs.Glob(sub, "*.sql")
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, name := range names {
+		text, err := fs.ReadFile(sub, name)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%s %d\n%s", name, len(text), text)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6]), nil
 }
 
 func notNewer(ctx context.Context, provider *goose.Provider) error {

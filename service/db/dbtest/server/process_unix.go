@@ -1,0 +1,106 @@
+//go:build unix
+
+package server
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"sync"
+	"syscall"
+)
+
+// watcher runs a server, waits for the end of its standard input, which comes when the parent stops or dies, and cleans up.
+// $1 is the directory, $2 the signal that ends the server, the rest its command line.
+const watcher = `trap "" INT HUP TERM
+dir=$1; signal=$2; shift 2
+"$@" >"$dir/log" 2>&1 &
+pid=$!
+read -r _
+kill -"$signal" "$pid"
+wait "$pid"
+rm -rf "$dir"`
+
+// watch starts the server under the watcher. stop ends it, waits for it and may be called more than once.
+func watch(dir, signal string, args []string) (stop func() error, err error) {
+	cmd := exec.Command("/bin/sh", append([]string{"-c", watcher, "watcher", dir, signal}, args...)...)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = attributes()
+	cmd.SysProcAttr.Setpgid = true // a signal for the tests' group is not for the server
+	input, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return sync.OnceValue(func() error { return end(input, cmd) }), nil
+}
+
+func end(input io.Closer, cmd *exec.Cmd) error {
+	if err := input.Close(); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// attributes makes a child run as an ordinary user when this process is root, which PostgreSQL refuses to run as.
+func attributes() *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{}
+	if uid, gid, drop := ordinary(); drop {
+		attr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+	}
+	return attr
+}
+
+func ordinary() (uid, gid uint32, drop bool) {
+	if os.Geteuid() != 0 {
+		return 0, 0, false
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		id, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		group, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		if err1 == nil && err2 == nil {
+			return uint32(id), uint32(group), true
+		}
+	}
+	return 65534, 65534, true
+}
+
+// directory makes a temporary directory that the server's user owns.
+func directory(prefix string) (string, error) {
+	dir, err := os.MkdirTemp("", prefix)
+	if err != nil {
+		return "", err
+	}
+	return dir, giveAway(dir)
+}
+
+func giveAway(path string) error {
+	if uid, gid, drop := ordinary(); drop {
+		return os.Chown(path, int(uid), int(gid))
+	}
+	return nil
+}
+
+// run runs a program to its end as the server's user.
+func run(ctx context.Context, dir string, args ...string) error {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = dir
+	cmd.SysProcAttr = attributes()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w: %s", args[0], err, tail(out.Bytes()))
+	}
+	return nil
+}

@@ -1,0 +1,177 @@
+// Package storetest runs a test on real databases: always on SQLite, and on PostgreSQL too. Each run has a migrated
+// database of its own and a clock that the test owns.
+//
+//	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+//		…
+//		e.Clock.Advance(time.Hour)
+//	})
+package storetest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/db/dbtest"
+	"github.com/mintreu/mintreu/service/db/lite"
+	"github.com/mintreu/mintreu/service/db/pg"
+	"github.com/mintreu/mintreu/service/store"
+)
+
+// Env is what a test works with.
+type Env struct {
+	DB    db.DB
+	Store *store.Store
+	Clock *Clock
+	IDs   licensing.IDs
+}
+
+// Each runs body on SQLite and on PostgreSQL, each as a parallel subtest. When PostgreSQL is missing its subtest is skipped,
+// or fails when CI=true.
+func Each(t *testing.T, body func(t *testing.T, e Env)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		body(t, SQLite(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		body(t, Postgres(t))
+	})
+}
+
+// SQLite makes an environment on a fresh SQLite database.
+func SQLite(t testing.TB) Env {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mintreu.db")
+	if err := os.WriteFile(path, sqliteTemplate(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := lite.Open(t.Context(), lite.Config{Path: path, OnHeld: heldCheck(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newEnv(t, d)
+}
+
+// Postgres makes an environment on a fresh PostgreSQL database.
+func Postgres(t testing.TB) Env {
+	t.Helper()
+	return newEnv(t, OpenPostgres(t, PostgresURL(t)))
+}
+
+// PostgresURL makes a fresh, migrated PostgreSQL database and returns its URL, for tests that start a whole program on it.
+func PostgresURL(t testing.TB) string {
+	t.Helper()
+	dbtest.Postgres(t) // skips or fails when there is none
+	template := dbtest.PostgresTemplate(t, "mintreu_template_"+schemaName(t), func(ctx context.Context, url string) error {
+		d, err := pg.Open(ctx, pg.Config{URL: url, MaxConns: 4})
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return store.Migrate(ctx, d)
+	})
+	return dbtest.PostgresDatabase(t, template)
+}
+
+// OpenPostgres opens a PostgreSQL database until the test ends.
+func OpenPostgres(t testing.TB, url string) *pg.DB {
+	t.Helper()
+	d, err := pg.Open(t.Context(), pg.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { closeDB(t, d) })
+	return d
+}
+
+func newEnv(t testing.TB, d db.DB) Env {
+	t.Cleanup(func() { closeDB(t, d) })
+	clock := NewClock()
+	ids := NewIDs()
+	return Env{DB: d, Store: store.New(d, clock.Now, ids), Clock: clock, IDs: ids}
+}
+
+func closeDB(t testing.TB, d db.DB) {
+	if err := d.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// heldCheck reports transactions that kept SQLite's only writer for longer than the house allows. It is an error when
+// CI=true and a line of the log otherwise, where other work may share the machine.
+func heldCheck(t testing.TB) func(string, time.Duration) {
+	return func(operation string, held time.Duration) {
+		switch {
+		case held <= lite.HoldLimit:
+		case os.Getenv("CI") == "true":
+			t.Errorf("operation %q held the writer for %v, the limit is %v", operation, held, lite.HoldLimit)
+		default:
+			t.Logf("operation %q held the writer for %v, the limit is %v", operation, held, lite.HoldLimit)
+		}
+	}
+}
+
+var template struct {
+	once sync.Once
+	file []byte
+	err  error
+}
+
+// sqliteTemplate is a migrated database file, made once for each test program.
+func sqliteTemplate(t testing.TB) []byte {
+	t.Helper()
+	template.once.Do(func() { template.file, template.err = migratedFile() })
+	if template.err != nil {
+		t.Fatalf("migrate SQLite: %v", template.err)
+	}
+	return template.file
+}
+
+func migratedFile() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "mintreu-template-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "mintreu.db")
+	ctx := context.Background()
+	d, err := lite.Open(ctx, lite.Config{Path: path})
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Migrate(ctx, d); err != nil {
+		_ = d.Close()
+		return nil, err
+	}
+	if err := d.Close(); err != nil { // moves the log into the file
+		return nil, err
+	}
+	return os.ReadFile(path)
+}
+
+// schemaName is a short hash of the migrations, so that a changed schema gets a new template.
+func schemaName(t testing.TB) string {
+	t.Helper()
+	sum, err := store.SchemaHash()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// NewIDs makes identifiers as the program does: a prefix and a UUIDv7.
+func NewIDs() licensing.IDs {
+	return func(prefix string) string {
+		return prefix + "_" + strings.ReplaceAll(uuid.Must(uuid.NewV7()).String(), "-", "")
+	}
+}
