@@ -5,6 +5,7 @@ package payment
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/money"
@@ -20,6 +21,14 @@ var (
 	ErrNoObject = errors.New("payment: no such object at the provider")
 	// ErrSignature means that a delivery is not authentic: bad signature, too old, from the future, other account or mode.
 	ErrSignature = errors.New("payment: delivery is not authentic")
+	// ErrForeign is an [ErrSignature] that is rightly signed and speaks of another account or mode: somebody mixed up
+	// endpoints, which deserves an alert.
+	ErrForeign = fmt.Errorf("%w: other account or mode", ErrSignature)
+	// ErrConfig means that the provider refuses our credentials or is set up otherwise than we are: only the operator can
+	// mend it, and repeating the call cannot.
+	ErrConfig = errors.New("payment: provider is not configured as expected")
+	// ErrRefused means that the provider understood the call and refused it for good: it had no effect.
+	ErrRefused = errors.New("payment: refused by the provider")
 )
 
 // Line is one line of a session, as frozen on the order.
