@@ -5,8 +5,8 @@ package server
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -39,14 +39,14 @@ func watch(dir, signal string, args []string) (stop func() error, err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return sync.OnceValue(func() error { return end(input, cmd) }), nil
-}
-
-func end(input io.Closer, cmd *exec.Cmd) error {
-	if err := input.Close(); err != nil {
-		return err
-	}
-	return cmd.Wait()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }() // also keeps the pipe open when nobody keeps stop
+	return sync.OnceValue(func() error {
+		if err := input.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+			return err
+		}
+		return <-ended
+	}), nil
 }
 
 // attributes makes a child run as an ordinary user when this process is root, which PostgreSQL refuses to run as.
