@@ -108,8 +108,9 @@ type Problem struct {
 	Status int            `json:"status" doc:"The HTTP status." example:"409"`
 	Detail string         `json:"detail,omitempty" doc:"What is wrong here, for people."`
 	Code   string         `json:"code" doc:"Stable, machine-readable name of the problem." example:"seats-exhausted"`
+	ID     string         `json:"request_id,omitempty" doc:"Id of the request; quote it to support."`
 	Retry  int            `json:"retry_after,omitempty" doc:"Seconds after which trying again makes sense."`
-	Fields []ProblemField `json:"fields,omitempty" doc:"What is wrong with the request, member by member."`
+	Fields []ProblemField `json:"errors,omitempty" doc:"What is wrong with the request, member by member."`
 }
 
 // ProblemField is one thing wrong with a request.
@@ -120,6 +121,7 @@ type ProblemField struct {
 
 // Codes of a Problem that products act upon.
 const (
+	CodeUnauthorized       = "unauthorized"            // not a good key, token or lease
 	CodeNotFound           = "not-found"               // no such license, or not a good key
 	CodeSeatsExhausted     = "seats-exhausted"         // every seat is taken
 	CodeActivationReleased = "activation-released"     // the seat was given back or taken away

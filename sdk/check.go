@@ -1,0 +1,257 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
+)
+
+// Check decides whether the product may run now. It looks at the documents at
+// hand and calls the server only when contact is due; a server that cannot be
+// reached changes nothing before the policy's limits are. The error is for what
+// keeps it from deciding at all: a closed client, a store or a device that
+// cannot be read.
+func (c *Client) Check(ctx context.Context) (eval.Decision, error) {
+	if c.closed.Load() {
+		return eval.Decision{}, ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.loaded(ctx); err != nil {
+		return eval.Decision{}, err
+	}
+	now := c.now()
+	if c.due(now) && now >= c.retryAt {
+		c.contact(ctx, now)
+		now = c.now()
+	}
+	if !c.state.Marks.rolledBack(now) {
+		c.state.Marks.ran(now)
+	}
+	if c.state.Marks.Own-c.saved >= 60 || c.state.Marks.Own < c.saved {
+		c.save(ctx)
+	}
+	d, err := c.decide(now, "", 0)
+	if err != nil {
+		return eval.Decision{}, err
+	}
+	c.publish(now)
+	return d, nil
+}
+
+// Evaluate decides offline about one feature: whether it is included, and, for
+// a numeric one, whether n of it are. It never calls the server.
+func (c *Client) Evaluate(ctx context.Context, feature string, n int64) (eval.Decision, error) {
+	if c.closed.Load() {
+		return eval.Decision{}, ErrClosed
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.loaded(ctx); err != nil {
+		return eval.Decision{}, err
+	}
+	return c.decide(c.now(), feature, n)
+}
+
+// License returns the license at hand, or nil. It must not be changed.
+func (c *Client) License() *doc.License {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.license
+}
+
+// Lease returns the lease at hand, or nil. It must not be changed.
+func (c *Client) Lease() *doc.Lease {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lease
+}
+
+// loaded reads the state on first use. Needs c.mu.
+func (c *Client) loaded(ctx context.Context) error {
+	if c.closed.Load() {
+		return ErrClosed
+	}
+	if c.state != nil {
+		return nil
+	}
+	text, err := c.store.Load(ctx)
+	if err != nil {
+		return errors.Join(errors.New("sdk: read the license state"), err)
+	}
+	s, ok := decodeState(c.cfg.Product, text)
+	if !ok && len(text) > 0 {
+		c.log.Warn("license state is unreadable and counts as absent")
+	}
+	c.state, c.saved = s, s.Marks.Own
+	now := max(c.now(), s.Marks.high())
+	if c.roots != nil && s.Keyset != "" {
+		if err := c.adoptKeys(s.Keyset, now); err != nil {
+			c.log.Warn("stored keyset is not good", "error", err)
+			s.Keyset, s.RootChain = "", nil
+		}
+	}
+	c.reread(now)
+	return nil
+}
+
+// reread verifies the stored documents under the current keys. Their ends are
+// left to eval. Needs c.mu.
+func (c *Client) reread(now int64) {
+	c.license, c.lease, c.status, c.broken = nil, nil, nil, ""
+	now = max(now, c.state.Marks.high())
+	v := c.verifier(now)
+	v.Expired = true
+	if c.state.License == "" {
+		return
+	}
+	l, err := v.License(c.state.License)
+	if err != nil {
+		c.broken = "The stored license cannot be used: " + err.Error() + "."
+		return
+	}
+	c.license = l
+	if c.state.Lease != "" {
+		if c.lease, err = v.Lease(c.state.Lease); err != nil {
+			c.log.Warn("stored lease is not good", "error", err)
+		}
+	}
+	c.rereadStatus(v)
+}
+
+// save writes the state; a failure is logged, since losing the state does no
+// harm. Needs c.mu.
+func (c *Client) save(ctx context.Context) {
+	text, err := c.state.encode(c.cfg.Product)
+	if err == nil {
+		err = c.store.Save(context.WithoutCancel(ctx), text)
+	}
+	if err != nil {
+		c.log.Warn("license state could not be saved", "error", err)
+		return
+	}
+	c.saved = c.state.Marks.Own
+}
+
+// due reports whether the server should be asked. Needs c.mu.
+func (c *Client) due(now int64) bool {
+	switch {
+	case c.state.License == "":
+		return false
+	case c.license == nil, c.state.Marks.rolledBack(now), c.state.Refused != nil:
+		return true
+	case c.license.Pol.Activation == doc.ActivationRequired:
+		return c.lease == nil || c.lease.RestsOn(c.license) != nil || now >= c.lease.RecheckAt
+	}
+	return c.statusDue(now)
+}
+
+// Waiting times in seconds after a contact that failed.
+const (
+	firstRetry   = 30
+	lastRetry    = 3600
+	refusedRetry = 300
+)
+
+// contact renews what the license rests on. Needs c.mu.
+func (c *Client) contact(ctx context.Context, now int64) {
+	err := c.renew(ctx)
+	var p *Problem
+	switch {
+	case err == nil:
+		c.retryAt, c.fails = 0, 0
+	case errors.As(err, &p) && refusal(p) != nil:
+		c.state.Refused = refusal(p)
+		c.retryAt = now + max(refusedRetry, int64(p.Retry))
+	default:
+		c.log.Warn("license server could not be asked", "error", err)
+		wait := int64(firstRetry) << min(c.fails, 7)
+		c.fails++
+		c.retryAt = now + jitter(min(wait, lastRetry))
+		if p != nil {
+			c.retryAt = max(c.retryAt, now+int64(p.Retry))
+		}
+		return
+	}
+	c.save(ctx)
+}
+
+// renew sends a heartbeat; if the seat is gone it asks for one again. Needs c.mu.
+func (c *Client) renew(ctx context.Context) error {
+	if c.license != nil && c.license.Pol.Activation != doc.ActivationRequired {
+		return c.fetchStatus(ctx)
+	}
+	if c.state.Activation == "" || c.state.Lease == "" {
+		return c.activate(ctx, c.state.License)
+	}
+	err := c.heartbeat(ctx)
+	var p *Problem
+	if errors.As(err, &p) && (p.Code == CodeActivationReleased || p.Status == http.StatusUnauthorized || p.Status == http.StatusNotFound) {
+		c.log.Info("activation is gone, asking for a seat again", "code", p.Code)
+		return c.activate(ctx, c.state.License)
+	}
+	return err
+}
+
+func (c *Client) heartbeat(ctx context.Context) error {
+	dev, err := c.fingerprint()
+	if err != nil {
+		return err
+	}
+	req := HeartbeatRequest{Device: dev, User: c.user(), Version: c.cfg.Version}
+	if c.lease != nil {
+		req.Seq = c.lease.Seq
+	}
+	if c.license != nil {
+		req.Token = c.license.TokenID
+	}
+	var res HeartbeatResponse
+	err = c.call(ctx, request{method: http.MethodPost, path: PathActivations + "/" + pathPart(c.state.Activation) + PathHeartbeat,
+		auth: SchemeLease + " " + c.state.Lease, body: req, repeat: random()}, &res)
+	if err != nil {
+		return err
+	}
+	if res.License == "" {
+		res.License = c.state.License
+	}
+	return c.adopt(ctx, res.License, res.Lease, c.state.Activation)
+}
+
+// adopt verifies what the server sent and makes it the current state. An older
+// lease never replaces a newer one of the same activation. Needs c.mu.
+func (c *Client) adopt(ctx context.Context, license, lease, activation string) error {
+	now := c.now()
+	var lic *doc.License
+	var les *doc.Lease
+	err := c.withKeys(ctx, func() (err error) {
+		v := c.verifier(now)
+		v.Expired = true // eval says what an end means
+		if lic, err = v.License(license); err != nil || lease == "" {
+			return err
+		}
+		if les, err = v.Lease(lease); err == nil {
+			err = les.RestsOn(lic)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if les != nil && les.Activation != activation {
+		return errors.Join(doc.ErrMismatch, errors.New("lease is of another activation"))
+	}
+	if old := c.lease; old != nil && les != nil && old.Activation == les.Activation && les.Seq < old.Seq {
+		return errors.Join(doc.ErrRollback, errors.New("lease is older than the one at hand"))
+	}
+	c.state.License, c.state.Lease, c.state.Activation = license, lease, activation
+	c.state.Refused = nil
+	c.license, c.lease, c.broken = lic, les, ""
+	c.state.Marks.saw(lic.IssuedAt)
+	if les != nil {
+		c.state.Marks.contact(les.IssuedAt)
+	}
+	return nil
+}

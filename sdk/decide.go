@@ -1,0 +1,96 @@
+package sdk
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
+)
+
+// facts are what a decision rests on besides the time. They are never changed.
+type facts struct {
+	in    eval.Input
+	marks marks
+}
+
+// facts gathers what is known. Needs c.mu.
+func (c *Client) facts() (*facts, error) {
+	f := &facts{marks: c.state.Marks, in: eval.Input{License: c.license, Lease: c.lease, Status: c.status.at(c.license),
+		Request: eval.Request{Product: c.cfg.Product, Env: c.cfg.Env, Version: c.cfg.Version, User: c.user()}}}
+	if c.state.Refused != nil {
+		f.in.Known = append(f.in.Known, *c.state.Refused)
+	}
+	if c.license == nil {
+		detail := "There is no license on this device; activate one."
+		if c.broken != "" {
+			detail = c.broken
+		}
+		f.in.Known = append(f.in.Known, eval.Finding{Code: eval.ActivationRequired, Effect: eval.Deny, Detail: detail})
+		return f, nil
+	}
+	if c.license.Pol.Activation == doc.ActivationRequired {
+		var err error
+		if f.in.Request.Device, err = c.fingerprint(); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+// decide evaluates the facts at an instant.
+func (f *facts) decide(now int64, feature string, n int64) eval.Decision {
+	in := f.in
+	in.Now, in.Request.Entitlement, in.Request.N = now, feature, n
+	if f.marks.rolledBack(now) {
+		in.Known = append(slices.Clone(in.Known), eval.Finding{Code: eval.ClockRollback, Effect: eval.Deny,
+			Detail: "The clock was set back; it heals at the next contact with the license server."})
+	}
+	return eval.Evaluate(in)
+}
+
+// decide evaluates offline. Needs c.mu.
+func (c *Client) decide(now int64, feature string, n int64) (eval.Decision, error) {
+	f, err := c.facts()
+	if err != nil {
+		return eval.Decision{}, err
+	}
+	return f.decide(now, feature, n), nil
+}
+
+// refusal turns a server's refusal into a finding, or returns nil when it says
+// nothing about the license.
+func refusal(p *Problem) *eval.Finding {
+	var code eval.Code
+	switch p.Code {
+	case CodeSeatsExhausted:
+		code = eval.TooManySeats
+	case CodeActivationReleased:
+		code = eval.ActivationReleased
+	case CodeLicenseRevoked:
+		code = eval.Revoked
+	case CodeLicenseSuspended:
+		code = eval.Suspended
+	case CodeLicenseExpired:
+		code = eval.Expired
+	case CodeDeviceMismatch:
+		code = eval.DeviceMismatch
+	case CodeProductMismatch:
+		code = eval.ProductMismatch
+	case CodeEnvironment:
+		code = eval.EnvironmentMismatch
+	case CodeVersionNotCovered:
+		code = eval.VersionNotCovered
+	case CodeUserRequired:
+		code = eval.UserRequired
+	case CodeUnauthorized, CodeNotFound, CodeTrialUsed:
+		code = eval.NotFound
+	default:
+		return nil
+	}
+	detail := p.Detail
+	if detail == "" {
+		detail = p.Title
+	}
+	return &eval.Finding{Code: code, Effect: eval.Deny, Detail: strings.TrimSpace(detail)}
+}

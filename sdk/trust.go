@@ -1,0 +1,180 @@
+package sdk
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mintreu/mintreu/sdk/doc"
+)
+
+// trust is a set of keys with the licenses verified under it. It is replaced as
+// a whole when the keys change, so nothing verified under a revoked key stays.
+type trust struct {
+	keys  *doc.Keys // nil: none known yet
+	mu    sync.Mutex
+	known map[string]*doc.License
+}
+
+// maxKnown bounds the cache of verified tokens.
+const maxKnown = 1024
+
+func (c *Client) setTrust(keys *doc.Keys) {
+	c.trust.Store(&trust{keys: keys, known: make(map[string]*doc.License)})
+}
+
+func pinAll(list []string, pin func(...ed25519.PublicKey) (*doc.Keys, error)) (*doc.Keys, error) {
+	pubs := make([]ed25519.PublicKey, len(list))
+	for i, s := range list {
+		var err error
+		if pubs[i], err = doc.ParsePublicKey(strings.TrimSpace(s)); err != nil {
+			return nil, err
+		}
+	}
+	return pin(pubs...)
+}
+
+// verifier reads documents at an instant under the current keys.
+func (c *Client) verifier(now int64) *doc.Verifier {
+	return &doc.Verifier{Keys: c.trust.Load().keys, Issuer: c.cfg.Issuer, Audience: c.cfg.Product, Env: c.cfg.Env,
+		Now: func() time.Time { return time.Unix(now, 0) }}
+}
+
+// Verify reads a license token offline and says, with an error of package doc,
+// whether it is authentic, for this product and environment, and within its
+// times. Whether it permits something is for Check or eval.Evaluate to say. The
+// license must not be changed. With pinned roots, signing keys are known after
+// the first Activate, Check, Install or Refresh.
+func (c *Client) Verify(token string) (*doc.License, error) {
+	if c.closed.Load() {
+		return nil, ErrClosed
+	}
+	t := c.trust.Load()
+	if t.keys == nil {
+		c.mu.Lock()
+		err := c.loaded(context.Background())
+		c.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		t = c.trust.Load()
+	}
+	now := c.now()
+	t.mu.Lock()
+	l := t.known[token]
+	t.mu.Unlock()
+	if l != nil && now >= l.IssuedAt-doc.Skew && now >= l.NotBefore-doc.Skew && (l.Expires == 0 || now < l.Expires+doc.Skew) {
+		return l, nil
+	}
+	v := c.verifier(now)
+	v.Keys = t.keys
+	l, err := v.License(token)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	if len(t.known) >= maxKnown {
+		clear(t.known)
+	}
+	t.known[strings.Clone(token)] = l
+	t.mu.Unlock()
+	return l, nil
+}
+
+// Refresh fetches the vendor's current signing keys. The client does so by
+// itself when it needs to; with pinned signing keys there is nothing to fetch.
+func (c *Client) Refresh(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.loaded(ctx); err != nil {
+		return err
+	}
+	if err := c.fetchKeys(ctx); err != nil {
+		return err
+	}
+	c.reread(c.now())
+	c.publish(c.now())
+	c.save(ctx)
+	return nil
+}
+
+// fetchKeys fetches the keyset and adopts it. Needs c.mu.
+func (c *Client) fetchKeys(ctx context.Context) error {
+	if c.roots == nil {
+		return nil
+	}
+	text, err := c.send(ctx, request{method: http.MethodGet, path: PathKeyset})
+	if err != nil {
+		return fmt.Errorf("sdk: fetch keyset: %w", err)
+	}
+	if err := c.adoptKeys(strings.TrimSpace(string(text)), c.now()); err != nil {
+		return fmt.Errorf("sdk: keyset: %w", err)
+	}
+	return nil
+}
+
+// adoptKeys verifies a keyset and makes it the current one, unless it is older
+// than the current one. Needs c.mu.
+func (c *Client) adoptKeys(text string, now int64) error {
+	roots, err := c.currentRoots(now)
+	if err != nil {
+		return err
+	}
+	floor := int64(0)
+	if keys := c.trust.Load().keys; keys != nil {
+		floor = keys.Num()
+	}
+	v := &doc.Verifier{Keys: roots, Issuer: c.cfg.Issuer, Now: func() time.Time { return time.Unix(now, 0) }}
+	set, err := v.Keyset(text, floor)
+	if err != nil {
+		return err
+	}
+	keys, err := set.Trust()
+	if err != nil {
+		return err
+	}
+	if len(set.Roots) > 0 && c.state.Keyset != text {
+		c.state.RootChain = append(c.state.RootChain, text)
+	}
+	c.state.Keyset = text
+	c.state.Marks.saw(set.IssuedAt)
+	c.setTrust(keys)
+	return nil
+}
+
+// currentRoots follows the chain of keysets that replaced the pinned roots.
+func (c *Client) currentRoots(now int64) (*doc.Keys, error) {
+	roots, floor := c.roots, int64(0)
+	for _, text := range c.state.RootChain {
+		v := &doc.Verifier{Keys: roots, Issuer: c.cfg.Issuer, Now: func() time.Time { return time.Unix(now, 0) }}
+		set, err := v.Keyset(text, floor)
+		if err != nil {
+			return nil, err
+		}
+		next, err := set.TrustRoots()
+		if err != nil {
+			return nil, err
+		}
+		roots, floor = next, set.Num
+	}
+	return roots, nil
+}
+
+// withKeys runs read, which verifies a document; if its key is unknown it
+// fetches the keyset once and runs it again. Needs c.mu.
+func (c *Client) withKeys(ctx context.Context, read func() error) error {
+	if c.trust.Load().keys != nil {
+		if err := read(); !errors.Is(err, doc.ErrUnknownKey) || c.roots == nil {
+			return err
+		}
+	}
+	if err := c.fetchKeys(ctx); err != nil {
+		return err
+	}
+	return read()
+}
