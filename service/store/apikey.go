@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -164,23 +163,12 @@ func (s *apiKeys) RotateKey(ctx context.Context, r apikey.Rotation) error {
 	if n == 0 {
 		return licensing.ErrNotFound
 	}
-	if _, err := s.db.Exec(ctx, `UPDATE api_secret SET expires_at = $2 WHERE key_id = $1 AND expires_at IS NULL`, r.KeyID, r.Until); err != nil {
-		return err
-	}
-	if _, err := s.db.Exec(ctx, `UPDATE api_secret SET slot = NULL WHERE key_id = $1 AND slot IS NOT NULL AND expires_at <= $2`, r.KeyID, r.Now); err != nil {
-		return err
-	}
-	rows, err := s.db.Query(ctx, `SELECT slot FROM api_secret WHERE key_id = $1 AND slot IS NOT NULL`, r.KeyID)
-	used, err := db.Collect(rows, err, func(row db.Row) (slot int64, err error) { return slot, row.Scan(&slot) })
+	slot, err := s.freeSlot(ctx, "api_secret", "key_id", r.KeyID, r.Now, r.Until)
 	if err != nil {
 		return err
 	}
-	slot := int64(0)
-	switch {
-	case len(used) >= 2:
+	if slot < 0 {
 		return apikey.ErrTwoSecrets
-	case len(used) == 1:
-		slot = 1 - used[0]
 	}
 	if err := s.addSecret(ctx, r.KeyID, slot, r.Fresh); err != nil {
 		return err

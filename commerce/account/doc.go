@@ -1,0 +1,161 @@
+// Package account is the domain of people and of automation: customers, staff and their roles, sign-up and passwords,
+// sessions, and machine tokens.
+//
+// A [Person] is a customer; a role makes the person staff as well. A guest who buys becomes a person without a password
+// ([Service.Guest]) and claims the account through a mailed link, by the same two steps as signing up: [Service.SignUp] mails a
+// token, [Service.Confirm] trades it for a password. A password is therefore never set by anyone who cannot read the mailbox.
+//
+// Nothing tells a known e-mail address from an unknown one: sign-up answers the same, and sign-in does the same work.
+// Failed sign-ins slow an address and a source down; they never lock an owner out.
+//
+// Sessions and machine tokens are opaque texts of which only digests are kept. [Service.ByBearer] turns either into an actor,
+// from a cache that the change feed keeps true within two seconds.
+package account
+
+import (
+	"context"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
+)
+
+// Person is a customer and perhaps staff. Zero times mean none.
+type Person struct {
+	ID    string
+	Email string
+	Name  string
+	// Role is empty for those who are not staff.
+	Role licensing.Role
+	// Password is an argon2id hash, empty until the account is confirmed.
+	Password    string
+	ConfirmedAt time.Time
+	DisabledAt  time.Time
+	CreatedAt   time.Time
+}
+
+// Token is a mailed permission to set a password, as it is stored.
+type Token struct {
+	ID        string
+	PersonID  string
+	Digest    credential.Digest
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// Session is a signed-in person, as it is stored.
+type Session struct {
+	ID       string
+	PersonID string
+	Digest   credential.Digest
+	// SignedInAt is when the password was entered.
+	SignedInAt time.Time
+	ExpiresAt  time.Time
+	RevokedAt  time.Time
+	// Source is a digest of where the person signed in from, empty if not known.
+	Source []byte
+}
+
+// SignedIn is a session together with whom it speaks for.
+type SignedIn struct {
+	Session Session
+	Person  Person
+}
+
+// Machine is a machine token, without its secrets.
+type Machine struct {
+	ID        string
+	Name      string
+	Scopes    []string
+	ProductID string        // empty means all
+	Env       licensing.Env // empty means both
+	CreatedBy string
+	ExpiresAt time.Time
+	RevokedAt time.Time
+	CreatedAt time.Time
+}
+
+// MachineSecret is one secret of a machine token as it is stored.
+type MachineSecret struct {
+	ID        string
+	Hint      string
+	Digest    credential.Digest
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// MachineRecord is a machine token and the one of its secrets that was asked for.
+type MachineRecord struct {
+	Machine Machine
+	Secret  MachineSecret
+}
+
+// People keeps persons and the tokens mailed to them.
+type People interface {
+	// AddPerson stores a person and reports false, storing nothing, when the address is taken.
+	AddPerson(ctx context.Context, p Person) (bool, error)
+	// PersonByEmail and PersonByID return [licensing.ErrNotFound] for nobody.
+	PersonByEmail(ctx context.Context, email string) (Person, error)
+	PersonByID(ctx context.Context, id string) (Person, error)
+	// SetPassword stores a hash, confirms the person and ends every session of theirs.
+	SetPassword(ctx context.Context, personID, hash string, at time.Time) error
+	// SetRole changes a role. It returns [ErrLastOwner], changing nothing, when nobody would be owner afterwards.
+	SetRole(ctx context.Context, personID string, role licensing.Role, at time.Time) error
+	// ListStaff returns persons with a role, oldest first.
+	ListStaff(ctx context.Context) ([]Person, error)
+	AddToken(ctx context.Context, t Token) error
+	// UseToken spends a live token, once, and voids the person's other tokens. It returns [licensing.ErrNotFound] for any
+	// other token.
+	UseToken(ctx context.Context, d credential.Digest, at time.Time) (personID string, err error)
+}
+
+// Sessions keeps sessions.
+type Sessions interface {
+	AddSession(ctx context.Context, s Session) error
+	// SessionByDigest returns a session whatever its state, or [licensing.ErrNotFound].
+	SessionByDigest(ctx context.Context, head []byte) (SignedIn, error)
+	// ListSessions returns the live sessions of a person, newest first.
+	ListSessions(ctx context.Context, personID string, at time.Time) ([]Session, error)
+	// RevokeSession reports whether the person had such a live session.
+	RevokeSession(ctx context.Context, id, personID string, at time.Time) (bool, error)
+	// KnownSource reports whether the person had a session from the source that ended, or will end, after since.
+	KnownSource(ctx context.Context, personID string, source []byte, since time.Time) (bool, error)
+}
+
+// Machines keeps machine tokens.
+type Machines interface {
+	AddMachine(ctx context.Context, m Machine, s MachineSecret) error
+	Machine(ctx context.Context, id string) (Machine, error)
+	ListMachines(ctx context.Context, after string, limit int) ([]Machine, error)
+	MachineByDigest(ctx context.Context, head []byte) (MachineRecord, error)
+	RevokeMachine(ctx context.Context, id string, at time.Time) (bool, error)
+	// RotateMachine ends the current secret at until and adds fresh; [ErrTwoSecrets] when two are alive already.
+	RotateMachine(ctx context.Context, id string, fresh MachineSecret, now, until time.Time) error
+}
+
+// Notices writes the mails of this package, inside the caller's transaction. The token is a secret: it is kept sealed and
+// reaches nobody but the mailbox.
+type Notices interface {
+	// AccountConfirm asks a person who has no password yet to confirm the address and set one.
+	AccountConfirm(ctx context.Context, to Person, token string, expires time.Time) error
+	// AccountExists tells a person who already has an account that somebody tried to sign up with the address; the token
+	// sets a new password.
+	AccountExists(ctx context.Context, to Person, token string, expires time.Time) error
+}
+
+// Throttle slows repeated attempts down.
+type Throttle interface {
+	// Allow counts one attempt under key, at most count in each period, and returns how long to wait when that is too many.
+	Allow(ctx context.Context, key string, count int64, period time.Duration) (wait time.Duration, err error)
+}
+
+// The failures of this package that callers may act on.
+var (
+	ErrSignIn     = licensing.Fail(licensing.Unauthorized, "sign-in-failed", "The e-mail address or the password is wrong.")
+	ErrCredential = licensing.Fail(licensing.Unauthorized, "unauthorized", "The credential is not valid.")
+	ErrToken      = licensing.Fail(licensing.Gone, "token-over", "The link is used, over or was never sent. Ask for a new one.")
+	ErrLastOwner  = licensing.Fail(licensing.Conflict, "last-owner", "Somebody must stay owner. Make another person owner first.")
+	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The token has two live secrets already. Wait until the older one ends.")
+	ErrTaken      = licensing.Fail(licensing.Conflict, "email-taken", "There is an account with this e-mail address already.")
+	ErrSlowDown   = licensing.Fail(licensing.TooMany, "too-many-attempts", "Too many attempts. Wait a moment and try again.")
+)

@@ -1,0 +1,118 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
+)
+
+// Deps is what a [Service] is made of. People, Sessions, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
+type Deps struct {
+	People   People
+	Sessions Sessions
+	Machines Machines
+	Notices  Notices
+	Throttle Throttle
+	Clock    licensing.Clock
+	IDs      licensing.IDs
+	Tx       licensing.Transactor
+	Audit    licensing.Auditor
+	// Random is where secrets come from, crypto/rand unless said.
+	Random io.Reader
+	// FeedAlive reports whether changes made elsewhere arrive; while it says no, every request reads the database. Nil means
+	// always.
+	FeedAlive func() bool
+	// Hashes is how many passwords are hashed at once, each taking 19 MiB; 2 unless said.
+	Hashes int
+	// From tells where a request comes from, for throttling: an IP address, "" if not known. Nil means never known.
+	From func(ctx context.Context) string
+	// SessionTTL is how long a session lasts, one hour unless said and at most.
+	SessionTTL time.Duration
+}
+
+const (
+	maxSession = time.Hour
+	// freshFor is how long after entering a password a person may do sensitive things.
+	freshFor = 10 * time.Minute
+	// tokenTTL is how long a mailed link works.
+	tokenTTL = 24 * time.Hour
+)
+
+// Service answers for people, sessions and machine tokens. It is safe for concurrent use.
+type Service struct {
+	Deps
+	hasher   *hasher
+	sessions *credential.Cache[*SignedIn]
+	machines *credential.Cache[*MachineRecord]
+}
+
+// New makes a Service. It hashes one password, which takes a moment.
+func New(d Deps) (*Service, error) {
+	if d.SessionTTL <= 0 || d.SessionTTL > maxSession {
+		d.SessionTTL = maxSession
+	}
+	if d.From == nil {
+		d.From = func(context.Context) string { return "" }
+	}
+	h, err := newHasher(d.Hashes)
+	if err != nil {
+		return nil, err
+	}
+	cache := credential.CacheConfig{Clock: d.Clock, Trusted: d.FeedAlive}
+	return &Service{
+		Deps: d, hasher: h, sessions: credential.NewCache[*SignedIn](cache), machines: credential.NewCache[*MachineRecord](cache),
+	}, nil
+}
+
+// Invalidate drops what is cached of the object with the given id. The change feed calls it with ids of the kinds "customer",
+// "session" and "machine_token".
+func (s *Service) Invalidate(id string) {
+	s.sessions.Invalidate(id)
+	s.machines.Invalidate(id)
+}
+
+// InvalidateAll drops everything that is cached.
+func (s *Service) InvalidateAll() {
+	s.sessions.Reset()
+	s.machines.Reset()
+}
+
+// Guest returns the customer with the given e-mail address, made now if there is none: without password, unconfirmed, to be
+// claimed through a mailed link. It joins the caller's transaction.
+func (s *Service) Guest(ctx context.Context, email string) (licensing.Owner, error) {
+	normal, err := NormalEmail(email)
+	if err != nil {
+		return "", err
+	}
+	p, err := s.findOrAdd(ctx, Person{ID: s.IDs.New("cus"), Email: normal, CreatedAt: s.Clock.Now()})
+	return licensing.Owner(p.ID), err
+}
+
+// findOrAdd returns the person with p's address: p itself, stored and audited, or whoever had it.
+func (s *Service) findOrAdd(ctx context.Context, p Person) (Person, error) {
+	found, err := s.People.PersonByEmail(ctx, p.Email)
+	if err == nil || !errors.Is(err, licensing.ErrNotFound) {
+		return found, err
+	}
+	added, err := s.People.AddPerson(ctx, p)
+	if err != nil {
+		return Person{}, err
+	}
+	if !added {
+		return s.People.PersonByEmail(ctx, p.Email)
+	}
+	return p, nil
+}
+
+// Email is the address of a person, for mails; [licensing.ErrNotFound] for nobody.
+func (s *Service) Email(ctx context.Context, owner licensing.Owner) (string, error) {
+	p, err := s.People.PersonByID(ctx, string(owner))
+	return p.Email, err
+}
+
+// newSecret is 43 characters, 256 bits.
+func newSecret(random io.Reader) (string, error) { return credential.Random(random, 43) }

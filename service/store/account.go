@@ -1,0 +1,176 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// people implements [account.People] and [account.Sessions].
+type people struct{ *Store }
+
+var (
+	_ account.People   = (*people)(nil)
+	_ account.Sessions = (*people)(nil)
+)
+
+// People returns the store of persons.
+func (s *Store) People() account.People { return &people{s} }
+
+// Sessions returns the store of sessions.
+func (s *Store) Sessions() account.Sessions { return &people{s} }
+
+// personColumns are read into personDest, in this order.
+const personColumns = `c.id, c.email, c.name, c.role, c.password, c.confirmed_at, c.disabled_at, c.created_at`
+
+func scanPerson(row db.Row, before ...any) (account.Person, error) {
+	var p account.Person
+	var confirmed, disabled *time.Time
+	err := row.Scan(append(before, &p.ID, &p.Email, &p.Name, &p.Role, &p.Password, &confirmed, &disabled, &p.CreatedAt)...)
+	if errors.Is(err, db.ErrNoRows) {
+		return p, licensing.ErrNotFound
+	}
+	p.ConfirmedAt, p.DisabledAt = instant(confirmed), instant(disabled)
+	return p, err
+}
+
+// AddPerson implements [account.People].
+func (s *people) AddPerson(ctx context.Context, p account.Person) (bool, error) {
+	n, err := s.db.Exec(ctx, `INSERT INTO customer (id, email, name, role, password, confirmed_at, disabled_at, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT (email) DO NOTHING`,
+		p.ID, p.Email, p.Name, string(p.Role), p.Password, nullable(p.ConfirmedAt), nullable(p.DisabledAt), p.CreatedAt)
+	return n == 1, err
+}
+
+// PersonByEmail implements [account.People].
+func (s *people) PersonByEmail(ctx context.Context, email string) (account.Person, error) {
+	return scanPerson(s.db.QueryRow(ctx, `SELECT `+personColumns+` FROM customer c WHERE c.email = $1`, email))
+}
+
+// PersonByID implements [account.People].
+func (s *people) PersonByID(ctx context.Context, id string) (account.Person, error) {
+	return scanPerson(s.db.QueryRow(ctx, `SELECT `+personColumns+` FROM customer c WHERE c.id = $1`, id))
+}
+
+// SetPassword implements [account.People].
+func (s *people) SetPassword(ctx context.Context, personID, hash string, at time.Time) error {
+	n, err := s.db.Exec(ctx, `UPDATE customer SET password = $2, confirmed_at = COALESCE(confirmed_at, $3), updated_at = $3 WHERE id = $1`, personID, hash, at)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return licensing.ErrNotFound
+	}
+	if _, err := s.db.Exec(ctx, `UPDATE session SET revoked_at = $2 WHERE customer_id = $1 AND revoked_at IS NULL`, personID, at); err != nil {
+		return err
+	}
+	return s.changed(ctx, "customer", personID)
+}
+
+// SetRole implements [account.People]. The owners' rows are locked first, in one order, so that two owners who demote each
+// other at the same moment do it one after the other and the second finds nobody left.
+func (s *people) SetRole(ctx context.Context, personID string, role licensing.Role, at time.Time) error {
+	rows, err := s.db.Query(ctx, `SELECT id FROM customer WHERE role = 'owner' ORDER BY id FOR UPDATE`)
+	if _, err := db.Collect(rows, err, func(row db.Row) (id string, err error) { return id, row.Scan(&id) }); err != nil {
+		return err
+	}
+	n, err := s.db.Exec(ctx, `UPDATE customer SET role = $2, updated_at = $3 WHERE id = $1 AND (role <> 'owner' OR $2 = 'owner'
+			OR EXISTS (SELECT 1 FROM customer o WHERE o.role = 'owner' AND o.id <> $1 AND o.disabled_at IS NULL))`,
+		personID, string(role), at)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		if _, err := s.PersonByID(ctx, personID); err != nil {
+			return err
+		}
+		return account.ErrLastOwner
+	}
+	return s.changed(ctx, "customer", personID)
+}
+
+// ListStaff implements [account.People].
+func (s *people) ListStaff(ctx context.Context) ([]account.Person, error) {
+	rows, err := s.db.Query(ctx, `SELECT `+personColumns+` FROM customer c WHERE c.role <> '' ORDER BY c.id`)
+	return db.Collect(rows, err, func(row db.Row) (account.Person, error) { return scanPerson(row) })
+}
+
+// AddToken implements [account.People].
+func (s *people) AddToken(ctx context.Context, t account.Token) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO account_token (id, customer_id, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)`,
+		t.ID, t.PersonID, t.Digest[:], t.CreatedAt, t.ExpiresAt)
+	return err
+}
+
+// UseToken implements [account.People].
+func (s *people) UseToken(ctx context.Context, d credential.Digest, at time.Time) (string, error) {
+	n, err := s.db.Exec(ctx, `UPDATE account_token SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2`, d[:], at)
+	if err != nil {
+		return "", err
+	}
+	if n == 0 {
+		return "", licensing.ErrNotFound
+	}
+	var personID string
+	if err := s.db.QueryRow(ctx, `SELECT customer_id FROM account_token WHERE hash = $1`, d[:]).Scan(&personID); err != nil {
+		return "", err
+	}
+	_, err = s.db.Exec(ctx, `UPDATE account_token SET used_at = $2 WHERE customer_id = $1 AND used_at IS NULL`, personID, at)
+	return personID, err
+}
+
+// AddSession implements [account.Sessions].
+func (s *people) AddSession(ctx context.Context, session account.Session) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO session (id, customer_id, head, hash, source, signed_in_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		session.ID, session.PersonID, session.Digest.Head(), session.Digest[:], append([]byte{}, session.Source...), session.SignedInAt, session.ExpiresAt)
+	return err
+}
+
+// SessionByDigest implements [account.Sessions].
+func (s *people) SessionByDigest(ctx context.Context, head []byte) (account.SignedIn, error) {
+	var in account.SignedIn
+	var hash []byte
+	var revoked *time.Time
+	row := s.db.QueryRow(ctx, `SELECT s.id, s.hash, s.signed_in_at, s.expires_at, s.revoked_at, `+personColumns+`
+		FROM session s JOIN customer c ON c.id = s.customer_id WHERE s.head = $1`, head)
+	p, err := scanPerson(row, &in.Session.ID, &hash, &in.Session.SignedInAt, &in.Session.ExpiresAt, &revoked)
+	if err != nil {
+		return in, err
+	}
+	in.Person, in.Session.PersonID, in.Session.RevokedAt = p, p.ID, instant(revoked)
+	if copy(in.Session.Digest[:], hash) != len(in.Session.Digest) {
+		return in, fmt.Errorf("session %s: the hash has %d bytes", in.Session.ID, len(hash))
+	}
+	return in, nil
+}
+
+// ListSessions implements [account.Sessions].
+func (s *people) ListSessions(ctx context.Context, personID string, at time.Time) ([]account.Session, error) {
+	rows, err := s.db.Query(ctx, `SELECT id, customer_id, signed_in_at, expires_at FROM session
+		WHERE customer_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY id DESC LIMIT 100`, personID, at)
+	return db.Collect(rows, err, func(row db.Row) (v account.Session, err error) {
+		return v, row.Scan(&v.ID, &v.PersonID, &v.SignedInAt, &v.ExpiresAt)
+	})
+}
+
+// RevokeSession implements [account.Sessions].
+func (s *people) RevokeSession(ctx context.Context, id, personID string, at time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE session SET revoked_at = $3 WHERE id = $1 AND customer_id = $2 AND revoked_at IS NULL AND expires_at > $3`, id, personID, at)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.changed(ctx, "session", id)
+}
+
+// KnownSource implements [account.Sessions].
+func (s *people) KnownSource(ctx context.Context, personID string, source []byte, since time.Time) (bool, error) {
+	var n int64
+	err := s.db.QueryRow(ctx, `SELECT count(*) FROM session WHERE customer_id = $1 AND source = $2 AND expires_at > $3`, personID, source, since).Scan(&n)
+	return n > 0, err
+}
