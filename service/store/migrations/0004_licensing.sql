@@ -126,13 +126,14 @@ CREATE TABLE activation (
     activated_at timestamptz NOT NULL,
     last_seen_at timestamptz NOT NULL,
     lease_until  timestamptz,
+    dies_at      timestamptz,
     forked_at    timestamptz,
     released_at  timestamptz,
     released_by  text COLLATE "C" NOT NULL
 );
 CREATE UNIQUE INDEX activation_held ON activation (license_id, subject) WHERE state = 'held';
 CREATE INDEX activation_license ON activation (license_id, id);
-CREATE INDEX activation_last_seen ON activation (last_seen_at) WHERE state = 'held';
+CREATE INDEX activation_dies ON activation (dies_at) WHERE state = 'held';
 
 -- The components of an activation's device, so that "enough of them agree" is one indexed look-up.
 CREATE TABLE activation_part (

@@ -1,0 +1,136 @@
+// Package activation gives out the seats of licenses. An activation is a license on one device or for one user; while it is held
+// it has a seat. Seats are exact by construction: one conditional statement under the license's row takes a seat or does
+// not, whatever the goroutines, replicas and retries, and the same statement refuses a license that is not active.
+//
+// A lease is the signed proof that an activation was good at its last contact; all offline lengths count from there. A
+// heartbeat renews it and succeeds while the activation holds its seat, however late it comes.
+package activation
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+)
+
+// State is whether an activation has a seat, and why not.
+type State string
+
+// The states.
+const (
+	Held     State = "held"
+	Released State = "released" // by the device, the customer or staff
+	Replaced State = "replaced" // by a newer device, where the policy says so
+	Dead     State = "dead"     // silent for longer than the policy's dead_after
+	Revoked  State = "revoked"  // together with the license
+)
+
+// Activation is a license on one device or for one user. Zero times mean none.
+type Activation struct {
+	ID          string
+	LicenseID   string
+	Subject     string // the device or user, as a key
+	State       State
+	Name        string
+	Device      map[string]string // component to digest
+	User        string            // digest of the user
+	Seq         int64             // of the newest lease
+	SeqSeen     int64             // highest seq that was presented
+	ActivatedAt time.Time
+	LastSeenAt  time.Time
+	LeaseUntil  time.Time // end of the newest lease
+	DiesAt      time.Time // when silence frees the seat
+	ForkedAt    time.Time // when two machines were first seen with leases of this activation
+	ReleasedAt  time.Time
+	ReleasedBy  string
+}
+
+// subject is what takes a seat: a user, or a device recognised by enough of its parts.
+type subject struct {
+	key   string
+	parts []string // "component=digest", sorted
+	match int64
+}
+
+// userSubject and deviceSubject make the key under which a subject holds one seat of a license at most.
+func userSubject(digest string) subject { return subject{key: "usr:" + digest} }
+
+func deviceSubject(device map[string]string, match int64) subject {
+	parts := make([]string, 0, len(device))
+	for component, digest := range device {
+		parts = append(parts, component+"="+digest)
+	}
+	slices.Sort(parts)
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return subject{key: "dev:" + hex.EncodeToString(sum[:16]), parts: parts, match: match}
+}
+
+// Seek names the subject that is looked for among a license's activations.
+type Seek struct {
+	License string
+	Subject string
+	Parts   []string // empty for users
+	Match   int64    // how many parts must agree
+}
+
+// Take asks for a seat. ID is a fresh id: of the activation to be made, and of this attempt. Revive names an activation that
+// is to be held again instead.
+type Take struct {
+	Seek
+	ID            string
+	Revive        string
+	ReplaceOldest bool
+	Name          string
+	Device        map[string]string
+	User          string
+	At            time.Time
+	LeaseUntil    time.Time
+	DiesAt        time.Time
+}
+
+// Renewal advances an activation whose newest lease has seq Was.
+type Renewal struct {
+	ID         string
+	Was        int64
+	Seen       int64
+	Forked     bool
+	At         time.Time
+	LeaseUntil time.Time
+	DiesAt     time.Time
+}
+
+// Release gives a seat back. With DeadOnly it does so only if the activation's time of death has come.
+type Release struct {
+	ID       string
+	License  string
+	To       State
+	By       string
+	At       time.Time
+	DeadOnly bool
+}
+
+// Store keeps activations. Not found is [licensing.ErrNotFound].
+type Store interface {
+	// Find loads a license and that of its activations which is the subject's: the held one, else the one released
+	// last; nil when there is none. One round trip.
+	Find(ctx context.Context, s Seek) (license.License, *Activation, error)
+	// TakeSeat takes a seat, all in one round trip, and reports whether it did: not when the license is not active, the
+	// subject already holds a seat, or every seat is taken.
+	TakeSeat(ctx context.Context, t Take) (bool, error)
+	// Renew advances the seq of a held activation of an active license, or reports false.
+	Renew(ctx context.Context, r Renewal) (bool, error)
+	// ReleaseSeat gives a held seat back, or reports false.
+	ReleaseSeat(ctx context.Context, r Release) (bool, error)
+	// Activation loads an activation and its license; ActivationOf does if the license is the owner's.
+	Activation(ctx context.Context, id string) (Activation, license.License, error)
+	ActivationOf(ctx context.Context, id string, owner licensing.Owner) (Activation, license.License, error)
+	// ListActivations returns those of a license, newest first.
+	ListActivations(ctx context.Context, licenseID string, page licensing.Page) (licensing.List[Activation], error)
+	// DueToDie returns held activations whose time of death has come, of one license or of all.
+	DueToDie(ctx context.Context, licenseID string, now time.Time, limit int) ([]Activation, error)
+}

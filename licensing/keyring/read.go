@@ -1,0 +1,88 @@
+package keyring
+
+import (
+	"context"
+	"time"
+
+	"github.com/mintreu/mintreu/sdk/doc"
+)
+
+// Keyset returns the newest keyset+jwt.
+func (s *Service) Keyset(ctx context.Context) (string, error) {
+	r, err := s.load(ctx)
+	if err != nil {
+		return "", err
+	}
+	return r.set.Text, nil
+}
+
+// JWKS returns the JWK set of the keys that may verify, in JSON.
+func (s *Service) JWKS(ctx context.Context) ([]byte, error) {
+	r, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.jwks, nil
+}
+
+// Roots returns the public keys that products pin, each as 43 characters of base64url, the active one first.
+func (s *Service) Roots(ctx context.Context) ([]string, error) {
+	r, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for i := range r.keys {
+		if k := &r.keys[i]; k.Role == Root && k.State != Revoked {
+			out = append(out, doc.FormatPublicKey(k.Public))
+		}
+	}
+	return out, nil
+}
+
+// Entry is a key as staff see it.
+type Entry struct {
+	KID         string     `json:"kid" doc:"Thumbprint of the key."`
+	Role        string     `json:"role" doc:"What it signs: keysets, or everything else." enum:"root,signing"`
+	State       string     `json:"state" doc:"Where it stands in its life." enum:"active,standby,retired,revoked"`
+	Public      string     `json:"public" doc:"The public key, in base64url; for a root, what products pin."`
+	Online      bool       `json:"online" doc:"Whether the private part is in this installation."`
+	NotBefore   time.Time  `json:"not_before" doc:"Documents from before are refused."`
+	CreatedAt   time.Time  `json:"created_at" doc:"When it was made."`
+	ActivatedAt *time.Time `json:"activated_at,omitempty" doc:"When it began to sign."`
+	RetiredAt   *time.Time `json:"retired_at,omitempty" doc:"When it ceased to sign."`
+}
+
+// ListRequest asks for the keys.
+type ListRequest struct{}
+
+// Listing is all keys of the installation.
+type Listing struct {
+	Issuer string  `json:"issuer" doc:"The installation's iss, set at the first start."`
+	Keyset int64   `json:"keyset" doc:"Number of the keyset in force."`
+	Keys   []Entry `json:"keys" doc:"The keys: roots, then signing keys in the order of their use."`
+}
+
+// List returns all keys, public parts only.
+func (s *Service) List(ctx context.Context, _ ListRequest) (Listing, error) {
+	r, err := s.fetch(ctx)
+	if err != nil {
+		return Listing{}, err
+	}
+	out := Listing{Issuer: r.iss, Keyset: r.set.Num}
+	for i := range r.keys {
+		k := &r.keys[i]
+		out.Keys = append(out.Keys, Entry{
+			KID: k.KID, Role: string(k.Role), State: string(k.State), Public: doc.FormatPublicKey(k.Public), Online: k.Sealed != nil,
+			NotBefore: k.NotBefore, CreatedAt: k.CreatedAt, ActivatedAt: optional(k.ActivatedAt), RetiredAt: optional(k.RetiredAt),
+		})
+	}
+	return out, nil
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}

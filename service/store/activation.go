@@ -1,0 +1,240 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/activation"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// activations implements [activation.Store]. Every statement that takes or frees a seat first locks the license's row, so
+// that seats_used is the number of held activations at every commit and no two locks are ever taken in opposite order.
+type activations struct{ *Store }
+
+var _ activation.Store = (*activations)(nil)
+
+// Activations returns the store of activations.
+func (s *Store) Activations() activation.Store { return &activations{s} }
+
+// activationColumns are read by activationRow; COALESCE makes them readable from an outer join that found nothing.
+const activationColumns = `COALESCE(a.id, ''), COALESCE(a.license_id, ''), COALESCE(a.subject, ''), COALESCE(a.state, ''),
+	COALESCE(a.name, ''), COALESCE(a.dev, '{}'), COALESCE(a.usr, ''), COALESCE(a.seq, 0), COALESCE(a.seq_seen, 0),
+	a.activated_at, a.last_seen_at, a.lease_until, a.dies_at, a.forked_at, a.released_at, COALESCE(a.released_by, '')`
+
+// activationRow is where one row of activationColumns is scanned to.
+type activationRow struct {
+	a                                                  activation.Activation
+	dev                                                string
+	activated, seen, lease, dies, forked, releasedTime *time.Time
+}
+
+func (r *activationRow) dest() []any {
+	return []any{&r.a.ID, &r.a.LicenseID, &r.a.Subject, &r.a.State, &r.a.Name, &r.dev, &r.a.User, &r.a.Seq, &r.a.SeqSeen,
+		&r.activated, &r.seen, &r.lease, &r.dies, &r.forked, &r.releasedTime, &r.a.ReleasedBy}
+}
+
+func (r *activationRow) value() (activation.Activation, error) {
+	a := r.a
+	a.ActivatedAt, a.LastSeenAt, a.LeaseUntil = instant(r.activated), instant(r.seen), instant(r.lease)
+	a.DiesAt, a.ForkedAt, a.ReleasedAt = instant(r.dies), instant(r.forked), instant(r.releasedTime)
+	if err := json.Unmarshal([]byte(r.dev), &a.Device); err != nil {
+		return a, fmt.Errorf("activation %s: device: %w", a.ID, err)
+	}
+	return a, nil
+}
+
+func scanActivation(row db.Row) (activation.Activation, error) {
+	var r activationRow
+	if err := row.Scan(r.dest()...); err != nil {
+		return r.a, err
+	}
+	return r.value()
+}
+
+// joined scans a license's columns and, behind them, those of what it was joined with.
+type joined struct {
+	row   db.Row
+	extra []any
+}
+
+// Scan implements [db.Row].
+func (j joined) Scan(dest ...any) error { return j.row.Scan(append(dest, j.extra...)...) }
+
+// matching selects the activations of license $1 of which at least $11 of the parts $3 to $10 agree.
+const matching = `(SELECT p.activation_id FROM activation_part p
+	WHERE p.license_id = $1 AND p.part IN ($3, $4, $5, $6, $7, $8, $9, $10)
+	GROUP BY p.activation_id HAVING count(*) >= $11)`
+
+// seekArgs are $1 to $11 of [matching]: license, subject, the parts padded with empty text, how many must agree.
+func seekArgs(s activation.Seek) []any {
+	args := make([]any, 0, 11)
+	args = append(args, s.License, s.Subject)
+	for i := range license.MaxParts {
+		part := ""
+		if i < len(s.Parts) {
+			part = s.Parts[i]
+		}
+		args = append(args, part)
+	}
+	return append(args, max(s.Match, 1))
+}
+
+// Find implements [activation.Store].
+func (s *activations) Find(ctx context.Context, seek activation.Seek) (license.License, *activation.Activation, error) {
+	var r activationRow
+	row := s.db.QueryRow(ctx, `SELECT `+licenseColumns+`, `+activationColumns+fromLicense+`
+		LEFT JOIN activation a ON a.license_id = l.id AND (a.subject = $2 OR a.id IN `+matching+`)
+		WHERE l.id = $1
+		ORDER BY CASE WHEN a.state = 'held' THEN 0 ELSE 1 END, a.released_at DESC, a.id DESC LIMIT 1`, seekArgs(seek)...)
+	l, err := scanLicense(joined{row, r.dest()})
+	if err != nil || r.a.ID == "" {
+		return l, nil, err
+	}
+	a, err := r.value()
+	return l, &a, err
+}
+
+const lockLicense = `SELECT id FROM license WHERE id = $1 FOR UPDATE`
+
+// TakeSeat implements [activation.Store]. The statements run in one transaction and one round trip: lock the license; free
+// the oldest seat where the policy says so; take a seat if there is one and mark it with this attempt; and only under
+// that mark make or revive the activation.
+func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, error) {
+	dev, err := json.Marshal(t.Device)
+	if err != nil {
+		return false, err
+	}
+	seek := seekArgs(t.Seek)
+	batch := []db.Statement{{SQL: lockLicense, Args: []any{t.License}}}
+	if t.ReplaceOldest {
+		batch = append(batch, replaceOldest(t, seek)...)
+	}
+	batch = append(batch, db.Statement{SQL: `UPDATE license SET seats_used = seats_used + 1, seat_taken_by = $12
+		WHERE id = $1 AND state = 'active' AND (seats_max < 0 OR seats_used < seats_max)
+			AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))
+			AND ($13 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $13 AND r.license_id = $1 AND r.state <> 'held'))`,
+		Args: append(seek[:11:11], t.ID, t.Revive)})
+	took := len(batch) - 1
+	if t.Revive != "" {
+		batch = append(batch, db.Statement{SQL: `UPDATE activation SET state = 'held', name = $4, seq = seq + 1, last_seen_at = $5,
+				lease_until = $6, dies_at = $7, released_at = NULL, released_by = ''
+			WHERE id = $1 AND EXISTS (SELECT 1 FROM license l WHERE l.id = $2 AND l.seat_taken_by = $3)`,
+			Args: []any{t.Revive, t.License, t.ID, t.Name, t.At, nullable(t.LeaseUntil), nullable(t.DiesAt)}})
+	} else {
+		batch = append(batch, makeActivation(t, string(dev))...)
+	}
+	n, err := s.db.Batch(ctx, batch)
+	if err != nil {
+		return false, err
+	}
+	return n[took] == 1, nil
+}
+
+// makeActivation inserts the activation and its parts if this attempt took a seat. COALESCE gives the parameters of the
+// SELECT list the type of the column beside them.
+func makeActivation(t activation.Take, dev string) []db.Statement {
+	batch := []db.Statement{{SQL: `INSERT INTO activation (id, license_id, subject, state, name, dev, usr, seq, seq_seen,
+			activated_at, last_seen_at, lease_until, dies_at, released_by)
+		SELECT $1, l.id, $3, 'held', $4, $5, $6, 1, 0, COALESCE($7, l.created_at), COALESCE($7, l.created_at),
+			COALESCE($8, l.revoked_at), COALESCE($9, l.revoked_at), ''
+		FROM license l WHERE l.id = $2 AND l.seat_taken_by = $1`,
+		Args: []any{t.ID, t.License, t.Subject, t.Name, dev, t.User, t.At, nullable(t.LeaseUntil), nullable(t.DiesAt)}}}
+	for _, part := range t.Parts {
+		batch = append(batch, db.Statement{SQL: `INSERT INTO activation_part (activation_id, license_id, part)
+			SELECT a.id, a.license_id, $2 FROM activation a WHERE a.id = $1`, Args: []any{t.ID, part}})
+	}
+	return batch
+}
+
+// replaceOldest frees the seat that was silent longest if every seat is taken and the subject holds none.
+func replaceOldest(t activation.Take, seek []any) []db.Statement {
+	return []db.Statement{
+		{SQL: `UPDATE activation SET state = 'replaced', released_at = $13, released_by = $12
+			WHERE id = (SELECT o.id FROM activation o WHERE o.license_id = $1 AND o.state = 'held' ORDER BY o.last_seen_at, o.id LIMIT 1)
+				AND EXISTS (SELECT 1 FROM license l WHERE l.id = $1 AND l.state = 'active' AND l.seats_max = l.seats_used AND l.seats_max > 0)
+				AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))`,
+			Args: append(seek[:11:11], t.ID, t.At)},
+		{SQL: `UPDATE license SET seats_used = seats_used - 1
+			WHERE id = $1 AND EXISTS (SELECT 1 FROM activation r WHERE r.license_id = $1 AND r.state = 'replaced' AND r.released_by = $2)`,
+			Args: []any{t.License, t.ID}},
+	}
+}
+
+// Renew implements [activation.Store].
+func (s *activations) Renew(ctx context.Context, r activation.Renewal) (bool, error) {
+	var forked *time.Time
+	if r.Forked {
+		forked = &r.At
+	}
+	n, err := s.db.Exec(ctx, `UPDATE activation SET seq = seq + 1, seq_seen = $3, last_seen_at = $4, lease_until = $5, dies_at = $6,
+			forked_at = COALESCE(forked_at, $7)
+		WHERE id = $1 AND state = 'held' AND seq = $2
+			AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')`,
+		r.ID, r.Was, r.Seen, r.At, nullable(r.LeaseUntil), nullable(r.DiesAt), forked)
+	return n > 0, err
+}
+
+// ReleaseSeat implements [activation.Store].
+func (s *activations) ReleaseSeat(ctx context.Context, r activation.Release) (bool, error) {
+	held, args := `state = 'held'`, []any{r.License, r.ID}
+	if r.DeadOnly {
+		held, args = `state = 'held' AND dies_at <= $3`, append(args, r.At) // $3 is r.At in both statements
+	}
+	n, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: lockLicense, Args: []any{r.License}},
+		{SQL: `UPDATE license SET seats_used = seats_used - 1,
+				seats_kept = CASE WHEN seats_max >= 0 AND seats_used - 1 > seats_max THEN seats_used - 1 ELSE 0 END
+			WHERE id = $1 AND EXISTS (SELECT 1 FROM activation WHERE id = $2 AND license_id = $1 AND ` + held + `)`, Args: args},
+		{SQL: `UPDATE activation SET state = $2, released_at = $3, released_by = $4 WHERE id = $1 AND license_id = $5 AND ` + held,
+			Args: []any{r.ID, r.To, r.At, r.By, r.License}},
+	})
+	if err != nil {
+		return false, err
+	}
+	return n[2] == 1, nil
+}
+
+// Activation implements [activation.Store].
+func (s *activations) Activation(ctx context.Context, id string) (activation.Activation, license.License, error) {
+	return s.one(ctx, `WHERE a.id = $1`, id)
+}
+
+// ActivationOf implements [activation.Store].
+func (s *activations) ActivationOf(ctx context.Context, id string, owner licensing.Owner) (activation.Activation, license.License, error) {
+	return s.one(ctx, `WHERE a.id = $1 AND l.owner = $2`, id, owner)
+}
+
+func (s *activations) one(ctx context.Context, where string, args ...any) (activation.Activation, license.License, error) {
+	var r activationRow
+	row := s.db.QueryRow(ctx, `SELECT `+licenseColumns+`, `+activationColumns+fromLicense+`JOIN activation a ON a.license_id = l.id `+where, args...)
+	l, err := scanLicense(joined{row, r.dest()})
+	if err != nil {
+		return activation.Activation{}, l, err
+	}
+	a, err := r.value()
+	return a, l, err
+}
+
+// ListActivations implements [activation.Store].
+func (s *activations) ListActivations(ctx context.Context, licenseID string, page licensing.Page) (licensing.List[activation.Activation], error) {
+	limit := pageSize(page)
+	rows, err := s.db.Query(ctx, `SELECT `+activationColumns+` FROM activation a
+		WHERE a.license_id = $1 AND ($2 = '' OR a.id < $2) ORDER BY a.id DESC LIMIT $3`, licenseID, page.Cursor, limit+1)
+	items, err := db.Collect(rows, err, scanActivation)
+	if err != nil {
+		return licensing.List[activation.Activation]{}, err
+	}
+	return cut(items, limit, func(a activation.Activation) string { return a.ID }), nil
+}
+
+// DueToDie implements [activation.Store].
+func (s *activations) DueToDie(ctx context.Context, licenseID string, now time.Time, limit int) ([]activation.Activation, error) {
+	rows, err := s.db.Query(ctx, `SELECT `+activationColumns+` FROM activation a
+		WHERE a.state = 'held' AND a.dies_at <= $2 AND ($1 = '' OR a.license_id = $1) ORDER BY a.dies_at LIMIT $3`, licenseID, now, limit)
+	return db.Collect(rows, err, scanActivation)
+}
