@@ -2,11 +2,17 @@ package lite
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 
+	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/jobs"
 )
 
 // MigrateQueue brings the job queue's tables up, or removes them. Calls wait for one another.
@@ -25,4 +31,48 @@ func (d *DB) MigrateQueue(ctx context.Context, down bool) error {
 		return fmt.Errorf("job queue: %w", wrap(ctx, err))
 	}
 	return nil
+}
+
+// queue is a client of the job table. It shares the writing connection.
+type queue struct {
+	*river.Client[*sql.Tx]
+	db *DB
+}
+
+var _ jobs.Driver = (*DB)(nil)
+
+// PollOnly implements [jobs.Driver]: SQLite notifies nobody.
+func (d *DB) PollOnly() bool { return true }
+
+// NewQueue implements [jobs.Driver].
+func (d *DB) NewQueue(config *river.Config) (jobs.Client, error) {
+	if d.writer == nil {
+		return nil, fmt.Errorf("%w: opened read-only", db.ErrUnavailable)
+	}
+	client, err := river.NewClient(riversqlite.New(d.writer), config)
+	if err != nil {
+		return nil, err
+	}
+	return &queue{client, d}, nil
+}
+
+// Insert implements [jobs.Client].
+func (q *queue) Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (duplicate bool, err error) {
+	t := q.db.txFrom(ctx)
+	var result *rivertype.JobInsertResult
+	if t != nil {
+		if err := t.usable(); err != nil {
+			return false, err
+		}
+		result, err = q.InsertTx(ctx, t.sql, args, opts)
+	} else {
+		if err := q.db.guard.Check(); err != nil {
+			return false, err
+		}
+		result, err = q.Client.Insert(ctx, args, opts)
+	}
+	if err != nil {
+		return false, q.db.note(t, wrap(ctx, err))
+	}
+	return result.UniqueSkippedAsDuplicate, nil
 }

@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
+	"github.com/riverqueue/river/rivertype"
+
+	"github.com/mintreu/mintreu/service/jobs"
 )
 
 // queueLock is the advisory lock that lets one process at a time change the job queue's tables.
@@ -39,4 +44,45 @@ func (d *DB) MigrateQueue(ctx context.Context, down bool) (err error) {
 		return fmt.Errorf("job queue: %w", wrap(ctx, err))
 	}
 	return nil
+}
+
+// queue is a client of the job table.
+type queue struct {
+	*river.Client[pgx.Tx]
+	db *DB
+}
+
+var _ jobs.Driver = (*DB)(nil)
+
+// PollOnly implements [jobs.Driver]: the server notifies workers.
+func (d *DB) PollOnly() bool { return false }
+
+// NewQueue implements [jobs.Driver].
+func (d *DB) NewQueue(config *river.Config) (jobs.Client, error) {
+	client, err := river.NewClient(riverpgxv5.New(d.pool), config)
+	if err != nil {
+		return nil, err
+	}
+	return &queue{client, d}, nil
+}
+
+// Insert implements [jobs.Client].
+func (q *queue) Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (duplicate bool, err error) {
+	s := q.db.scopeFrom(ctx)
+	var result *rivertype.JobInsertResult
+	if s != nil {
+		if err := s.usable(); err != nil {
+			return false, err
+		}
+		result, err = q.InsertTx(ctx, s.tx, args, opts)
+	} else {
+		if err := q.db.guard.Check(); err != nil {
+			return false, err
+		}
+		result, err = q.Client.Insert(ctx, args, opts)
+	}
+	if err != nil {
+		return false, s.note(wrap(ctx, err))
+	}
+	return result.UniqueSkippedAsDuplicate, nil
 }
