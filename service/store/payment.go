@@ -1,0 +1,163 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/payment"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/failpoint"
+)
+
+// payments implements [payment.Store] and [payment.IntentStore].
+type payments struct{ *Store }
+
+var (
+	_ payment.Store       = (*payments)(nil)
+	_ payment.IntentStore = (*payments)(nil)
+)
+
+// Payments returns the inbox of the payment provider's events.
+func (s *Store) Payments() payment.Store { return &payments{s} }
+
+// PaymentIntents returns the calls made to the payment provider.
+func (s *Store) PaymentIntents() payment.IntentStore { return &payments{s} }
+
+// paymentEventColumns are read by scanPaymentEvent, in this order; the body comes last.
+const paymentEventColumns = `id, type, api_version, live, account, object, object_kind, order_id, origin, state, reason, attempts, created_at, received_at, next_try, settled_at`
+
+func scanPaymentEvent(row db.Row, more ...any) (payment.Row, error) {
+	var r payment.Row
+	var settled *time.Time
+	err := row.Scan(append([]any{
+		&r.ID, &r.Type, &r.APIVersion, &r.Live, &r.Account, &r.Object, &r.ObjectKind, &r.Order, &r.Origin, &r.State, &r.Reason, &r.Attempts,
+		&r.Created, &r.ReceivedAt, &r.NextTry, &settled,
+	}, more...)...)
+	if settled != nil {
+		r.SettledAt = *settled
+	}
+	if errors.Is(err, db.ErrNoRows) {
+		err = licensing.ErrNotFound
+	}
+	return r, err
+}
+
+// AddEvent implements [payment.Store].
+func (s *payments) AddEvent(ctx context.Context, r payment.Row) (bool, error) {
+	n, err := s.db.Exec(ctx, `INSERT INTO payment_event (id, type, api_version, live, account, object, object_kind, order_id, origin, state, reason, attempts, created_at,
+			received_at, next_try, body)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', '', 0, $10, $11, $12, $13)
+		ON CONFLICT (id) DO NOTHING`,
+		r.ID, r.Type, r.APIVersion, r.Live, r.Account, r.Object, r.ObjectKind, r.Order, r.Origin, r.Created, r.ReceivedAt, r.NextTry, string(r.Raw))
+	failpoint.Hit("event-row")
+	return n == 1, err
+}
+
+// EventRow implements [payment.Store].
+func (s *payments) EventRow(ctx context.Context, id string) (payment.Row, error) {
+	var body string
+	r, err := scanPaymentEvent(s.db.QueryRow(ctx, `SELECT `+paymentEventColumns+`, body FROM payment_event WHERE id = $1`, id), &body)
+	r.Raw = []byte(body)
+	return r, err
+}
+
+// EventRows implements [payment.Store]. The cursor is an event id; its row's place in the order is looked up.
+func (s *payments) EventRows(ctx context.Context, state payment.State, page licensing.Page) (licensing.List[payment.Row], error) {
+	limit := pageSize(page)
+	rows, err := s.db.Query(ctx, `SELECT `+paymentEventColumns+` FROM payment_event
+		WHERE ($1 = '' OR state = $1)
+		  AND ($2 = '' OR (received_at, id) < (SELECT c.received_at, c.id FROM payment_event c WHERE c.id = $2))
+		ORDER BY received_at DESC, id DESC LIMIT $3`, string(state), page.Cursor, limit+1)
+	items, err := db.Collect(rows, err, func(row db.Row) (payment.Row, error) { return scanPaymentEvent(row) })
+	return cut(items, limit, func(r payment.Row) string { return r.ID }), err
+}
+
+// Settle implements [payment.Store].
+func (s *payments) Settle(ctx context.Context, id string, from, to payment.State, reason string, at time.Time) (bool, error) {
+	var settled *time.Time
+	if to != payment.Pending {
+		settled = &at
+	}
+	n, err := s.db.Exec(ctx, `UPDATE payment_event SET state = $3, reason = $4, settled_at = $5, next_try = $6 WHERE id = $1 AND state = $2`,
+		id, string(from), string(to), reason, settled, at)
+	return n == 1, err
+}
+
+// Defer implements [payment.Store].
+func (s *payments) Defer(ctx context.Context, id, reason string, next time.Time) error {
+	_, err := s.db.Exec(ctx, `UPDATE payment_event SET attempts = attempts + 1, reason = $2, next_try = $3 WHERE id = $1 AND state = 'pending'`, id, reason, next)
+	return err
+}
+
+// DueEvents implements [payment.Store].
+func (s *payments) DueEvents(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	rows, err := s.db.Query(ctx, `SELECT id FROM payment_event WHERE state = 'pending' AND next_try <= $1 ORDER BY next_try, id LIMIT $2`, before, limit)
+	return db.Collect(rows, err, func(row db.Row) (id string, err error) { return id, row.Scan(&id) })
+}
+
+// Backlog implements [payment.Store].
+func (s *payments) Backlog(ctx context.Context) (payment.Backlog, error) {
+	var b payment.Backlog
+	var oldest *time.Time
+	err := s.db.QueryRow(ctx, `SELECT (SELECT count(*) FROM payment_event WHERE state = 'pending'), (SELECT count(*) FROM payment_event WHERE state = 'parked'),
+		(SELECT received_at FROM payment_event WHERE state = 'pending' ORDER BY received_at LIMIT 1)`).Scan(&b.Pending, &b.Parked, &oldest)
+	if oldest != nil {
+		b.Oldest = *oldest
+	}
+	return b, err
+}
+
+// Cursor implements [payment.Store].
+func (s *payments) Cursor(ctx context.Context) (time.Time, error) {
+	var at time.Time
+	err := s.db.QueryRow(ctx, `SELECT at FROM payment_cursor WHERE one = 1`).Scan(&at)
+	if errors.Is(err, db.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return at, err
+}
+
+// MoveCursor implements [payment.Store].
+func (s *payments) MoveCursor(ctx context.Context, to time.Time) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO payment_cursor (one, at) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET at = $1 WHERE payment_cursor.at < $1`, to)
+	return err
+}
+
+const paymentIntentColumns = `kind, row_id, epoch, state, object, reason, created_at, updated_at`
+
+func scanPaymentIntent(row db.Row) (payment.Intent, error) {
+	var i payment.Intent
+	err := row.Scan(&i.Kind, &i.Row, &i.Epoch, &i.State, &i.Object, &i.Reason, &i.CreatedAt, &i.UpdatedAt)
+	if errors.Is(err, db.ErrNoRows) {
+		err = licensing.ErrNotFound
+	}
+	return i, err
+}
+
+// AddIntent implements [payment.IntentStore].
+func (s *payments) AddIntent(ctx context.Context, i payment.Intent) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO payment_intent (`+paymentIntentColumns+`) VALUES ($1, $2, $3, 'reserved', '', '', $4, $4)
+		ON CONFLICT (kind, row_id, epoch) DO NOTHING`, i.Kind, i.Row, i.Epoch, i.CreatedAt)
+	return err
+}
+
+// NewestIntent implements [payment.IntentStore].
+func (s *payments) NewestIntent(ctx context.Context, kind, row string) (payment.Intent, error) {
+	return scanPaymentIntent(s.db.QueryRow(ctx, `SELECT `+paymentIntentColumns+` FROM payment_intent WHERE kind = $1 AND row_id = $2 ORDER BY epoch DESC LIMIT 1`, kind, row))
+}
+
+// MarkIntent implements [payment.IntentStore].
+func (s *payments) MarkIntent(ctx context.Context, i payment.Intent, to payment.IntentState, object, reason string, at time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE payment_intent SET state = $4, object = $5, reason = $6, updated_at = $7
+		WHERE kind = $1 AND row_id = $2 AND epoch = $3 AND state IN ('reserved', 'unknown')`, i.Kind, i.Row, i.Epoch, string(to), object, reason, at)
+	return n == 1, err
+}
+
+// OpenIntents implements [payment.IntentStore].
+func (s *payments) OpenIntents(ctx context.Context, kind string, before time.Time, limit int) ([]payment.Intent, error) {
+	rows, err := s.db.Query(ctx, `SELECT `+paymentIntentColumns+` FROM payment_intent
+		WHERE kind = $1 AND state IN ('reserved', 'unknown') AND updated_at <= $2 ORDER BY updated_at, row_id LIMIT $3`, kind, before, limit)
+	return db.Collect(rows, err, scanPaymentIntent)
+}
