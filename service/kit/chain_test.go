@@ -263,7 +263,10 @@ func TestA19_ForwardedForNeedsATrustedProxy(t *testing.T) {
 		f := kittest.NewFixture(t)
 		f.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		mux, err := kit.NewMux(f.Stack, kit.New(kit.Spec{Name: "who.am", Method: "GET", Path: "/who", Access: kit.Allow{Anonymous: true}},
-			func(ctx context.Context, _ struct{}) (struct{}, error) { got = kit.ClientIP(ctx); return struct{}{}, nil }))
+			func(ctx context.Context, _ struct{}) (struct{}, error) {
+				got = kit.ClientIP(ctx)
+				return struct{}{}, nil
+			}))
 		if err != nil {
 			t.Fatal(err)
 		}

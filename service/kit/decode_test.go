@@ -142,7 +142,9 @@ func TestI06_ContentTypes(t *testing.T) {
 func TestQueryIsStrict(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	get := func(target string) *http.Response { return h.send("GET", target, "", "Authorization", "Bearer customer") }
+	get := func(target string) *http.Response {
+		return h.send("GET", target, "", "Authorization", "Bearer customer")
+	}
 	good[widget](t, get("/v1/widgets/wid_1?deep=3&with=a&with=b"), 200)
 	if got := h.toy.last.(widgetGet); got.Deep != 3 || len(got.With) != 2 || got.ID != "wid_1" {
 		t.Errorf("read %+v", got)

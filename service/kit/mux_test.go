@@ -182,10 +182,14 @@ func TestWrongSpecsAreRefused(t *testing.T) {
 		"no path, query":        {kit.New(kit.Spec{Name: "a.b", Method: "GET", Path: "/a", Access: ok.Access}, func(context.Context, struct{ X string }) (struct{}, error) { return struct{}{}, nil })},
 		"has no JSON form": {kit.New(kit.Spec{Name: "a.b", Method: "GET", Path: "/a", Access: ok.Access}, func(context.Context, struct{}) (struct {
 			C chan int `json:"c"`
-		}, error) { panic("unused") })},
+		}, error) {
+			panic("unused")
+		})},
 		"cannot be a path or query": {kit.New(kit.Spec{Name: "a.b", Method: "GET", Path: "/a", Access: ok.Access}, func(context.Context, struct {
 			M map[string]string `query:"m"`
-		}) (struct{}, error) { return struct{}{}, nil })},
+		}) (struct{}, error) {
+			return struct{}{}, nil
+		})},
 	} {
 		_, err := kit.NewMux(kittest.NewFixture(t).Stack, routes...)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "kit: operation "+routes[len(routes)-1].Spec().Name) {

@@ -53,7 +53,8 @@ type member struct {
 	example  string
 	enum     []string
 	once     bool // a secret shown once
-	optional bool
+	optional bool // may be absent: a pointer, or omitted when empty
+	omitted  bool // is left out when empty
 	shape    *shape
 }
 
@@ -187,8 +188,9 @@ func (s *shapes) members(t reflect.Type) ([]member, error) {
 		}
 		m := member{
 			name: name, field: t.String() + "." + f.Name, doc: f.Tag.Get("doc"), example: f.Tag.Get("example"), once: f.Tag.Get("secret") == "once",
-			optional: f.Type.Kind() == reflect.Pointer || hasOption(options, "omitempty") || hasOption(options, "omitzero"), shape: sh,
+			omitted: hasOption(options, "omitempty") || hasOption(options, "omitzero"), shape: sh,
 		}
+		m.optional = m.omitted || f.Type.Kind() == reflect.Pointer
 		if enum := f.Tag.Get("enum"); enum != "" {
 			m.enum = strings.Split(enum, ",")
 		}
