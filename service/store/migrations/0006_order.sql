@@ -35,6 +35,7 @@ CREATE TABLE orders (
 
 CREATE INDEX orders_owner ON orders (owner, id);
 CREATE INDEX orders_state ON orders (state, checked_at);
+CREATE INDEX orders_session ON orders (session);
 CREATE INDEX orders_intent ON orders (intent);
 CREATE INDEX orders_charge ON orders (charge);
 
@@ -119,18 +120,20 @@ CREATE TABLE ledger_entry (
 CREATE INDEX ledger_entry_order ON ledger_entry (order_id);
 CREATE INDEX ledger_entry_account ON ledger_entry (account, currency, at);
 
+-- Receipts of a series (a year, with T before it for the test environment) are numbered 1, 2, 3 … without a gap: the counter moves in
+-- the transaction that writes the receipt.
 CREATE TABLE receipt_counter (
-    year bigint PRIMARY KEY,
-    last bigint NOT NULL CHECK (last > 0)
+    series text COLLATE "C" PRIMARY KEY,
+    last   bigint NOT NULL CHECK (last > 0)
 );
 
 CREATE TABLE receipt (
-    number     text COLLATE "C" PRIMARY KEY,
-    year       bigint NOT NULL,
-    seq        bigint NOT NULL CHECK (seq > 0),
-    order_id   text COLLATE "C" NOT NULL UNIQUE REFERENCES orders (id),
-    at         timestamptz NOT NULL,
-    UNIQUE (year, seq)
+    number   text COLLATE "C" PRIMARY KEY,
+    series   text COLLATE "C" NOT NULL,
+    seq      bigint NOT NULL CHECK (seq > 0),
+    order_id text COLLATE "C" NOT NULL UNIQUE REFERENCES orders (id),
+    at       timestamptz NOT NULL,
+    UNIQUE (series, seq)
 );
 
 -- +goose Down

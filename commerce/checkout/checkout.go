@@ -1,0 +1,207 @@
+// Package checkout takes an order from the basket to its grants.
+//
+//	Create ── order and intent in one transaction ── the gateway opens a payment page ── confirmed
+//	Fulfil ── asks the gateway what is true now ── compares it with the frozen order ── drafts what is to be given ──
+//	          one transaction: order, grants, ledger, receipt, notice, audit
+//
+// Fulfil has four callers: the payment worker (through [Applier]), the buyer's page, the sweeper and a person who re-drives an
+// order. All may call it at the same moment and again: a transition is a conditional update on the order's version, and
+// behind it stand unique keys for each grant's source, each ledger source and each receipt. Nothing is ever given because of
+// what a browser says: only the provider's own answer counts.
+package checkout
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/catalog"
+	"github.com/mintreu/mintreu/commerce/money"
+	"github.com/mintreu/mintreu/commerce/order"
+	"github.com/mintreu/mintreu/commerce/payment"
+	"github.com/mintreu/mintreu/commerce/pricing"
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Session is an attempt to open a payment page for an order. It is stored before the provider is called.
+type Session struct {
+	Order     string
+	Epoch     int64 // counts attempts; part of the provider's idempotency key
+	State     SessionState
+	ID        string // the provider's, empty until confirmed
+	URL       string
+	Success   string // where the provider sends the buyer
+	Cancel    string
+	CreatedAt time.Time
+	ExpiresAt time.Time
+}
+
+// SessionState is where an attempt stands.
+type SessionState string
+
+// The states of an attempt.
+const (
+	Opening SessionState = "opening"
+	Open    SessionState = "open"
+	Closed  SessionState = "closed"
+)
+
+// Given is a grant that was given: which unit of which line it is for and what it made.
+type Given struct {
+	Source    string // "<line>/<unit>/<grant>", unique
+	Order     string
+	Line      string
+	Kind      string // order.KindLicense or order.KindAPIKey
+	Object    string // id of the license or key
+	State     string // active, suspended or revoked
+	Sealed    []byte // the secret, sealed; nil once an API key was shown
+	Hint      string // end of the secret, to tell keys apart
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+// The states of what was given.
+const (
+	Active    = "active"
+	Suspended = "suspended"
+	Revoked   = "revoked"
+)
+
+// Sessions keeps attempts and slots. Methods that write run in the caller's transaction.
+type Sessions interface {
+	AddSession(ctx context.Context, s Session) error
+	// LastSession returns the newest attempt for an order, or [licensing.ErrNotFound].
+	LastSession(ctx context.Context, order string) (Session, error)
+	// ConfirmSession fills in what the provider answered, if the attempt is still opening, and reports whether it was.
+	ConfirmSession(ctx context.Context, s Session) (bool, error)
+	// EndSessions closes every attempt for an order and frees the slots it held.
+	EndSessions(ctx context.Context, order string) error
+	// TakeSlot makes the order the only open one of an owner for a plan; it returns the order that is, which is another one
+	// when the slot was taken.
+	TakeSlot(ctx context.Context, owner licensing.Owner, plan, order string) (holder string, err error)
+}
+
+// Grants keeps what was given. Methods that write run in the caller's transaction.
+type Grants interface {
+	// AddGiven reports false when the source has given already.
+	AddGiven(ctx context.Context, g Given) (bool, error)
+	Given(ctx context.Context, order string) ([]Given, error)
+	SetGiven(ctx context.Context, source, state string, at time.Time) error
+	// TakeSecret removes the sealed secret of a grant and reports whether it was still there.
+	TakeSecret(ctx context.Context, source string, at time.Time) (bool, error)
+}
+
+// Queue finds orders that want looking after.
+type Queue interface {
+	// Due returns up to limit unfinished orders that were last looked at before an instant, the longest ago first.
+	Due(ctx context.Context, before time.Time, limit int) ([]string, error)
+	// Touch notes that an order is looked at now, unless it was since notSince; it reports whether it noted.
+	Touch(ctx context.Context, order string, now, notSince time.Time) (bool, error)
+	// ByPayment finds an order by the provider's id of its session, payment intent or charge.
+	ByPayment(ctx context.Context, object string) (order string, err error)
+}
+
+// Unit is one grant of one unit of one line, to be given.
+type Unit struct {
+	Source   string
+	Line     order.Line
+	Grant    order.Grant
+	Owner    licensing.Owner
+	Env      licensing.Env
+	Licensee string
+}
+
+// Draft is a license or key made but not stored. Issue stores it in the caller's transaction; it reports false when the source
+// has one already.
+type Draft struct {
+	Object string // its id
+	Secret string // the license key or API key in clear
+	Hint   string
+	Issue  func(ctx context.Context) (bool, error)
+}
+
+// Giver makes one kind of grant. Draft runs outside of transactions and fails with kind [licensing.Unavailable] while the grants are
+// switched off. The others run in the caller's transaction and are idempotent.
+type Giver interface {
+	Draft(ctx context.Context, u Unit) (Draft, error)
+	Suspend(ctx context.Context, g Given, reason string) error
+	Reinstate(ctx context.Context, g Given, reason string) error
+	Revoke(ctx context.Context, g Given, reason string) error
+}
+
+// Shop tells what is for sale.
+type Shop interface {
+	Sellable(ctx context.Context, plans []string) ([]catalog.Sellable, error)
+}
+
+// Prices tells what it costs.
+type Prices interface {
+	Current(ctx context.Context, plan string, currency money.Currency, at time.Time) (pricing.Price, error)
+}
+
+// Buyers finds or makes the customer behind an e-mail address.
+type Buyers interface {
+	Guest(ctx context.Context, email string) (licensing.Owner, error)
+	// Email is the address of a customer who is signed in.
+	Email(ctx context.Context, owner licensing.Owner) (string, error)
+}
+
+// Notice is a message to be sent after the transaction in which it is queued.
+type Notice struct {
+	Template string // "purchase", "awaiting_funds", "order_parked"
+	Order    string
+	Email    string
+	Epoch    int64
+	Data     map[string]any
+}
+
+// Notices queues messages in the caller's transaction, each once for its template, order and epoch.
+type Notices interface {
+	Queue(ctx context.Context, n Notice) error
+}
+
+// Deps is what a [Service] needs.
+type Deps struct {
+	Orders   order.Store
+	Sessions Sessions
+	Grants   Grants
+	Queue    Queue
+	Shop     Shop
+	Prices   Prices
+	Gateway  payment.Gateway
+	Givers   map[string]Giver // by kind of grant
+	Buyers   Buyers
+	Notices  Notices
+	Switches licensing.Switches
+	Clock    licensing.Clock
+	IDs      licensing.IDs
+	Tx       licensing.Transactor
+	Audit    licensing.Auditor
+	Seal     licensing.Sealer
+	Log      *slog.Logger
+	// Alert tells people that something needs them: code is stable ("order-parked"), text names the object. Nil tells only the log.
+	Alert func(ctx context.Context, code, text string)
+	Tax      order.TaxRules
+	// BaseURL is the service's own address, without a slash at its end; Origins are the storefronts besides it.
+	BaseURL string
+	Origins []string
+	// Open is how long a payment page stays open, one hour unless said. Stripe wants 30 minutes to 24 hours.
+	Open time.Duration
+}
+
+// Service sells. It is safe for concurrent use.
+type Service struct{ Deps }
+
+// NewService returns a Service over d.
+func NewService(d Deps) *Service {
+	if d.Open == 0 {
+		d.Open = time.Hour
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Alert == nil {
+		d.Alert = func(context.Context, string, string) {}
+	}
+	return &Service{d}
+}

@@ -1,0 +1,316 @@
+package checkout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/mintreu/mintreu/commerce/order"
+	"github.com/mintreu/mintreu/commerce/payment"
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// errLost reports that somebody else moved the order first: look again.
+var errLost = licensing.Fail(licensing.Conflict, "changed-meanwhile", "The order was changed at the same moment; look again.")
+
+// attempts is how often Fulfil looks again when others move the order first.
+const attempts = 10
+
+// Fulfil brings an order to what the payment provider says: paid and fulfilled, waiting, closed, refunded, or parked. It is safe
+// to call at any time, by anybody, at once and again; only what has changed since is done, and it is done once. Failures of
+// the provider come back wrapped and change nothing.
+func (s *Service) Fulfil(ctx context.Context, id string) error {
+	for range attempts {
+		commit, err := s.prepare(ctx, id)
+		if err != nil {
+			return err
+		}
+		if commit == nil {
+			return nil
+		}
+		err = s.Tx.InTx(ctx, commit)
+		if !errors.Is(err, errLost) {
+			return err
+		}
+	}
+	return errLost
+}
+
+// prepare does everything that does not belong in a transaction: asks the provider, compares, drafts what is to be given. It
+// returns what is to be committed, nil when there is nothing to do.
+func (s *Service) prepare(ctx context.Context, id string) (func(context.Context) error, error) {
+	o, err := s.Orders.Order(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	page, known, err := s.truth(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	w := outcome{order: o}
+	if known {
+		if w, err = judge(o, page, s.Clock.Now()); err != nil {
+			return nil, err
+		}
+	} else if o.State == order.Pending && !s.Clock.Now().Before(o.ExpiresAt) {
+		w.move(order.Closed, "no payment page was ever opened", "closed")
+		w.over = true
+	}
+	var drafts []drafted
+	if w.grant {
+		if drafts, err = s.draft(ctx, &w); err != nil {
+			return nil, err
+		}
+	}
+	if !w.changed {
+		return nil, nil
+	}
+	return func(ctx context.Context) error { return s.commit(ctx, o, w, drafts, page) }, nil
+}
+
+// truth asks the provider about an order. An order over nothing is its own truth: complete, with no payment required. known is
+// false when the provider has no page for the order.
+func (s *Service) truth(ctx context.Context, o order.Order) (page payment.Session, known bool, err error) {
+	switch {
+	case o.Total == 0:
+		return payment.Session{Order: o.ID, Status: payment.SessionComplete, Payment: payment.NoPaymentNeed, Live: o.Env == licensing.Live,
+			Currency: o.Currency, Subtotal: o.Subtotal, Discount: o.Discount, Lines: pageLines(o)}, true, nil
+	case o.Session != "":
+		page, err = s.Gateway.Session(ctx, o.Session)
+	default:
+		page, err = s.Gateway.FindSession(ctx, o.ID, o.CreatedAt.Add(-sinceSlack))
+		if errors.Is(err, payment.ErrNoObject) {
+			return payment.Session{}, false, nil
+		}
+	}
+	if err != nil {
+		return payment.Session{}, false, fmt.Errorf("order %s: ask the payment provider: %w", o.ID, err)
+	}
+	return page, true, nil
+}
+
+// drafted is a grant that was made and not stored yet.
+type drafted struct {
+	unit   Unit
+	draft  Draft
+	sealed []byte
+}
+
+// draft makes every grant of the order. While the grants of one of its products are switched off none is made: the order
+// stays paid, with the grants queued.
+func (s *Service) draft(ctx context.Context, w *outcome) ([]drafted, error) {
+	var out []drafted
+	for _, u := range units(w.order) {
+		giver, ok := s.Givers[u.Grant.Kind]
+		if !ok {
+			return nil, fmt.Errorf("order %s: nobody gives %q", w.order.ID, u.Grant.Kind)
+		}
+		d, err := s.draftOne(ctx, giver, u)
+		if licensing.KindOf(err) == licensing.Unavailable {
+			w.move(order.Paid, "grants queued: they are switched off", "queued")
+			w.grant = false
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("order %s: %s: %w", w.order.ID, u.Source, err)
+		}
+		sealed, err := s.Seal.Seal([]byte(d.Secret), sealPlace(u.Source))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, drafted{u, d, sealed})
+	}
+	w.order.FulfilledAt = s.Clock.Now()
+	w.move(order.Fulfilled, "", "fulfilled")
+	return out, nil
+}
+
+func (s *Service) draftOne(ctx context.Context, giver Giver, u Unit) (Draft, error) {
+	if err := s.Switches.Check(ctx, licensing.SwitchLicensing, u.Line.ProductID); err != nil {
+		return Draft{}, err
+	}
+	return giver.Draft(ctx, u)
+}
+
+func sealPlace(source string) string { return "order_grant/" + source + "/sealed" }
+
+// units are all grants of all units of all lines of an order.
+func units(o order.Order) []Unit {
+	var out []Unit
+	for _, l := range o.Snapshot.Lines {
+		for n := int64(1); n <= l.Quantity; n++ {
+			for g, grant := range l.Grants {
+				out = append(out, Unit{Source: fmt.Sprintf("%s/%d/%d", l.ID, n, g+1), Line: l, Grant: grant, Owner: o.Owner, Env: grantEnv(o, grant), Licensee: o.Email})
+			}
+		}
+	}
+	return out
+}
+
+// grantEnv is the environment of a grant: a payment in test mode makes test objects, whatever the plan says.
+func grantEnv(o order.Order, g order.Grant) licensing.Env {
+	if o.Env != licensing.Live || g.Env == licensing.Test {
+		return licensing.Test
+	}
+	return licensing.Live
+}
+
+// commit makes an outcome true in the caller's transaction. It fails with errLost when somebody else moved the order first, and
+// then nothing of it remains.
+func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts []drafted, page payment.Session) error {
+	o := w.order
+	now := s.Clock.Now()
+	o.Version, o.UpdatedAt = was.Version+1, now
+	switch ok, err := s.Orders.Save(ctx, o); {
+	case err != nil:
+		return err
+	case !ok:
+		return errLost
+	}
+	if err := s.record(ctx, was, o, w); err != nil {
+		return err
+	}
+	for _, p := range w.postings {
+		if err := s.Orders.Post(ctx, p); err != nil {
+			return err
+		}
+	}
+	if w.paid {
+		number, err := s.Orders.GiveReceipt(ctx, o.ID, series(o), now)
+		if err != nil {
+			return err
+		}
+		o.Receipt = number
+	}
+	for _, d := range drafts {
+		if err := s.give(ctx, o, d); err != nil {
+			return err
+		}
+	}
+	if w.given != keep {
+		if err := s.change(ctx, o, w.given); err != nil {
+			return err
+		}
+	}
+	if err := s.followPage(ctx, o, w, page); err != nil {
+		return err
+	}
+	return s.tell(ctx, was, o)
+}
+
+// record writes the timeline and the audit row.
+func (s *Service) record(ctx context.Context, was, o order.Order, w outcome) error {
+	action := "order.update"
+	if was.State != o.State {
+		action = "order." + string(o.State)
+	}
+	if err := s.Audit.Record(ctx, licensing.Event{Action: action, Target: o.ID, Reason: o.Reason,
+		Detail: map[string]any{"from": was.State, "to": o.State, "refunded": o.Refunded, "disputed": o.Disputed, "version": o.Version}}); err != nil {
+		return err
+	}
+	for _, n := range w.notes {
+		if err := s.note(ctx, o.ID, n.kind, n.detail); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// give stores one grant. A source that gave already gives nothing more.
+func (s *Service) give(ctx context.Context, o order.Order, d drafted) error {
+	issued, err := d.draft.Issue(ctx)
+	if err != nil || !issued {
+		return err
+	}
+	ok, err := s.Grants.AddGiven(ctx, Given{Source: d.unit.Source, Order: o.ID, Line: d.unit.Line.ID, Kind: d.unit.Grant.Kind, Object: d.draft.Object, State: Active,
+		Sealed: d.sealed, Hint: d.draft.Hint, CreatedAt: o.UpdatedAt, UpdatedAt: o.UpdatedAt})
+	if err == nil && !ok {
+		return fmt.Errorf("order %s: %s has given already", o.ID, d.unit.Source)
+	}
+	return err
+}
+
+// change suspends, reinstates or revokes everything that the order gave.
+func (s *Service) change(ctx context.Context, o order.Order, c change) error {
+	given, err := s.Grants.Given(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	for _, g := range given {
+		giver := s.Givers[g.Kind]
+		do, state := giver.Revoke, Revoked
+		switch c {
+		case suspend:
+			do, state = giver.Suspend, Suspended
+		case reinstate:
+			do, state = giver.Reinstate, Active
+		}
+		if g.State == state || g.State == Revoked {
+			continue
+		}
+		if err := do(ctx, g, "order "+o.ID+": "+reasonOf(o, c)); err != nil {
+			return err
+		}
+		if err := s.Grants.SetGiven(ctx, g.Source, state, o.UpdatedAt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func reasonOf(o order.Order, c change) string {
+	switch c {
+	case suspend:
+		return "the payment is disputed"
+	case reinstate:
+		return "the dispute of the payment ended"
+	}
+	return o.Reason
+}
+
+// followPage keeps the attempts at a payment page in step with the order.
+func (s *Service) followPage(ctx context.Context, o order.Order, w outcome, page payment.Session) error {
+	if w.over {
+		return s.Sessions.EndSessions(ctx, o.ID)
+	}
+	if page.Status != payment.SessionOpen {
+		return nil
+	}
+	in, err := s.Sessions.LastSession(ctx, o.ID)
+	if err != nil || in.State != Opening {
+		return err
+	}
+	in.ID, in.URL, in.State = page.ID, page.URL, Open
+	_, err = s.Sessions.ConfirmSession(ctx, in)
+	return err
+}
+
+// series is the run of numbers that an order's receipt belongs to: a year, apart for test orders.
+func series(o order.Order) string {
+	year := o.PaidAt.Format("2006")
+	if o.Env != licensing.Live {
+		return "T" + year
+	}
+	return year
+}
+
+// tell queues the notices of a transition.
+func (s *Service) tell(ctx context.Context, was, o order.Order) error {
+	if was.State == o.State {
+		return nil
+	}
+	n := Notice{Order: o.ID, Email: o.Email, Epoch: o.Version, Data: map[string]any{"total": o.Amount(o.Total).String(), "receipt": o.Receipt}}
+	switch o.State {
+	case order.Fulfilled:
+		n.Template, n.Epoch = "purchase", 1
+	case order.AwaitingFunds:
+		n.Template, n.Epoch = "awaiting_funds", 1
+	case order.Parked:
+		s.Log.ErrorContext(ctx, "order parked: what was paid is not what was ordered", "order", o.ID, "reason", o.Reason)
+		s.Alert(ctx, "order-parked", fmt.Sprintf("Order %s: %s.", o.ID, o.Reason))
+		n.Template, n.Data["reason"] = "order_parked", o.Reason
+	default:
+		return nil
+	}
+	return s.Notices.Queue(ctx, n)
+}

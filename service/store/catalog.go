@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/catalog"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+type products struct{ *Store }
+
+var (
+	_ catalog.Store    = (*products)(nil)
+	_ catalog.Offers   = (*products)(nil)
+	_ catalog.Policies = (*products)(nil)
+)
+
+// Catalog returns the catalogue's Store.
+func (s *Store) Catalog() catalog.Store { return &products{s} }
+
+// Offers returns the reader of current prices.
+func (s *Store) Offers() catalog.Offers { return &products{s} }
+
+// GrantPolicies returns the reader of the policies that plans name.
+func (s *Store) GrantPolicies() catalog.Policies { return &products{s} }
+
+const productColumns = `id, slug, name, description, purpose, key_prefix, state, version, created_at, updated_at`
+
+func scanProduct(row db.Row) (p catalog.Product, err error) {
+	err = row.Scan(&p.ID, &p.Slug, &p.Name, &p.Description, &p.Purpose, &p.KeyPrefix, &p.State, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+	return p, missing(err)
+}
+
+// missing turns the seam's "no rows" into the domain's "not found".
+func missing(err error) error {
+	if errors.Is(err, db.ErrNoRows) {
+		return licensing.ErrNotFound
+	}
+	return err
+}
+
+func (s *products) AddProduct(ctx context.Context, p catalog.Product) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO product (`+productColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		p.ID, p.Slug, p.Name, p.Description, p.Purpose, p.KeyPrefix, p.State, p.Version, p.CreatedAt, p.UpdatedAt)
+	if errors.Is(err, db.ErrUnique) {
+		return catalog.ErrTaken.Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.changed(ctx, "product", p.ID)
+}
+
+func (s *products) SaveProduct(ctx context.Context, p catalog.Product) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE product SET slug = $2, name = $3, description = $4, purpose = $5, key_prefix = $6, state = $7, version = $8, updated_at = $9
+		WHERE id = $1 AND version = $10`,
+		p.ID, p.Slug, p.Name, p.Description, p.Purpose, p.KeyPrefix, p.State, p.Version, p.UpdatedAt, p.Version-1)
+	if errors.Is(err, db.ErrUnique) {
+		return false, catalog.ErrTaken.Because(err)
+	}
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.changed(ctx, "product", p.ID)
+}
+
+func (s *products) Product(ctx context.Context, id string) (catalog.Product, error) {
+	return scanProduct(s.db.QueryRow(ctx, `SELECT `+productColumns+` FROM product WHERE id = $1`, id))
+}
+
+func (s *products) ProductBySlug(ctx context.Context, slug string) (catalog.Product, error) {
+	return scanProduct(s.db.QueryRow(ctx, `SELECT `+productColumns+` FROM product WHERE slug = $1`, slug))
+}
+
+func (s *products) ListProducts(ctx context.Context, f catalog.Filter, page licensing.Page) (licensing.List[catalog.Product], error) {
+	limit := pageSize(page)
+	rows, err := s.db.Query(ctx, `SELECT `+productColumns+` FROM product WHERE id > $1 AND ($2 = '' OR state = $2) AND ($3 = '' OR slug = $3) ORDER BY id LIMIT $4`,
+		page.Cursor, string(f.State), f.Slug, limit+1)
+	items, err := db.Collect(rows, err, scanProduct)
+	return cut(items, limit, func(p catalog.Product) string { return p.ID }), err
+}
+
+// pageSize is how many rows a page has: 20 unless said, at most 100.
+func pageSize(page licensing.Page) int {
+	if page.Limit <= 0 {
+		return 20
+	}
+	return min(page.Limit, 100)
+}
+
+// cut makes a page of limit+1 rows that were read: the row too many tells that there is a next page.
+func cut[T any](items []T, limit int, cursor func(T) string) licensing.List[T] {
+	if len(items) <= limit {
+		return licensing.List[T]{Items: items}
+	}
+	return licensing.List[T]{Items: items[:limit], Next: cursor(items[limit-1])}
+}
+
+const planColumns = `id, product_id, code, name, description, type, state, grants, version, created_at, updated_at`
+
+func scanPlan(row db.Row) (p catalog.Plan, err error) {
+	var grants string
+	if err = row.Scan(&p.ID, &p.ProductID, &p.Code, &p.Name, &p.Description, &p.Type, &p.State, &grants, &p.Version, &p.CreatedAt, &p.UpdatedAt); err != nil {
+		return p, missing(err)
+	}
+	return p, json.Unmarshal([]byte(grants), &p.Grants)
+}
+
+func (s *products) AddPlan(ctx context.Context, p catalog.Plan) error {
+	grants, err := json.Marshal(p.Grants)
+	if err != nil {
+		return err
+	}
+	_, err = s.db.Exec(ctx, `INSERT INTO plan (`+planColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		p.ID, p.ProductID, p.Code, p.Name, p.Description, p.Type, p.State, string(grants), p.Version, p.CreatedAt, p.UpdatedAt)
+	if errors.Is(err, db.ErrUnique) {
+		return catalog.ErrTaken.Because(err)
+	}
+	if err != nil {
+		return err
+	}
+	return s.changed(ctx, "product", p.ProductID)
+}
+
+func (s *products) SavePlan(ctx context.Context, p catalog.Plan) (bool, error) {
+	grants, err := json.Marshal(p.Grants)
+	if err != nil {
+		return false, err
+	}
+	n, err := s.db.Exec(ctx, `UPDATE plan SET code = $2, name = $3, description = $4, type = $5, state = $6, grants = $7, version = $8, updated_at = $9
+		WHERE id = $1 AND version = $10`,
+		p.ID, p.Code, p.Name, p.Description, p.Type, p.State, string(grants), p.Version, p.UpdatedAt, p.Version-1)
+	if errors.Is(err, db.ErrUnique) {
+		return false, catalog.ErrTaken.Because(err)
+	}
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.changed(ctx, "product", p.ProductID)
+}
+
+func (s *products) Plan(ctx context.Context, id string) (catalog.Plan, error) {
+	return scanPlan(s.db.QueryRow(ctx, `SELECT `+planColumns+` FROM plan WHERE id = $1`, id))
+}
+
+func (s *products) Plans(ctx context.Context, ids []string) ([]catalog.Plan, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	in, args := inList(ids, 1)
+	rows, err := s.db.Query(ctx, `SELECT `+planColumns+` FROM plan WHERE product_id IN (`+in+`) ORDER BY product_id, code`, args...)
+	return db.Collect(rows, err, scanPlan)
+}
+
+// inList spells the placeholders of an IN list, the first being $from, and returns its arguments. The list is never empty and
+// never longer than a page or an import.
+func inList(values []string, from int) (string, []any) {
+	var b strings.Builder
+	args := make([]any, len(values))
+	for i, v := range values {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", from+i)
+		args[i] = v
+	}
+	return b.String(), args
+}
+
+func (s *products) Offers(ctx context.Context, plans []string, at time.Time) ([]catalog.Offer, error) {
+	if len(plans) == 0 {
+		return nil, nil
+	}
+	in, args := inList(plans, 2)
+	rows, err := s.db.Query(ctx, `SELECT p.plan_id, p.id, p.amount, p.currency, p.billing FROM price p
+		WHERE p.plan_id IN (`+in+`) AND p.state = 'approved' AND p.effective_from <= $1 AND (p.archived_at IS NULL OR p.archived_at > $1)
+		AND NOT EXISTS (SELECT 1 FROM price q WHERE q.plan_id = p.plan_id AND q.currency = p.currency AND q.billing = p.billing AND q.state = 'approved'
+			AND q.effective_from <= $1 AND (q.effective_from > p.effective_from OR (q.effective_from = p.effective_from AND q.version > p.version)))
+		ORDER BY p.plan_id, p.currency, p.billing`, append([]any{at}, args...)...)
+	return db.Collect(rows, err, func(row db.Row) (o catalog.Offer, err error) {
+		err = row.Scan(&o.Plan, &o.ID, &o.Price.Minor, &o.Price.Currency, &o.Period)
+		return o, err
+	})
+}
+
+func (s *products) Policy(ctx context.Context, product, ref string) (p catalog.Policy, err error) {
+	err = s.db.QueryRow(ctx, `SELECT id, terms FROM policy WHERE product_id = $1 AND (id = $2 OR code = $2)`, product, ref).Scan(&p.ID, &p.Terms)
+	return p, missing(err)
+}

@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/checkout"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+type checkouts struct{ *Store }
+
+var (
+	_ checkout.Sessions = (*checkouts)(nil)
+	_ checkout.Grants   = (*checkouts)(nil)
+	_ checkout.Queue    = (*checkouts)(nil)
+)
+
+// CheckoutSessions returns the Store of attempts at payment pages.
+func (s *Store) CheckoutSessions() checkout.Sessions { return &checkouts{s} }
+
+// OrderGrants returns the Store of what orders gave.
+func (s *Store) OrderGrants() checkout.Grants { return &checkouts{s} }
+
+// OrderQueue returns the finder of orders that want looking after.
+func (s *Store) OrderQueue() checkout.Queue { return &checkouts{s} }
+
+func (s *checkouts) AddSession(ctx context.Context, c checkout.Session) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO checkout_session (order_id, epoch, state, session, url, success, cancel, created_at, expires_at)
+		VALUES ($1, $2, $3, NULL, '', $4, $5, $6, $7)`, c.Order, c.Epoch, string(c.State), c.Success, c.Cancel, c.CreatedAt, c.ExpiresAt)
+	return err
+}
+
+func (s *checkouts) LastSession(ctx context.Context, id string) (c checkout.Session, err error) {
+	err = s.db.QueryRow(ctx, `SELECT order_id, epoch, state, COALESCE(session, ''), url, success, cancel, created_at, expires_at FROM checkout_session
+		WHERE order_id = $1 ORDER BY epoch DESC LIMIT 1`, id).
+		Scan(&c.Order, &c.Epoch, &c.State, &c.ID, &c.URL, &c.Success, &c.Cancel, &c.CreatedAt, &c.ExpiresAt)
+	return c, missing(err)
+}
+
+func (s *checkouts) ConfirmSession(ctx context.Context, c checkout.Session) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE checkout_session SET state = $3, session = $4, url = $5 WHERE order_id = $1 AND epoch = $2 AND state = 'opening'`,
+		c.Order, c.Epoch, string(c.State), c.ID, c.URL)
+	return n > 0, err
+}
+
+func (s *checkouts) EndSessions(ctx context.Context, id string) error {
+	_, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `UPDATE checkout_session SET state = 'closed' WHERE order_id = $1`, Args: []any{id}},
+		{SQL: `DELETE FROM checkout_slot WHERE order_id = $1`, Args: []any{id}},
+	})
+	return err
+}
+
+func (s *checkouts) TakeSlot(ctx context.Context, owner licensing.Owner, plan, id string) (string, error) {
+	if _, err := s.db.Exec(ctx, `INSERT INTO checkout_slot (owner, plan_id, order_id) VALUES ($1, $2, $3) ON CONFLICT (owner, plan_id) DO NOTHING`,
+		string(owner), plan, id); err != nil {
+		return "", err
+	}
+	var holder string
+	err := s.db.QueryRow(ctx, `SELECT order_id FROM checkout_slot WHERE owner = $1 AND plan_id = $2`, string(owner), plan).Scan(&holder)
+	return holder, missing(err)
+}
+
+func (s *checkouts) AddGiven(ctx context.Context, g checkout.Given) (bool, error) {
+	n, err := s.db.Exec(ctx, `INSERT INTO order_grant (source, order_id, line_id, kind, object_id, state, sealed, hint, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (source) DO NOTHING`,
+		g.Source, g.Order, g.Line, g.Kind, g.Object, g.State, g.Sealed, g.Hint, g.CreatedAt, g.UpdatedAt)
+	return n > 0, err
+}
+
+func (s *checkouts) Given(ctx context.Context, id string) ([]checkout.Given, error) {
+	rows, err := s.db.Query(ctx, `SELECT source, order_id, line_id, kind, object_id, state, sealed, hint, created_at, updated_at FROM order_grant
+		WHERE order_id = $1 ORDER BY source`, id)
+	return db.Collect(rows, err, func(row db.Row) (g checkout.Given, err error) {
+		err = row.Scan(&g.Source, &g.Order, &g.Line, &g.Kind, &g.Object, &g.State, &g.Sealed, &g.Hint, &g.CreatedAt, &g.UpdatedAt)
+		return g, err
+	})
+}
+
+func (s *checkouts) SetGiven(ctx context.Context, source, state string, at time.Time) error {
+	_, err := s.db.Exec(ctx, `UPDATE order_grant SET state = $2, updated_at = $3 WHERE source = $1 AND state <> 'revoked'`, source, state, at)
+	return err
+}
+
+func (s *checkouts) TakeSecret(ctx context.Context, source string, at time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE order_grant SET sealed = NULL, updated_at = $2 WHERE source = $1 AND sealed IS NOT NULL`, source, at)
+	return n > 0, err
+}
+
+func (s *checkouts) Due(ctx context.Context, before time.Time, limit int) ([]string, error) {
+	rows, err := s.db.Query(ctx, `SELECT id FROM orders WHERE state IN ('pending', 'awaiting_funds', 'paid') AND checked_at < $1 ORDER BY checked_at, id LIMIT $2`, before, limit)
+	return db.Collect(rows, err, func(row db.Row) (id string, err error) { err = row.Scan(&id); return id, err })
+}
+
+func (s *checkouts) Touch(ctx context.Context, id string, now, notSince time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE orders SET checked_at = $2 WHERE id = $1 AND checked_at <= $3`, id, now, notSince)
+	return n > 0, err
+}
+
+func (s *checkouts) ByPayment(ctx context.Context, object string) (string, error) {
+	if object == "" {
+		return "", licensing.ErrNotFound
+	}
+	for _, column := range []string{"charge", "intent", "session"} {
+		var id string
+		err := s.db.QueryRow(ctx, `SELECT id FROM orders WHERE `+column+` = $1 ORDER BY id LIMIT 1`, object).Scan(&id)
+		if err == nil || !errors.Is(err, db.ErrNoRows) {
+			return id, err
+		}
+	}
+	return "", licensing.ErrNotFound
+}
