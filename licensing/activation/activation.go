@@ -50,32 +50,31 @@ type Activation struct {
 	ReleasedBy  string
 }
 
-// subject is what takes a seat: a user, or a device recognised by enough of its parts.
-type subject struct {
-	key   string
-	parts []string // "component=digest", sorted
-	match int64
+// Seek names what is looked for among a license's activations. The license's terms say whether the device or the user takes
+// the seat, and how many of a device's parts must agree.
+type Seek struct {
+	License string
+	Subject string   // key of the device, or of the user where one is known to take the seat
+	User    string   // key of the user, "" when none is named
+	Parts   []string // of the device, "component=digest"
 }
 
-// userSubject and deviceSubject make the key under which a subject holds one seat of a license at most.
-func userSubject(digest string) subject { return subject{key: "usr:" + digest} }
+// userKey and deviceKey make the key under which a subject holds one seat of a license at most.
+func userKey(digest string) string { return "usr:" + digest }
 
-func deviceSubject(device map[string]string, match int64) subject {
+func deviceKey(parts []string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
+	return "dev:" + hex.EncodeToString(sum[:16])
+}
+
+// partsOf lists a device's components with their digests, sorted.
+func partsOf(device map[string]string) []string {
 	parts := make([]string, 0, len(device))
 	for component, digest := range device {
 		parts = append(parts, component+"="+digest)
 	}
 	slices.Sort(parts)
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
-	return subject{key: "dev:" + hex.EncodeToString(sum[:16]), parts: parts, match: match}
-}
-
-// Seek names the subject that is looked for among a license's activations.
-type Seek struct {
-	License string
-	Subject string
-	Parts   []string // empty for users
-	Match   int64    // how many parts must agree
+	return parts
 }
 
 // Take asks for a seat. ID is a fresh id: of the activation to be made, and of this attempt. Revive names an activation that

@@ -23,15 +23,20 @@ func (s *Service) giveToken(ctx context.Context, l *License) error {
 
 // sign writes l's current token anew under the same jti with the key that signs now.
 func (s *Service) sign(ctx context.Context, l *License) error {
-	now := s.now()
-	claims := s.claims(l)
-	claims.IssuedAt, claims.NotBefore = now.Unix(), l.Token.CreatedAt.Unix()
-	text, kid, err := s.Signer.SignLicense(ctx, claims)
+	l.Token.SignedAt = s.now()
+	text, kid, err := s.Signer.SignLicense(ctx, s.Claims(l))
 	if err != nil {
 		return fmt.Errorf("license %s: %w", l.ID, err)
 	}
-	l.Token.Text, l.Token.KID, l.Token.SignedAt = text, kid, now
+	l.Token.Text, l.Token.KID = text, kid
 	return nil
+}
+
+// Claims is what l's current token says.
+func (s *Service) Claims(l *License) *doc.License {
+	c := s.claims(l)
+	c.IssuedAt, c.NotBefore = l.Token.SignedAt.Unix(), l.Token.CreatedAt.Unix()
+	return c
 }
 
 // claims is what a token of l says, but for when.

@@ -65,14 +65,14 @@ type joined struct {
 // Scan implements [db.Row].
 func (j joined) Scan(dest ...any) error { return j.row.Scan(append(dest, j.extra...)...) }
 
-// matching selects the activations of license $1 of which at least $11 of the parts $3 to $10 agree.
+// matching selects the activations of license $1 with which as many of the parts $3 to $10 agree as its terms demand.
 const matching = `(SELECT p.activation_id FROM activation_part p
 	WHERE p.license_id = $1 AND p.part IN ($3, $4, $5, $6, $7, $8, $9, $10)
-	GROUP BY p.activation_id HAVING count(*) >= $11)`
+	GROUP BY p.activation_id HAVING count(*) >= (SELECT device_match FROM license WHERE id = $1))`
 
-// seekArgs are $1 to $11 of [matching]: license, subject, the parts padded with empty text, how many must agree.
+// seekArgs are $1 to $10 of [matching]: license, subject, and the parts padded with empty text.
 func seekArgs(s activation.Seek) []any {
-	args := make([]any, 0, 11)
+	args := make([]any, 0, 13)
 	args = append(args, s.License, s.Subject)
 	for i := range license.MaxParts {
 		part := ""
@@ -81,16 +81,16 @@ func seekArgs(s activation.Seek) []any {
 		}
 		args = append(args, part)
 	}
-	return append(args, max(s.Match, 1))
+	return args
 }
 
 // Find implements [activation.Store].
 func (s *activations) Find(ctx context.Context, seek activation.Seek) (license.License, *activation.Activation, error) {
 	var r activationRow
 	row := s.db.QueryRow(ctx, `SELECT `+licenseColumns+`, `+activationColumns+fromLicense+`
-		LEFT JOIN activation a ON a.license_id = l.id AND (a.subject = $2 OR a.id IN `+matching+`)
+		LEFT JOIN activation a ON a.license_id = l.id AND (a.subject = $2 OR a.subject = $11 OR a.id IN `+matching+`)
 		WHERE l.id = $1
-		ORDER BY CASE WHEN a.state = 'held' THEN 0 ELSE 1 END, a.released_at DESC, a.id DESC LIMIT 1`, seekArgs(seek)...)
+		ORDER BY CASE WHEN a.state = 'held' THEN 0 ELSE 1 END, a.released_at DESC, a.id DESC LIMIT 1`, append(seekArgs(seek), seek.User)...)
 	l, err := scanLicense(joined{row, r.dest()})
 	if err != nil || r.a.ID == "" {
 		return l, nil, err
@@ -114,11 +114,11 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 	if t.ReplaceOldest {
 		batch = append(batch, replaceOldest(t, seek)...)
 	}
-	batch = append(batch, db.Statement{SQL: `UPDATE license SET seats_used = seats_used + 1, seat_taken_by = $12
+	batch = append(batch, db.Statement{SQL: `UPDATE license SET seats_used = seats_used + 1, seat_taken_by = $11
 		WHERE id = $1 AND state = 'active' AND (seats_max < 0 OR seats_used < seats_max)
 			AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))
-			AND ($13 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $13 AND r.license_id = $1 AND r.state <> 'held'))`,
-		Args: append(seek[:11:11], t.ID, t.Revive)})
+			AND ($12 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $12 AND r.license_id = $1 AND r.state <> 'held'))`,
+		Args: append(seek[:10:10], t.ID, t.Revive)})
 	took := len(batch) - 1
 	if t.Revive != "" {
 		batch = append(batch, db.Statement{SQL: `UPDATE activation SET state = 'held', name = $4, seq = seq + 1, last_seen_at = $5,
@@ -154,11 +154,11 @@ func makeActivation(t activation.Take, dev string) []db.Statement {
 // replaceOldest frees the seat that was silent longest if every seat is taken and the subject holds none.
 func replaceOldest(t activation.Take, seek []any) []db.Statement {
 	return []db.Statement{
-		{SQL: `UPDATE activation SET state = 'replaced', released_at = $13, released_by = $12
+		{SQL: `UPDATE activation SET state = 'replaced', released_at = $12, released_by = $11
 			WHERE id = (SELECT o.id FROM activation o WHERE o.license_id = $1 AND o.state = 'held' ORDER BY o.last_seen_at, o.id LIMIT 1)
 				AND EXISTS (SELECT 1 FROM license l WHERE l.id = $1 AND l.state = 'active' AND l.seats_max = l.seats_used AND l.seats_max > 0)
 				AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))`,
-			Args: append(seek[:11:11], t.ID, t.At)},
+			Args: append(seek[:10:10], t.ID, t.At)},
 		{SQL: `UPDATE license SET seats_used = seats_used - 1
 			WHERE id = $1 AND EXISTS (SELECT 1 FROM activation r WHERE r.license_id = $1 AND r.state = 'replaced' AND r.released_by = $2)`,
 			Args: []any{t.License, t.ID}},

@@ -68,15 +68,15 @@ func (s *licenses) AddLicense(ctx context.Context, l license.License) (bool, err
 	}
 	n, err := s.db.Exec(ctx, `INSERT INTO license (id, source_kind, source_id, product_id, product_slug, plan_id, plan_code, policy_id,
 			owner, env, licensee, state, state_reason, terms, entitlements, valid_until, updates_until, started_at,
-			seats, seats_max, seats_used, seats_kept, seat_taken_by, key_prefix, key_lookup, key_sealed, key_hint, token_jti, version,
+			seats, seats_max, seats_used, seats_kept, device_match, seat_taken_by, key_prefix, key_lookup, key_sealed, key_hint, token_jti, version,
 			created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, $15, $16, $17,
-			$18, $19, 0, 0, '', $20, $21, $22, $23, $24, $25, $26, $26)
+			$18, $19, 0, 0, $20, '', $21, $22, $23, $24, $25, $26, $27, $27)
 		ON CONFLICT (source_kind, source_id) DO NOTHING`,
 		l.ID, l.Source.Kind, l.Source.ID, l.ProductID, l.ProductSlug, l.PlanID, l.PlanCode, l.PolicyID,
 		l.Owner, l.Env, l.Licensee, l.State, string(terms), string(entitlements),
 		nullable(l.ValidUntil), nullable(l.UpdatesUntil), nullable(l.StartedAt),
-		l.Seats, l.SeatsMax, l.KeyPrefix, l.KeyLookup, l.KeySealed, l.KeyHint, l.Token.JTI, l.Version, l.CreatedAt)
+		l.Seats, l.SeatsMax, l.Terms.Match, l.KeyPrefix, l.KeyLookup, l.KeySealed, l.KeyHint, l.Token.JTI, l.Version, l.CreatedAt)
 	if err != nil || n == 0 {
 		return false, err
 	}

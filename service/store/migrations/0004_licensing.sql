@@ -72,6 +72,7 @@ CREATE TABLE license (
     seats_max     bigint NOT NULL CHECK (seats_max >= -1),
     seats_used    bigint NOT NULL CHECK (seats_used >= 0),
     seats_kept    bigint NOT NULL CHECK (seats_kept >= 0),
+    device_match  bigint NOT NULL CHECK (device_match >= 1),
     seat_taken_by text COLLATE "C" NOT NULL,
     key_prefix    text COLLATE "C" NOT NULL,
     key_lookup    bytea NOT NULL,

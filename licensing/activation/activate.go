@@ -1,0 +1,231 @@
+package activation
+
+import (
+	"context"
+	"regexp"
+	"time"
+	"unicode/utf8"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
+)
+
+// attempts bounds how often a request looks again after others were faster.
+const attempts = 8
+
+// Activate gives the caller's device or user a seat. Asking again for the same device or user answers with the same
+// activation, takes no second seat, and advances the seq of its lease. A key that is unknown, of another product, or of a
+// license that is not active is answered as "no such object", whichever it is.
+func (s *Service) Activate(ctx context.Context, r sdk.ActivateRequest) (sdk.ActivateResponse, error) {
+	if err := checkForm(&r); err != nil {
+		return sdk.ActivateResponse{}, err
+	}
+	parts := partsOf(r.Device)
+	seek := Seek{License: licensing.ActorFrom(ctx).License, Subject: deviceKey(parts), Parts: parts}
+	if r.User != "" {
+		seek.User = userKey(r.User)
+	}
+	for range attempts {
+		out, done, err := s.attempt(ctx, seek, &r)
+		if err != nil || done {
+			return out, err
+		}
+	}
+	return sdk.ActivateResponse{}, errBusy
+}
+
+// attempt reads, and takes or renews: two round trips. done is false when what it read was no longer so; then look again.
+func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest) (out sdk.ActivateResponse, done bool, err error) {
+	l, a, err := s.Store.Find(ctx, seek)
+	if err != nil {
+		return out, false, err
+	}
+	if l.State != license.Active || l.ProductSlug != r.Product {
+		return out, false, licensing.ErrNotFound
+	}
+	if err := s.admits(&l, r); err != nil {
+		return out, false, err
+	}
+	if l.Terms.Seats.By == doc.ByUser {
+		seek.Subject, seek.Parts = seek.User, nil
+	}
+	if a != nil && a.State == Held {
+		return s.again(ctx, &l, a, r)
+	}
+	if err := s.Switches.Check(ctx, licensing.SwitchLicensing, l.ProductID); err != nil {
+		return out, false, err
+	}
+	return s.take(ctx, &l, a, seek, r)
+}
+
+// admits refuses what no free seat would help: the wrong environment, a device that says too little, an expired license, a
+// version that is not covered.
+func (s *Service) admits(l *license.License, r *sdk.ActivateRequest) error {
+	t := &l.Terms
+	if t.Seats.By == doc.ByUser && r.User == "" {
+		return ErrUser
+	}
+	if t.Seats.By == doc.ByDevice && int64(len(r.Device)) < t.Match {
+		return errForm.With("/device", "at least %d components are needed", t.Match)
+	}
+	when := spanOf(t, s.Clock.Now())
+	prospect := s.claims(l, &Activation{ID: "act_prospect", Seq: 1, User: r.User}, when, r.Device, "")
+	d := s.decide(l, prospect, evaluation(r), when.at)
+	if d.Allowed {
+		return nil
+	}
+	for _, known := range refusals {
+		if d.Code == known.code {
+			return licensing.Fail(licensing.Conflict, known.problem, "%s", d.Explanation)
+		}
+	}
+	return licensing.Fail(licensing.Conflict, "not-allowed", "%s", d.Explanation)
+}
+
+// refusals are the problems that decisions become when an activation is refused.
+var refusals = []struct {
+	code    eval.Code
+	problem string
+}{
+	{eval.EnvironmentMismatch, sdk.CodeEnvironment}, {eval.Expired, sdk.CodeLicenseExpired},
+	{eval.VersionNotCovered, sdk.CodeVersionNotCovered}, {eval.VersionRequired, sdk.CodeVersionNotCovered},
+	{eval.DeviceMismatch, sdk.CodeDeviceMismatch}, {eval.UserRequired, sdk.CodeUserRequired},
+}
+
+func evaluation(r *sdk.ActivateRequest) eval.Request {
+	return eval.Request{Product: r.Product, Env: r.Env, Version: r.Version, User: r.User, Device: r.Device}
+}
+
+// again answers a subject that holds a seat already with the next lease of its activation.
+func (s *Service) again(ctx context.Context, l *license.License, a *Activation, r *sdk.ActivateRequest) (sdk.ActivateResponse, bool, error) {
+	when := spanOf(&l.Terms, s.Clock.Now())
+	renewed, err := s.Store.Renew(ctx, Renewal{ID: a.ID, Was: a.Seq, Seen: a.SeqSeen, At: s.Clock.Now(),
+		LeaseUntil: when.leaseUntil, DiesAt: when.diesAt})
+	if err != nil || !renewed {
+		return sdk.ActivateResponse{}, false, err
+	}
+	a.Seq++
+	return s.answer(ctx, l, a, when, r)
+}
+
+// take takes a seat for a subject that has none.
+func (s *Service) take(ctx context.Context, l *license.License, last *Activation, seek Seek, r *sdk.ActivateRequest) (sdk.ActivateResponse, bool, error) {
+	now := s.Clock.Now()
+	when := spanOf(&l.Terms, now)
+	t := Take{Seek: seek, ID: s.IDs.New("act"), ReplaceOldest: l.Terms.OverLimit == license.ReplaceOldest, Name: r.Name,
+		Device: r.Device, User: r.User, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt}
+	a := &Activation{ID: t.ID, LicenseID: l.ID, Seq: 1, User: r.User, Device: r.Device}
+	if last != nil && now.Sub(last.ReleasedAt) <= time.Duration(l.Terms.ReviveWithin)*time.Second && l.Terms.ReviveWithin > 0 {
+		t.Revive, a = last.ID, last
+		a.Seq++
+	}
+	taken, err := s.takeSeat(ctx, l, t, a.ID)
+	if err != nil {
+		return sdk.ActivateResponse{}, false, err
+	}
+	if !taken {
+		return sdk.ActivateResponse{}, false, s.whyNot(ctx, l, seek)
+	}
+	started, err := s.Licenses.Start(ctx, *l)
+	if err != nil {
+		return sdk.ActivateResponse{}, false, err
+	}
+	return s.answer(ctx, &started, a, when, r)
+}
+
+// takeSeat asks the store, in its one round trip. Under an Idempotency-Key the transaction also keeps the key, and the audit
+// row that it demands.
+func (s *Service) takeSeat(ctx context.Context, l *license.License, t Take, id string) (taken bool, err error) {
+	if licensing.CallFrom(ctx).IdempotencyKey == "" {
+		return s.Store.TakeSeat(ctx, t)
+	}
+	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if taken, err = s.Store.TakeSeat(ctx, t); err != nil || !taken {
+			return errOr(err, errNotTaken)
+		}
+		return s.Audit.Record(ctx, licensing.Event{Action: "activation.create", Target: id, Product: l.ProductID,
+			Detail: map[string]any{"license": l.ID}})
+	})
+	if err == errNotTaken {
+		return false, nil
+	}
+	return taken, err
+}
+
+// whyNot finds out why a seat was not taken: nil means that looking again is worth it.
+func (s *Service) whyNot(ctx context.Context, l *license.License, seek Seek) error {
+	freed, err := s.cull(ctx, l.ID)
+	if err != nil || freed > 0 {
+		return err
+	}
+	now, a, err := s.Store.Find(ctx, seek)
+	switch {
+	case err != nil:
+		return err
+	case a != nil && a.State == Held, now.State != license.Active:
+		return nil // held meanwhile by the same subject, or the license is no longer active
+	case now.SeatsMax >= 0 && now.SeatsUsed >= now.SeatsMax && now.Terms.OverLimit != license.ReplaceOldest,
+		now.SeatsMax == 0, now.SeatsUsed > now.SeatsMax && now.SeatsMax >= 0:
+		return ErrSeats
+	}
+	return nil
+}
+
+// answer signs the lease and collects the rest of the reply.
+func (s *Service) answer(ctx context.Context, l *license.License, a *Activation, when span, r *sdk.ActivateRequest) (sdk.ActivateResponse, bool, error) {
+	device := a.Device
+	if l.Terms.Seats.By == doc.ByUser {
+		device, a.User = r.Device, r.User
+	}
+	claims := s.claims(l, a, when, device, r.Nonce)
+	lease, err := s.sign(ctx, claims)
+	if err != nil {
+		return sdk.ActivateResponse{}, false, err
+	}
+	token, err := s.Licenses.TokenText(ctx, l)
+	if err != nil {
+		return sdk.ActivateResponse{}, false, err
+	}
+	d := s.decide(l, claims, evaluation(r), when.at)
+	return sdk.ActivateResponse{Activation: a.ID, License: token, Lease: lease, Decision: &d}, true, nil
+}
+
+// digest is the shape of a component's or user's digest.
+var digest = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// nonce is the shape of what a lease carries back.
+var nonce = regexp.MustCompile(`^[!-~]{0,128}$`)
+
+// checkForm refuses a request that no lease could carry.
+func checkForm(r *sdk.ActivateRequest) error {
+	err, good := errForm, true
+	bad := func(name, detail string, args ...any) { err, good = err.With(name, detail, args...), false }
+	if len(r.Device) > license.MaxParts {
+		bad("/device", "more than %d components", license.MaxParts)
+	}
+	for component, d := range r.Device {
+		if !doc.ValidCode(component) || !digest.MatchString(d) {
+			bad("/device", "a component must be a code and its digest base64url")
+			break
+		}
+	}
+	if r.User != "" && !digest.MatchString(r.User) {
+		bad("/user", "must be a digest in base64url")
+	}
+	if len(r.Name) > 200 || !utf8.ValidString(r.Name) {
+		bad("/name", "longer than 200 bytes")
+	}
+	if !nonce.MatchString(r.Nonce) {
+		bad("/nonce", "must be at most 128 visible ASCII characters")
+	}
+	if len(r.Version) > 64 {
+		bad("/version", "longer than 64 bytes")
+	}
+	if good {
+		return nil
+	}
+	return err
+}

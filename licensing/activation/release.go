@@ -1,0 +1,198 @@
+package activation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk"
+)
+
+var errNotTaken = errors.New("activation: no seat taken")
+
+func errOr(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// Deactivate gives the caller's own seat back. Asking again answers the same.
+func (s *Service) Deactivate(ctx context.Context, r sdk.DeactivateRequest) (sdk.DeactivateResponse, error) {
+	actor := licensing.ActorFrom(ctx)
+	if actor.Kind != licensing.Device || actor.ID != r.ID {
+		return sdk.DeactivateResponse{}, licensing.ErrNotFound
+	}
+	a, l, err := s.Store.Activation(ctx, r.ID)
+	if err != nil {
+		return sdk.DeactivateResponse{}, err
+	}
+	if a, err = s.release(ctx, a, l, actor.String(), ""); err != nil {
+		return sdk.DeactivateResponse{}, err
+	}
+	return sdk.DeactivateResponse{Activation: a.ID, ReleasedAt: a.ReleasedAt.Unix()}, nil
+}
+
+// release gives a seat back with an audit row, or answers with what was released before.
+func (s *Service) release(ctx context.Context, a Activation, l license.License, by, reason string) (Activation, error) {
+	if a.State != Held {
+		return a, nil
+	}
+	now := s.Clock.Now()
+	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+		done, err := s.Store.ReleaseSeat(ctx, Release{ID: a.ID, License: l.ID, To: Released, By: by, At: now})
+		if err != nil {
+			return err
+		}
+		if !done {
+			return errNotTaken
+		}
+		return s.Audit.Record(ctx, licensing.Event{Action: "activation.release", Target: a.ID, Product: l.ProductID, Reason: reason,
+			Detail: map[string]any{"license": l.ID}})
+	})
+	if errors.Is(err, errNotTaken) { // somebody else released it meanwhile
+		a, _, err = s.Store.Activation(ctx, a.ID)
+		return a, err
+	}
+	a.State, a.ReleasedAt, a.ReleasedBy = Released, now, by
+	return a, err
+}
+
+// View is an activation as the license's owner and staff see it.
+type View struct {
+	ID          string     `json:"id" doc:"The activation."`
+	License     string     `json:"license" doc:"The license."`
+	State       string     `json:"state" doc:"Whether it holds a seat, and why not." enum:"held,released,replaced,dead,revoked"`
+	Name        string     `json:"name" doc:"Name of the device, as the product gave it."`
+	Seq         int64      `json:"seq" doc:"Seq of its newest lease."`
+	ActivatedAt time.Time  `json:"activated_at" doc:"When it first took a seat."`
+	LastSeenAt  time.Time  `json:"last_seen_at" doc:"Its last contact."`
+	OfflineTill *time.Time `json:"offline_until,omitempty" doc:"Until when the device may go on offline, even after a release; absent when its lease has no end."`
+	Forked      bool       `json:"forked" doc:"Whether two machines were seen with its leases."`
+	ReleasedAt  *time.Time `json:"released_at,omitempty" doc:"When its seat was given back."`
+}
+
+func (a *Activation) view() View {
+	return View{ID: a.ID, License: a.LicenseID, State: string(a.State), Name: a.Name, Seq: a.Seq, ActivatedAt: a.ActivatedAt,
+		LastSeenAt: a.LastSeenAt, OfflineTill: optional(a.LeaseUntil), Forked: !a.ForkedAt.IsZero(), ReleasedAt: optional(a.ReleasedAt)}
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// ReleaseRequest names an activation whose seat is to be given back by its owner or by staff.
+type ReleaseRequest struct {
+	ID     string `path:"id" doc:"The activation."`
+	Reason string `json:"reason,omitempty" doc:"Why, for the audit trail."`
+}
+
+// Release gives a seat back on behalf of the license's owner or of staff. The answer says until when the device may still run
+// offline.
+func (s *Service) Release(ctx context.Context, r ReleaseRequest) (View, error) {
+	actor := licensing.ActorFrom(ctx)
+	a, l, err := s.load(ctx, actor, r.ID)
+	if err != nil {
+		return View{}, err
+	}
+	if a.State != Held {
+		return View{}, ErrReleased
+	}
+	if a, err = s.release(ctx, a, l, actor.String(), r.Reason); err != nil {
+		return View{}, err
+	}
+	return a.view(), nil
+}
+
+// ReleaseAgain answers a replay of Release.
+func (s *Service) ReleaseAgain(ctx context.Context, id, _ string) (View, error) {
+	a, _, err := s.load(ctx, licensing.ActorFrom(ctx), id)
+	return a.view(), err
+}
+
+func (s *Service) load(ctx context.Context, actor licensing.Actor, id string) (Activation, license.License, error) {
+	switch actor.Kind {
+	case licensing.Staff, licensing.CLI:
+		return s.Store.Activation(ctx, id)
+	case licensing.Machine:
+		a, l, err := s.Store.Activation(ctx, id)
+		if err == nil && (actor.Product != "" && actor.Product != l.ProductID || actor.Env != "" && actor.Env != l.Env) {
+			err = licensing.ErrNotFound
+		}
+		return a, l, err
+	case licensing.Customer:
+		if actor.Owner != "" {
+			return s.Store.ActivationOf(ctx, id, actor.Owner)
+		}
+	}
+	return Activation{}, license.License{}, licensing.ErrNotFound
+}
+
+// ListRequest asks for the activations of a license.
+type ListRequest struct {
+	licensing.Page
+	License string `path:"id" doc:"The license."`
+}
+
+// List returns the activations of a license that the caller may see, newest first.
+func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
+	if _, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.License}); err != nil {
+		return licensing.List[View]{}, err
+	}
+	page, err := s.Store.ListActivations(ctx, r.License, r.Page)
+	if err != nil {
+		return licensing.List[View]{}, err
+	}
+	out := licensing.List[View]{Items: make([]View, len(page.Items)), Next: page.Next}
+	for i := range page.Items {
+		out.Items[i] = page.Items[i].view()
+	}
+	return out, nil
+}
+
+// cullBatch is how many dead activations are freed at once.
+const cullBatch = 200
+
+// Cull frees the seats of all activations that were silent for longer than their policy's dead_after, and reports how many. A
+// job runs it; it is safe to run anywhere, at once and again.
+func (s *Service) Cull(ctx context.Context) (int, error) {
+	total := 0
+	for {
+		n, err := s.cull(ctx, "")
+		total += n
+		if err != nil || n == 0 {
+			return total, err
+		}
+	}
+}
+
+// cull frees a batch of dead activations, of one license or of all.
+func (s *Service) cull(ctx context.Context, licenseID string) (int, error) {
+	now := s.Clock.Now()
+	dead, err := s.Store.DueToDie(ctx, licenseID, now, cullBatch)
+	if err != nil || len(dead) == 0 {
+		return 0, err
+	}
+	freed := 0
+	for _, a := range dead {
+		err := s.Tx.InTx(licensing.AsSystem(ctx, "activation.cull"), func(ctx context.Context) error {
+			done, err := s.Store.ReleaseSeat(ctx, Release{ID: a.ID, License: a.LicenseID, To: Dead, By: "death", At: now, DeadOnly: true})
+			if err != nil || !done {
+				return errOr(err, errNotTaken)
+			}
+			return s.Audit.Record(ctx, licensing.Event{Action: "activation.die", Target: a.ID, Detail: map[string]any{"license": a.LicenseID}})
+		})
+		if err != nil && !errors.Is(err, errNotTaken) {
+			return freed, err
+		}
+		if err == nil {
+			freed++
+		}
+	}
+	return freed, nil
+}
