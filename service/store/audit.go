@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/mintreu/mintreu/service/audit"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+type audits struct{ *Store }
+
+var (
+	_ audit.Writer = (*audits)(nil)
+	_ audit.Log    = (*audits)(nil)
+	_ audit.Reader = (*audits)(nil)
+	_ audit.Store  = (*audits)(nil)
+)
+
+// Audit returns the audit trail.
+func (s *Store) Audit() *audits { return &audits{s} }
+
+// errNoUnit is a mistake in the caller: the trail is written inside the transaction of the change or not at all.
+var errNoUnit = errors.New("store: an audit row outside a transaction")
+
+const auditColumns = `a.id, a.at, a.actor, a.request, a.operation, a.action, a.target, a.product, a.reason, a.detail, a.leaf`
+
+// InsertAudit implements [audit.Writer].
+func (s *audits) InsertAudit(ctx context.Context, r audit.Row) error {
+	u := unitFrom(ctx)
+	if u == nil {
+		return errNoUnit
+	}
+	_, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `INSERT INTO audit (id, at, actor, request, operation, action, target, product, reason, detail, leaf)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+			Args: []any{r.ID, r.At, r.Actor, r.Request, r.Operation, r.Action, r.Target, r.Product, r.Reason, r.Detail, r.Leaf[:]}},
+		{SQL: `INSERT INTO audit_pending (audit_id) VALUES ($1)`, Args: []any{r.ID}},
+	})
+	if err != nil {
+		return err
+	}
+	if !u.audited {
+		u.target = r.Target
+	}
+	u.audited = true
+	return nil
+}
+
+// Pending implements [audit.Log].
+func (s *audits) Pending(ctx context.Context) (bool, error) {
+	var id string
+	err := s.db.QueryRow(ctx, `SELECT audit_id FROM audit_pending LIMIT 1`).Scan(&id)
+	if errors.Is(err, db.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Oldest implements [audit.Log].
+func (s *audits) Oldest(ctx context.Context) (at time.Time, found bool, err error) {
+	err = s.db.QueryRow(ctx, `SELECT a.at FROM audit_pending p JOIN audit a ON a.id = p.audit_id ORDER BY p.audit_id LIMIT 1`).Scan(&at)
+	if errors.Is(err, db.ErrNoRows) {
+		return at, false, nil
+	}
+	return at, err == nil, err
+}
+
+// Size implements [audit.Log].
+func (s *audits) Size(ctx context.Context) (size int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT size FROM audit_head WHERE one = 1 FOR UPDATE`).Scan(&size)
+	return size, err
+}
+
+// Head implements [audit.Log] and [audit.Reader].
+func (s *audits) Head(ctx context.Context) (size int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT size FROM audit_head WHERE one = 1`).Scan(&size)
+	return size, err
+}
+
+// Waiting implements [audit.Log].
+func (s *audits) Waiting(ctx context.Context, limit int) ([]audit.Waiting, error) {
+	rows, err := s.db.Query(ctx, `SELECT a.id, a.leaf FROM audit_pending p JOIN audit a ON a.id = p.audit_id ORDER BY p.audit_id LIMIT $1`, limit)
+	return db.Collect(rows, err, func(r db.Row) (w audit.Waiting, err error) {
+		var leaf []byte
+		if err := r.Scan(&w.ID, &leaf); err != nil {
+			return w, err
+		}
+		w.Leaf, err = hashOf(leaf)
+		return w, err
+	})
+}
+
+// Append implements [audit.Log].
+func (s *audits) Append(ctx context.Context, size int64, rows []audit.Numbered, hashes []audit.StoredHash) error {
+	n, err := s.db.Exec(ctx, `UPDATE audit_head SET size = $2 WHERE one = 1 AND size = $1`, size, size+int64(len(rows)))
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return fmt.Errorf("store: the audit trail's head is not at %d any more", size)
+	}
+	numbered := make([][]any, len(rows))
+	ids := make([]any, len(rows))
+	for i, r := range rows {
+		numbered[i], ids[i] = []any{r.Num, r.ID}, r.ID
+	}
+	if _, err := s.db.BulkInsert(ctx, "audit_seq", []string{"num", "audit_id"}, numbered); err != nil {
+		return err
+	}
+	stored := make([][]any, len(hashes))
+	for i, h := range hashes {
+		stored[i] = []any{h.Index, h.Hash[:]}
+	}
+	if _, err := s.db.BulkInsert(ctx, "audit_hash", []string{"idx", "hash"}, stored); err != nil {
+		return err
+	}
+	_, err = s.db.Exec(ctx, `DELETE FROM audit_pending WHERE audit_id IN (`+places(len(ids))+`)`, ids...)
+	return err
+}
+
+// places is "$1, $2, …, $n".
+func places(n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+	}
+	return b.String()
+}
+
+// Hashes implements [audit.Log] and [audit.Reader].
+func (s *audits) Hashes(ctx context.Context, indexes []int64) ([]tlog.Hash, error) {
+	if len(indexes) == 0 {
+		return nil, nil
+	}
+	args := make([]any, len(indexes))
+	for i, index := range indexes {
+		args[i] = index
+	}
+	type stored struct {
+		index int64
+		hash  tlog.Hash
+	}
+	rows, err := s.db.Query(ctx, `SELECT idx, hash FROM audit_hash WHERE idx IN (`+places(len(args))+`)`, args...)
+	read, err := db.Collect(rows, err, func(r db.Row) (h stored, err error) {
+		var hash []byte
+		if err := r.Scan(&h.index, &hash); err != nil {
+			return h, err
+		}
+		h.hash, err = hashOf(hash)
+		return h, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	byIndex := make(map[int64]tlog.Hash, len(read))
+	for _, h := range read {
+		byIndex[h.index] = h.hash
+	}
+	out := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		h, ok := byIndex[index]
+		if !ok {
+			return nil, fmt.Errorf("%w: number %d", audit.ErrHashMissing, index)
+		}
+		out[i] = h
+	}
+	return out, nil
+}
+
+func hashOf(b []byte) (h tlog.Hash, err error) {
+	if len(b) != len(h) {
+		return h, fmt.Errorf("store: a hash of %d bytes in the audit trail", len(b))
+	}
+	copy(h[:], b)
+	return h, nil
+}
+
+// LastCheckpoint implements [audit.Log].
+func (s *audits) LastCheckpoint(ctx context.Context) (c audit.Checkpoint, err error) {
+	err = s.db.QueryRow(ctx, `SELECT size, note, at FROM audit_checkpoint ORDER BY size DESC LIMIT 1`).Scan(&c.Size, &c.Note, &c.At)
+	if errors.Is(err, db.ErrNoRows) {
+		return audit.Checkpoint{}, nil
+	}
+	return c, err
+}
+
+// KeepCheckpoint implements [audit.Log].
+func (s *audits) KeepCheckpoint(ctx context.Context, c audit.Checkpoint) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO audit_checkpoint (size, note, at) VALUES ($1, $2, $3)`, c.Size, c.Note, c.At)
+	if errors.Is(err, db.ErrUnique) || errors.Is(err, db.ErrImmutable) { // another process signed the same head
+		return nil
+	}
+	return err
+}
