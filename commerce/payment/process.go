@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -112,4 +113,19 @@ func short(err error) string {
 		text = text[:300]
 	}
 	return text
+}
+
+// ProcessJob is [Service.Process] as a job's handler.
+func (s *Service) ProcessJob(ctx context.Context, args json.RawMessage) error {
+	var a ProcessArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return fmt.Errorf("payment: job arguments: %w", err)
+	}
+	return s.Process(ctx, a.Event)
+}
+
+// SweepJob is [Service.Sweep] as a periodic job.
+func (s *Service) SweepJob(ctx context.Context) error {
+	_, err := s.Sweep(ctx)
+	return err
 }

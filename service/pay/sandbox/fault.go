@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -106,7 +107,7 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
 	case Unauthorized:
 		answer(401, "application/json", `{"error":{"type":"invalid_request_error","message":"Invalid API Key provided."}}`)
 	case Timeout:
-		_ = http.NewResponseController(w).EnableFullDuplex() // so that the caller's departure is seen before its body is read
+		_, _ = io.Copy(io.Discard, io.LimitReader(r.Body, 1<<20)) // only then the server notices that the caller has gone
 		ctx, cancel := context.WithTimeout(r.Context(), time.Minute)
 		defer cancel()
 		<-ctx.Done()

@@ -2,8 +2,9 @@
 // [payment.Gateway] into calls of Stripe and back, and holds everything that is peculiar to Stripe: its units of money, its
 // errors, its signature. The sandbox of Mintreu speaks the same API, so the same adapter runs against both.
 //
-// A call is made once, with the caller's idempotency key, under a timeout, on a client of its own: nothing of stripe-go's
-// package-wide state is used. Whatever leaves the outcome open (timeout, lost connection, 5xx, an answer that is no JSON or
+// A call is made with the caller's idempotency key, under a timeout, on a client of its own: nothing of stripe-go's
+// package-wide state is used, and stripe-go's own retries are off. (net/http sends a request again when a kept-alive
+// connection turns out to be dead; it bears the same key.) Whatever leaves the outcome open (timeout, lost connection, 5xx, an answer that is no JSON or
 // not the object asked for) is [payment.ErrUnknown].
 package stripe
 
