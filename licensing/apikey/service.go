@@ -26,8 +26,6 @@ type Deps struct {
 	// FeedAlive reports whether changes made elsewhere arrive; while it says no, every verification reads the database. Nil
 	// means always.
 	FeedAlive func() bool
-	// Networks are those whose proxies may ask [Service.Authorize]; empty means loopback alone.
-	Networks []netip.Prefix
 }
 
 // Service issues, changes and verifies API keys. It is safe for concurrent use.

@@ -1,0 +1,51 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/kit"
+)
+
+// AccountRoutes are the operations of people, sessions, staff and machine tokens.
+func AccountRoutes(s *account.Service) []kit.Route {
+	anyone := kit.Allow{Anonymous: true}
+	people := kit.Allow{Customer: true, Staff: licensing.AllRoles()}
+	admins := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}}
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "account.sign-up", Method: http.MethodPost, Path: "/v1/accounts", Tag: "Accounts", Access: anyone,
+			Summary: "Sign up", Detail: "Mails a link that sets a password. The answer is the same for an address that is known already.",
+			Switch: licensing.SwitchSignup, Status: http.StatusAccepted, CORS: true}, s.SignUp).Again(s.SignUpAgain),
+		kit.New(kit.Spec{Name: "account.confirm", Method: http.MethodPost, Path: "/v1/accounts/confirm", Tag: "Accounts", Access: anyone,
+			Summary: "Confirm an address and set a password", Detail: "Trades the token of a mailed link, once. Every session of the account ends."}, s.Confirm).Again(s.ConfirmAgain),
+		kit.New(kit.Spec{Name: "account.me", Method: http.MethodGet, Path: "/v1/me", Tag: "Accounts",
+			Access:  kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "account:read"},
+			Summary: "Who the caller is"}, s.Me),
+		kit.New(kit.Spec{Name: "session.create", Method: http.MethodPost, Path: "/v1/sessions", Tag: "Sessions", Access: anyone,
+			Summary: "Sign in", Detail: "Starts a session of an hour at most. Its text is sent as Authorization: Bearer.", Status: http.StatusCreated}, s.SignIn).Again(s.SignInAgain),
+		kit.New(kit.Spec{Name: "session.list", Method: http.MethodGet, Path: "/v1/sessions", Tag: "Sessions", Access: people,
+			Summary: "List one's live sessions"}, s.ListSessions),
+		kit.New(kit.Spec{Name: "session.end-current", Method: http.MethodDelete, Path: "/v1/sessions/current", Tag: "Sessions", Access: people,
+			Summary: "Sign out"}, s.SignOut),
+		kit.New(kit.Spec{Name: "session.end", Method: http.MethodDelete, Path: "/v1/sessions/{id}", Tag: "Sessions", Access: people,
+			Summary: "End one of one's sessions"}, s.EndSession),
+		kit.New(kit.Spec{Name: "staff.list", Method: http.MethodGet, Path: "/v1/staff", Tag: "Staff",
+			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleAuditor}},
+			Summary: "List the staff"}, s.ListStaff),
+		kit.New(kit.Spec{Name: "staff.create", Method: http.MethodPost, Path: "/v1/staff", Tag: "Staff", Access: admins, Fresh: true,
+			Summary: "Add a person to the staff", Detail: "Owners give any role, admins any below their own. The person is mailed a link to set a password.",
+			Status: http.StatusCreated}, s.CreateStaff).Again(s.StaffAgain),
+		kit.New(kit.Spec{Name: "staff.role", Method: http.MethodPut, Path: "/v1/staff/{id}/role", Tag: "Staff", Access: admins, Fresh: true,
+			Summary: "Give or take a role", Detail: "In force everywhere within two seconds. The last owner stays owner."}, s.SetRole),
+		kit.New(kit.Spec{Name: "machine.create", Method: http.MethodPost, Path: "/v1/machine-tokens", Tag: "Machine tokens", Access: admins, Fresh: true,
+			Summary: "Make a machine token", Status: http.StatusCreated}, s.CreateMachine).Again(s.CreateMachineAgain),
+		kit.New(kit.Spec{Name: "machine.list", Method: http.MethodGet, Path: "/v1/machine-tokens", Tag: "Machine tokens",
+			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleAuditor}},
+			Summary: "List machine tokens"}, s.ListMachines),
+		kit.New(kit.Spec{Name: "machine.revoke", Method: http.MethodPost, Path: "/v1/machine-tokens/{id}/revoke", Tag: "Machine tokens", Access: admins,
+			Summary: "Revoke a machine token", Detail: "In force everywhere within two seconds."}, s.RevokeMachine).Again(s.RevokeMachineAgain),
+		kit.New(kit.Spec{Name: "machine.rotate", Method: http.MethodPost, Path: "/v1/machine-tokens/{id}/rotate", Tag: "Machine tokens", Access: admins, Fresh: true,
+			Summary: "Give a machine token a new secret", Detail: "The old secret works until the overlap ends."}, s.RotateMachine).Again(s.CreateMachineAgain),
+	}
+}

@@ -1,0 +1,125 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/service/kit"
+)
+
+// APIKeyRoutes are the operations of API keys.
+func APIKeyRoutes(s *apikey.Service) []kit.Route {
+	const tag = "API keys"
+	support := []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}
+	change := kit.Allow{Customer: true, Staff: support, Machine: "keys:write"}
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "key.issue", Method: http.MethodPost, Path: "/v1/keys", Tag: tag, Switch: licensing.SwitchAPI,
+			Access: kit.Allow{Staff: support, Machine: "keys:write"}, Fresh: true, Status: http.StatusCreated,
+			Summary: "Issue an API key", Detail: "For a customer, by hand. Its text is shown once."}, s.Create).Again(s.CreateAgain),
+		kit.New(kit.Spec{Name: "key.list", Method: http.MethodGet, Path: "/v1/keys", Tag: tag,
+			Access:  kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "keys:read"},
+			Summary: "List API keys", Detail: "Customers see their own."}, s.List),
+		kit.New(kit.Spec{Name: "key.get", Method: http.MethodGet, Path: "/v1/keys/{id}", Tag: tag,
+			Access:  kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "keys:read"},
+			Summary: "Read an API key"}, s.Get),
+		kit.New(kit.Spec{Name: "key.rotate", Method: http.MethodPost, Path: "/v1/keys/{id}/rotate", Tag: tag, Switch: licensing.SwitchAPI, Access: change, Fresh: true,
+			Summary: "Give an API key a new secret", Detail: "The old secret works until the overlap ends. Id, limits and counters stay."}, s.Rotate).Again(s.CreateAgain),
+		kit.New(kit.Spec{Name: "key.revoke", Method: http.MethodPost, Path: "/v1/keys/{id}/revoke", Tag: tag, Access: change,
+			Summary: "Revoke an API key", Detail: "For good, both secrets, everywhere within two seconds."}, s.Revoke).Again(s.RevokeAgain),
+		kit.New(kit.Spec{Name: "key.disable", Method: http.MethodPost, Path: "/v1/keys/{id}/disable", Tag: tag, Access: change,
+			Summary: "Disable an API key"}, s.Disable).Again(s.RevokeAgain),
+		kit.New(kit.Spec{Name: "key.enable", Method: http.MethodPost, Path: "/v1/keys/{id}/enable", Tag: tag, Access: change,
+			Summary: "Enable a disabled API key"}, s.Enable).Again(s.RevokeAgain),
+		kit.New(kit.Spec{Name: "key.verify", Method: http.MethodPost, Path: "/v1/keys/verify", Tag: tag, Reads: true, Body: 1 << 20,
+			Access: kit.Allow{Staff: support, Machine: "keys:verify"}, Summary: "Verify API keys",
+			Detail: "Answers whether a key, or each of a batch, is good for a use, and spends its limits. A refusal is an answer with a code, not an error."}, s.Verify),
+		kit.New(kit.Spec{Name: "key.authorize", Method: http.MethodGet, Path: "/v1/keys/authorize", Tag: tag, Access: kit.Allow{Anonymous: true},
+			Summary: "Let a proxy ask whether a request may pass",
+			Detail: "Forward authentication for nginx, Caddy, Traefik and Envoy: the proxy forwards the caller's API key as Authorization: Bearer. " +
+				"Answers 200, 401, 403 or 429 with the RateLimit fields, and spends the key's limits."}, authorizer{s}.authorize),
+	}
+}
+
+// AuthorizeRequest is what a proxy asks for.
+type AuthorizeRequest struct {
+	Product string        `query:"product" doc:"Id of the product of the resource; a key of another does not fit."`
+	Env     licensing.Env `query:"env" doc:"Environment of the resource; a key of the other does not fit." enum:"live,test"`
+	Scopes  []string      `query:"scope" doc:"Scope that the use needs; may be repeated."`
+	Cost    int64         `query:"cost" doc:"Units that the use spends of every limit; 1 unless said."`
+}
+
+// AuthorizeResponse lets a request pass.
+type AuthorizeResponse struct {
+	KeyID   string          `json:"key_id" doc:"Id of the key."`
+	Owner   licensing.Owner `json:"owner" doc:"Customer or organisation that owns the key."`
+	Product string          `json:"product" doc:"Id of the key's product."`
+	Plan    string          `json:"plan,omitempty" doc:"Code of the key's plan."`
+
+	header http.Header
+}
+
+// Headers are the fields of the answer: who calls, for the proxy to pass on, and how the limits stand.
+func (r AuthorizeResponse) Headers() http.Header { return r.header }
+
+// refusal is a failure that answers with header fields of its own.
+type refusal struct {
+	err    error
+	header http.Header
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+func (r *refusal) Unwrap() error { return r.err }
+
+// Headers are the fields of the answer.
+func (r *refusal) Headers() http.Header { return r.header }
+
+type authorizer struct{ keys *apikey.Service }
+
+// authorize asks for the API key that the request was authenticated with. Its address is the one that trusted proxies tell.
+func (a authorizer) authorize(ctx context.Context, r AuthorizeRequest) (AuthorizeResponse, error) {
+	actor := licensing.ActorFrom(ctx)
+	if actor.Kind != licensing.APIKey {
+		return AuthorizeResponse{}, apikey.ErrCredential.Because(errors.New("no API key was presented"))
+	}
+	v, err := a.keys.Authorize(ctx, apikey.Question{
+		KeyID: actor.ID, Product: r.Product, Env: r.Env, Scopes: r.Scopes, Cost: r.Cost, IP: kit.ClientIP(ctx),
+	})
+	header := rateLimitFields(v.Limits)
+	if err != nil {
+		if len(header) == 0 {
+			return AuthorizeResponse{}, err
+		}
+		return AuthorizeResponse{}, &refusal{err: err, header: header}
+	}
+	header.Set("X-Mintreu-Key", v.Key.ID)
+	header.Set("X-Mintreu-Owner", string(v.Key.Owner))
+	return AuthorizeResponse{KeyID: v.Key.ID, Owner: v.Key.Owner, Product: v.Key.ProductID, Plan: v.Key.PlanCode, header: header}, nil
+}
+
+// rateLimitFields are RateLimit-Policy and RateLimit as draft-ietf-httpapi-ratelimit-headers spells them: q is what can be
+// taken at once and w the window in which it comes back, r what is left and t the seconds until more is there.
+func rateLimitFields(limits []apikey.LimitState) http.Header {
+	header := http.Header{}
+	if len(limits) == 0 {
+		return header
+	}
+	var policies, states []string
+	for _, l := range limits {
+		window := l.Limit.Rate().Interval().Seconds() * float64(l.Limit.Burst)
+		until := l.Reset
+		if l.RetryAfter > 0 {
+			until = l.RetryAfter
+		}
+		policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", l.Limit.Name, l.Limit.Burst, int64(math.Ceil(window))))
+		states = append(states, fmt.Sprintf("%q;r=%d;t=%d", l.Limit.Name, l.Remaining, int64(math.Ceil(until.Seconds()))))
+	}
+	header.Set("RateLimit-Policy", strings.Join(policies, ", "))
+	header.Set("RateLimit", strings.Join(states, ", "))
+	return header
+}
