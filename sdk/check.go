@@ -24,7 +24,7 @@ func (c *Client) Check(ctx context.Context) (eval.Decision, error) {
 		return eval.Decision{}, err
 	}
 	now := c.now()
-	if c.due(now) && now >= c.retryAt {
+	if c.due(now) && (now >= c.retryAt || now < c.triedAt) {
 		c.contact(ctx, now)
 		now = c.now()
 	}
@@ -159,6 +159,7 @@ const (
 // contact renews what the license rests on. Needs c.mu.
 func (c *Client) contact(ctx context.Context, now int64) {
 	err := c.renew(ctx)
+	c.triedAt = now
 	var p *Problem
 	switch {
 	case err == nil:

@@ -32,7 +32,6 @@ import (
 	"net/url"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/mintreu/mintreu/sdk/device"
 	"github.com/mintreu/mintreu/sdk/doc"
@@ -121,7 +120,8 @@ type Client struct {
 	lease   *doc.Lease
 	status  *statusOf
 	broken  string // why the stored license could not be read
-	retryAt int64  // no contact before, after a failed one
+	triedAt int64  // last contact that failed
+	retryAt int64  // no contact between the two
 	fails   int
 }
 
@@ -227,6 +227,3 @@ func (c *Client) user() string {
 	}
 	return doc.UserDigest(c.cfg.Product, c.cfg.User)
 }
-
-// seconds returns a length of whole seconds.
-func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }

@@ -1,0 +1,308 @@
+package sdk_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mintreu/mintreu/sdk"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
+	"github.com/mintreu/mintreu/sdk/sdktest"
+)
+
+// A clock set back by more than five minutes is noticed, also by a new process.
+func TestL02_ClockSetBack(t *testing.T) {
+	t.Parallel()
+	for _, back := range []time.Duration{5*time.Minute + time.Second, 2 * time.Hour, 365 * day} {
+		s := server(t)
+		store := sdk.WithStore(new(sdk.MemoryStore))
+		c := client(t, s, store)
+		activate(t, c, s.Issue(sdktest.Spec{Product: "editor", Ent: features}))
+		s.Fail(sdktest.Down)
+		s.Clock.Advance(6 * time.Hour)
+		expect(t, check(t, c), true, eval.Valid)
+		s.Clock.Advance(-5 * time.Minute)
+		expect(t, check(t, c), true, eval.Valid)
+		s.Clock.Advance(5*time.Minute - back)
+		for _, c := range []*sdk.Client{c, client(t, s, store)} {
+			if c.Allowed("export") {
+				t.Fatalf("%v back: still allowed", back)
+			}
+			expect(t, check(t, c), false, eval.ClockRollback)
+		}
+		s.Clock.Advance(back)
+		expect(t, check(t, c), true, eval.Valid)
+	}
+}
+
+// A clock that was a year ahead locks the product out only until the next
+// contact with the server.
+func TestL03_JumpForwardAndBackHeals(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	ahead := sdktest.NewClock(sdktest.Start)
+	c := client(t, s, sdk.WithClock(ahead))
+	activate(t, c, s.Issue(sdktest.Spec{Product: "editor"}))
+	s.Fail(sdktest.Down)
+	ahead.Advance(365 * day)
+	expect(t, check(t, c), false, eval.LeaseExpired)
+	ahead.Advance(-365 * day)
+	expect(t, check(t, c), false, eval.ClockRollback)
+	s.Fail(sdktest.None)
+	s.Clock.Advance(2 * time.Hour)
+	ahead.Advance(2 * time.Hour)
+	expect(t, check(t, c), true, eval.Valid)
+}
+
+// Neither a change of time zone nor three days of sleep raise an alarm.
+func TestL04_ZonesAndSleepAreNoAlarm(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	c := client(t, s)
+	activate(t, c, s.Issue(sdktest.Spec{Product: "editor"}))
+	s.Fail(sdktest.Down)
+	for _, zone := range []int{-12, 0, 14, -3} {
+		s.Clock.Set(s.Clock.Now().In(time.FixedZone("", zone*3600)))
+		expect(t, check(t, c), true, eval.Valid)
+	}
+	s.Clock.Advance(3 * day)
+	expect(t, check(t, c), true, eval.Valid)
+}
+
+// The state of one device is of no use on another.
+func TestL05_StateCopiedToAnotherDevice(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	store := new(sdk.MemoryStore)
+	activate(t, client(t, s, sdk.WithStore(store)), s.Issue(sdktest.Spec{Product: "editor", Ent: features}))
+	c := client(t, s, sdk.WithStore(store), sdk.WithDevice(sdktest.Device("device 2")))
+	expect(t, check(t, c), false, eval.DeviceMismatch)
+	if c.Allowed("export") {
+		t.Fatal("allowed on another device")
+	}
+}
+
+// As many components may change as the policy says, and no more.
+func TestL06_PartsOfTheDeviceChange(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	pol := sdktest.Policy()
+	pol.Match = 3
+	store := new(sdk.MemoryStore)
+	activate(t, client(t, s, sdk.WithStore(store)), s.Issue(sdktest.Spec{Product: "editor", Policy: &pol}))
+	s.Fail(sdktest.Down)
+	parts := []string{"machine", "disk", "network", "host"}
+	for i, a := range parts {
+		f := sdktest.Device("device 1")
+		f[a] = "changed"
+		expect(t, check(t, client(t, s, sdk.WithStore(store), sdk.WithDevice(f))), true, eval.Valid)
+		delete(f, parts[(i+1)%4])
+		expect(t, check(t, client(t, s, sdk.WithStore(store), sdk.WithDevice(f))), false, eval.DeviceMismatch)
+	}
+}
+
+// With any byte of it changed, dropped or cut, the state counts as absent.
+func TestL07_StateEdited(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	store := new(sdk.MemoryStore)
+	key := s.Issue(sdktest.Spec{Product: "editor", Ent: features})
+	activate(t, client(t, s, sdk.WithStore(store)), key)
+	good, _ := store.Load(context.Background())
+	s.Fail(sdktest.Down)
+	refused := func(text []byte) {
+		t.Helper()
+		edited := new(sdk.MemoryStore)
+		edited.Save(context.Background(), text)
+		c := client(t, s, sdk.WithStore(edited))
+		if c.Allowed("export") {
+			t.Fatal("edited state allowed")
+		}
+		if d := check(t, c); d.Allowed || d.Code != eval.ActivationRequired {
+			t.Fatalf("edited state: %+v", d)
+		}
+	}
+	for i := 0; i < len(good); i += 1 + i/200 {
+		flipped := bytes.Clone(good)
+		flipped[i] ^= 1
+		refused(flipped)
+		refused(good[:i])
+	}
+	refused(append(bytes.Clone(good), '\n'))
+	s.Fail(sdktest.None)
+	c := client(t, s, sdk.WithStore(new(sdk.MemoryStore)))
+	expect(t, activate(t, c, key), true, eval.Valid)
+	if s.Seats(key) != 1 {
+		t.Fatal("a lost state took a second seat")
+	}
+}
+
+// A deleted state gains no time: the same activation answers, with the next seq,
+// and lengths count from contact.
+func TestL08_StateDeleted(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	pol := sdktest.Policy()
+	pol.ExpiryGrace = 2 * sdktest.Day
+	key := s.Issue(sdktest.Spec{Product: "editor", Type: doc.Trial, ValidFor: 5 * day, Policy: &pol})
+	first := client(t, s)
+	activate(t, first, key)
+	s.Clock.Advance(5*day + time.Hour)
+	again := client(t, s)
+	expect(t, activate(t, again, key), true, eval.InGrace)
+	if a, b := first.Lease(), again.Lease(); a.Activation != b.Activation || b.Seq != a.Seq+1 || again.License().ValidUntil != first.License().ValidUntil {
+		t.Fatalf("new activation %v after %v", b, a)
+	}
+	s.Clock.Advance(2 * day)
+	expect(t, activate(t, client(t, s), key), false, eval.Expired)
+}
+
+// A lease that is older than the one at hand never replaces it.
+func TestL09_OlderLeaseRefused(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	c := client(t, s)
+	key := s.Issue(sdktest.Spec{Product: "editor"})
+	activate(t, c, key)
+	old := sdktest.Sign(sdktest.Key("signing 1"), c.Lease())
+	s.Clock.Advance(day)
+	check(t, c)
+	s.Fail(sdktest.Replay)
+	s.Clock.Advance(day)
+	check(t, c)
+	if seq := c.Lease().Seq; seq != 2 {
+		t.Fatalf("seq %d after a replayed answer", seq)
+	}
+	file, _ := doc.EncodeFile(doc.File{License: s.Token(key), Keyset: s.Keyset(), Lease: old})
+	if _, err := c.Install(context.Background(), file); !errors.Is(err, doc.ErrRollback) {
+		t.Fatalf("older lease installed: %v", err)
+	}
+}
+
+// A lease of one license does nothing for another.
+func TestL11_LeaseOfAnotherLicense(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	a, b := s.Issue(sdktest.Spec{Product: "editor"}), s.Issue(sdktest.Spec{Product: "editor"})
+	c := client(t, s)
+	activate(t, c, a)
+	lease := sdktest.Sign(sdktest.Key("signing 1"), c.Lease())
+	file, _ := doc.EncodeFile(doc.File{License: s.Token(b), Keyset: s.Keyset(), Lease: lease})
+	if _, err := client(t, s).Install(context.Background(), file); !errors.Is(err, doc.ErrMismatch) {
+		t.Fatalf("lease of another license: %v", err)
+	}
+}
+
+// Keysets only move forward: an older one is refused, also by a new process.
+func TestK12_KeysetRollback(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	store := new(sdk.MemoryStore)
+	c := client(t, s, sdk.WithStore(store))
+	key := s.Issue(sdktest.Spec{Product: "editor"})
+	activate(t, c, key)
+	old, oldToken := s.Keyset(), s.Token(key)
+	s.RotateKey(true)
+	if err := c.Refresh(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	file, _ := doc.EncodeFile(doc.File{License: oldToken, Keyset: old})
+	for _, c := range []*sdk.Client{c, client(t, s, sdk.WithStore(store))} {
+		if _, err := c.Install(context.Background(), file); !errors.Is(err, doc.ErrKeyRevoked) {
+			t.Fatalf("old keyset brought a revoked key back: %v", err)
+		}
+	}
+}
+
+// After a key is revoked everything it signed is refused, and the next contact
+// brings documents under the new key.
+func TestJ47_RevokedSigningKey(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	c := client(t, s)
+	key := s.Issue(sdktest.Spec{Product: "editor", Ent: features})
+	activate(t, c, key)
+	token := s.Token(key)
+	if _, err := c.Verify(token); err != nil {
+		t.Fatal(err)
+	}
+	s.RotateKey(true)
+	if err := c.Refresh(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Verify(token); !errors.Is(err, doc.ErrKeyRevoked) {
+		t.Fatalf("token under a revoked key: %v", err)
+	}
+	if c.Allowed("export") {
+		t.Fatal("allowed under a revoked key")
+	}
+	expect(t, check(t, c), true, eval.Valid)
+	if _, err := c.Verify(s.Token(key)); err != nil || !c.Allowed("export") {
+		t.Fatalf("after the next contact: %v", err)
+	}
+}
+
+// A planned rotation changes nothing for documents that are already out.
+func TestJ48_RetiredSigningKey(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	c := client(t, s)
+	key := s.Issue(sdktest.Spec{Product: "editor"})
+	activate(t, c, key)
+	token := s.Token(key)
+	s.RotateKey(false)
+	if err := c.Refresh(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Verify(token); err != nil {
+		t.Fatal(err)
+	}
+	s.Clock.Advance(day)
+	expect(t, check(t, c), true, eval.Valid)
+}
+
+// The state file is for its owner alone, and is replaced as a whole.
+func TestFileStore_ModeAndReplace(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a", "b", "state")
+	st := sdk.NewFileStore(path)
+	if b, err := st.Load(context.Background()); b != nil || err != nil {
+		t.Fatal(b, err)
+	}
+	for _, text := range []string{"one", "two"} {
+		if err := st.Save(context.Background(), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := st.Load(context.Background())
+	if string(b) != "two" || err != nil {
+		t.Fatal(string(b), err)
+	}
+	for name, want := range map[string]os.FileMode{path: 0o600, filepath.Dir(path): 0o700} {
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != want {
+			t.Fatalf("%s: %v %v", name, info.Mode(), err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), ".state-*")); len(left) != 0 {
+		t.Fatalf("left over: %v", left)
+	}
+}
+
+// The wire types read what they write, and leave out what is not set.
+func TestWire_JSON(t *testing.T) {
+	t.Parallel()
+	b, err := json.Marshal(sdk.HeartbeatRequest{ID: "act_1", Seq: 3})
+	if err != nil || string(b) != `{"seq":3}` {
+		t.Fatal(string(b), err)
+	}
+	p := &sdk.Problem{Code: sdk.CodeSeatsExhausted, Status: 409, Detail: "All 5 seats are taken.", Retry: 3}
+	if !errors.Is(p, &sdk.Problem{Code: sdk.CodeSeatsExhausted}) || p.RetryAfter() != 3*time.Second || p.Error() != "seats-exhausted (409): All 5 seats are taken." {
+		t.Fatal(p)
+	}
+}
