@@ -1,20 +1,17 @@
 package license_test
 
 import (
+	"bytes"
 	"context"
-	"crypto/hkdf"
-	"crypto/rand"
-	"crypto/sha256"
-	"errors"
 	"sync"
 	"testing"
-
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/service/audit"
+	"github.com/mintreu/mintreu/service/seal"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
@@ -25,7 +22,6 @@ type world struct {
 	storetest.Env
 	*license.Service
 	keys   *keyring.Service
-	audit  *recorder
 	killed *switches
 	policy license.PolicyView
 	ctx    context.Context
@@ -33,18 +29,22 @@ type world struct {
 
 func newWorld(t *testing.T, e storetest.Env, terms license.Terms) *world {
 	t.Helper()
-	w := &world{Env: e, audit: &recorder{}, killed: &switches{}}
-	seal := newSealer()
-	w.keys = keyring.New(keyring.Deps{Store: e.Store.Keyring(), Seal: seal, Clock: e.Clock.Now, Tx: e.Store, Audit: w.audit})
+	w := &world{Env: e, killed: &switches{}}
+	key, err := seal.New(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trail := audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs})
+	w.keys = keyring.New(keyring.Deps{Store: e.Store.Keyring(), Seal: key, Clock: e.Clock.Now, Tx: e.Store, Audit: trail})
 	if err := w.keys.Ensure(t.Context(), issuer); err != nil {
 		t.Fatal(err)
 	}
 	w.Service = license.New(license.Deps{
 		Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Signer: w.keys, Verifier: w.keys,
-		Seal: seal, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: w.audit, Switches: w.killed,
+		Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: w.killed,
 	})
-	w.ctx = licensing.WithCall(t.Context(), &licensing.Call{Operation: "test", Actor: licensing.Actor{Kind: licensing.Staff, ID: "cus_staff", Role: licensing.RoleAdmin}})
-	var err error
+	w.ctx = licensing.WithCall(t.Context(), &licensing.Call{Operation: "test", Mutating: true,
+		Actor: licensing.Actor{Kind: licensing.Staff, ID: "cus_staff", Role: licensing.RoleAdmin}})
 	w.policy, err = w.CreatePolicy(w.ctx, license.CreatePolicyRequest{ProductID: e.IDs.New("prod"), Code: "standard", Name: "Standard", Terms: terms})
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func (w *world) issue(t *testing.T, spec license.IssueSpec) *license.Draft {
 }
 
 func (w *world) store(d *license.Draft) (issued bool, err error) {
-	err = w.Store.InTx(w.ctx, func(ctx context.Context) error {
+	err = w.Store.InTx(licensing.AsSystem(w.ctx, "fulfil"), func(ctx context.Context) error {
 		issued, err = w.Issue(ctx, d)
 		return err
 	})
@@ -83,7 +83,7 @@ func (w *world) store(d *license.Draft) (issued bool, err error) {
 
 // as is a context in which actor calls.
 func (w *world) as(a licensing.Actor) context.Context {
-	return licensing.WithCall(w.ctx, &licensing.Call{Operation: "test", Actor: a})
+	return licensing.WithCall(w.ctx, &licensing.Call{Operation: "test", Mutating: true, Actor: a})
 }
 
 func perpetual() license.Terms {
@@ -91,26 +91,11 @@ func perpetual() license.Terms {
 		Entitlements: license.Entitlements{"export": doc.On(), "projects": doc.Int(10), "tier": doc.Text("gold")}}
 }
 
-// recorder keeps audit events.
-type recorder struct {
-	mu     sync.Mutex
-	events []licensing.Event
-}
-
-func (r *recorder) Record(_ context.Context, e licensing.Event) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.events = append(r.events, e)
-	return nil
-}
-
-func (r *recorder) count(action string) (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.events {
-		if e.Action == action {
-			n++
-		}
+// audited counts the audit rows of an action.
+func (w *world) audited(t *testing.T, action string) (n int) {
+	t.Helper()
+	if err := w.DB.QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE action = $1`, action).Scan(&n); err != nil {
+		t.Fatal(err)
 	}
 	return n
 }
@@ -134,42 +119,4 @@ func (s *switches) Check(context.Context, licensing.Switch, string) error {
 		return licensing.Fail(licensing.Unavailable, "switched-off", "Switched off.")
 	}
 	return nil
-}
-
-// sealer seals under a random key of its own.
-type sealer struct{ key []byte }
-
-func newSealer() *sealer {
-	key := make([]byte, 32)
-	rand.Read(key)
-	return &sealer{key}
-}
-
-func (s *sealer) Seal(plain []byte, place string) ([]byte, error) {
-	aead, err := chacha20poly1305.NewX(s.key)
-	if err != nil {
-		return nil, err
-	}
-	nonce := make([]byte, aead.NonceSize())
-	rand.Read(nonce)
-	return aead.Seal(nonce, nonce, plain, []byte(place)), nil
-}
-
-func (s *sealer) Open(sealed []byte, place string) ([]byte, error) {
-	aead, err := chacha20poly1305.NewX(s.key)
-	if err != nil {
-		return nil, err
-	}
-	if len(sealed) < aead.NonceSize() {
-		return nil, errors.New("too short")
-	}
-	return aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], []byte(place))
-}
-
-func (s *sealer) Derive(purpose string) []byte {
-	key, err := hkdf.Key(sha256.New, s.key, nil, purpose, 32)
-	if err != nil {
-		panic(err)
-	}
-	return key
 }

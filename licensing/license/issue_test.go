@@ -91,8 +91,8 @@ func TestIssueOncePerSource(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if issued != 1 || len(page.Items) != 1 || w.audit.count("license.issue") != 1 {
-			t.Errorf("issued %d times, %d licenses, %d audit rows", issued, len(page.Items), w.audit.count("license.issue"))
+		if issued != 1 || len(page.Items) != 1 || w.audited(t, "license.issue") != 1 {
+			t.Errorf("issued %d times, %d licenses, %d audit rows", issued, len(page.Items), w.audited(t, "license.issue"))
 		}
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/failpoint"
 )
 
 // activations implements [activation.Store]. Every statement that takes or frees a seat first locks the license's row, so
@@ -132,6 +133,7 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 	if err != nil {
 		return false, err
 	}
+	failpoint.Hit("activation-row")
 	return n[took] == 1, nil
 }
 

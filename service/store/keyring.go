@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/service/db"
 )
@@ -17,14 +18,16 @@ var _ keyring.Store = (*keys)(nil)
 // Keyring returns the store of signing keys and keysets.
 func (s *Store) Keyring() keyring.Store { return &keys{s} }
 
+// issuerSetting names the installation's iss among the settings.
+const issuerSetting = "issuer"
+
 // Issuer implements [keyring.Store].
 func (s *keys) Issuer(ctx context.Context) (string, error) {
-	var iss string
-	err := s.db.QueryRow(ctx, `SELECT iss FROM issuer WHERE one = 1`).Scan(&iss)
-	if errors.Is(err, db.ErrNoRows) {
+	iss, err := s.Setting(ctx, issuerSetting)
+	if errors.Is(err, licensing.ErrNotFound) {
 		return "", nil
 	}
-	return iss, err
+	return string(iss), err
 }
 
 // Keys implements [keyring.Store].
@@ -50,9 +53,10 @@ func (s *keys) LatestKeyset(ctx context.Context) (keyring.Keyset, error) {
 	return k, err
 }
 
-// Found implements [keyring.Store]: the one row of issuer decides who was first.
+// Found implements [keyring.Store]: the one row of the issuer decides who was first.
 func (s *keys) Found(ctx context.Context, iss string, made []keyring.Key, set keyring.Keyset, at time.Time) (bool, error) {
-	n, err := s.db.Exec(ctx, `INSERT INTO issuer (one, iss, at) VALUES (1, $1, $2) ON CONFLICT (one) DO NOTHING`, iss, at)
+	n, err := s.db.Exec(ctx, `INSERT INTO setting (name, value, updated_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING`,
+		issuerSetting, []byte(iss), at)
 	if err != nil || n == 0 {
 		return false, err
 	}

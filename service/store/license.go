@@ -10,6 +10,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/failpoint"
 )
 
 // licenses implements [license.Store].
@@ -80,9 +81,11 @@ func (s *licenses) AddLicense(ctx context.Context, l license.License) (bool, err
 	if err != nil || n == 0 {
 		return false, err
 	}
+	failpoint.Hit("license-row")
 	if err := s.addToken(ctx, l.Token); err != nil {
 		return false, err
 	}
+	failpoint.Hit("token-signed")
 	return true, s.changed(ctx, "license", l.ID)
 }
 

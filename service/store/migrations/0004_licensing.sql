@@ -1,12 +1,5 @@
 -- +goose Up
 
--- Who issues: one row, written at the first start and never again.
-CREATE TABLE issuer (
-    one  bigint NOT NULL PRIMARY KEY CHECK (one = 1),
-    iss  text COLLATE "C" NOT NULL CHECK (iss <> ''),
-    at   timestamptz NOT NULL
-);
-
 -- Key pairs. sealed is the private seed under the master key; NULL once a root has been moved offline.
 CREATE TABLE signing_key (
     kid          text COLLATE "C" NOT NULL PRIMARY KEY,
@@ -154,4 +147,4 @@ DROP TABLE license;
 DROP TABLE policy;
 DROP TABLE keyset;
 DROP TABLE signing_key;
-DROP TABLE issuer;
+DELETE FROM setting WHERE name = 'issuer';
