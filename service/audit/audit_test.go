@@ -224,11 +224,15 @@ func TestM08_TamperingIsNamed(t *testing.T) {
 		num  int64
 		what string
 	}{
-		"altered":         {func(t *testing.T, r *rig) { r.exec(t, `UPDATE audit SET reason = 'better' WHERE id = $1`, r.idAt(t, 4)) }, 4, "altered"},
-		"altered in time": {func(t *testing.T, r *rig) { r.exec(t, `UPDATE audit SET at = $2 WHERE id = $1`, r.idAt(t, 4), r.Clock.Now().Add(1e6)) }, 4, "altered"},
-		"removed":         {func(t *testing.T, r *rig) { r.exec(t, `DELETE FROM audit WHERE id = $1`, r.idAt(t, 6)) }, 6, "gone"},
-		"hash removed":    {func(t *testing.T, r *rig) { r.exec(t, `DELETE FROM audit_hash WHERE idx = 0`) }, 0, "hashes"},
-		"number removed":  {func(t *testing.T, r *rig) { r.exec(t, `DELETE FROM audit_seq WHERE num = 3`) }, 3, "numbers 3 to 3 are gone"},
+		"altered": {func(t *testing.T, r *rig) {
+			r.exec(t, `UPDATE audit SET reason = 'better' WHERE id = $1`, r.idAt(t, 4))
+		}, 4, "altered"},
+		"altered in time": {func(t *testing.T, r *rig) {
+			r.exec(t, `UPDATE audit SET at = $2 WHERE id = $1`, r.idAt(t, 4), r.Clock.Now().Add(1e6))
+		}, 4, "altered"},
+		"removed":        {func(t *testing.T, r *rig) { r.exec(t, `DELETE FROM audit WHERE id = $1`, r.idAt(t, 6)) }, 6, "gone"},
+		"hash removed":   {func(t *testing.T, r *rig) { r.exec(t, `DELETE FROM audit_hash WHERE idx = 0`) }, 0, "hashes"},
+		"number removed": {func(t *testing.T, r *rig) { r.exec(t, `DELETE FROM audit_seq WHERE num = 3`) }, 3, "numbers 3 to 3 are gone"},
 		"moved": {func(t *testing.T, r *rig) {
 			a, b := r.idAt(t, 2), r.idAt(t, 5)
 			r.exec(t, `UPDATE audit_seq SET audit_id = 'x' WHERE num = 2`)
