@@ -1,0 +1,174 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mintreu/mintreu/service/httpapi"
+	"github.com/mintreu/mintreu/service/kit/kittest"
+)
+
+// public makes the public handler without modules.
+func public(t *testing.T, ready *httpapi.Readiness, raws ...httpapi.Raw) (http.Handler, *kittest.Fixture) {
+	t.Helper()
+	f := kittest.NewFixture(t)
+	h, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack, Raws: raws, Readiness: ready, Title: "Shop <&>", Links: []httpapi.Link{{Href: "/docs/", Title: "Docs"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, f
+}
+
+func get(h http.Handler, target string, headers ...string) *http.Response {
+	r := httptest.NewRequest("GET", target, nil)
+	for i := 0; i+1 < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func text(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestM14_OpsIsSeparate: metrics and profiles are on the operator's handler and nowhere on the public one.
+func TestM14_OpsIsSeparate(t *testing.T) {
+	t.Parallel()
+	h, f := public(t, httpapi.NewReadiness())
+	ops := httpapi.OpsHandler(f.Registry, httpapi.NewReadiness())
+	get(h, "/healthz")
+	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap", "/debug/pprof/symbol"} {
+		if resp := get(h, path); resp.StatusCode != 404 {
+			t.Errorf("the public handler answers %s with %d", path, resp.StatusCode)
+		}
+		if resp := get(ops, path); resp.StatusCode != 200 {
+			t.Errorf("the operator's handler answers %s with %d", path, resp.StatusCode)
+		}
+	}
+	if got := text(t, get(ops, "/metrics")); !strings.Contains(got, `mintreu_operations_total{operation="health.live",status="200"} 1`) {
+		t.Errorf("the metrics do not count: %s", got)
+	}
+	if resp := get(ops, "/v1/widgets"); resp.StatusCode != 404 {
+		t.Error("the operator's listener serves the API")
+	}
+}
+
+// TestReadiness: ready is 200 while all checks pass, 503 with the failed check's name, and not its error, when one does not; live
+// does not care.
+func TestReadiness(t *testing.T) {
+	t.Parallel()
+	var failing bool
+	ready := httpapi.NewReadiness(
+		httpapi.Check{Name: "database", Run: func(context.Context) error {
+			if failing {
+				return errors.New("password of host db1 refused")
+			}
+			return nil
+		}},
+		httpapi.Check{Name: "keys", Run: func(context.Context) error { return nil }})
+	h, _ := public(t, ready)
+	if resp := get(h, "/readyz"); resp.StatusCode != 200 {
+		t.Errorf("ready answers %d", resp.StatusCode)
+	}
+	failing = true
+	resp := get(h, "/readyz")
+	if got := text(t, resp); resp.StatusCode != 503 || !strings.Contains(got, `["database"]`) || strings.Contains(got, "db1") {
+		t.Errorf("not ready answers %d %s", resp.StatusCode, got)
+	}
+	failing = false
+	ready.Drain()
+	if resp := get(h, "/readyz"); resp.StatusCode != 503 {
+		t.Errorf("draining answers %d", resp.StatusCode)
+	}
+	if resp := get(h, "/healthz"); resp.StatusCode != 200 {
+		t.Errorf("live answers %d", resp.StatusCode)
+	}
+}
+
+// TestReferenceIsSelfContained: the API reference loads nothing from elsewhere, its assets are served, and its content security
+// policy admits its own inline script by hash and no other.
+func TestReferenceIsSelfContained(t *testing.T) {
+	t.Parallel()
+	h, _ := public(t, httpapi.NewReadiness())
+	resp := get(h, "/docs/api")
+	page, policy := text(t, resp), resp.Header.Get("Content-Security-Policy")
+	if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") || !strings.Contains(page, "/openapi.json") {
+		t.Fatalf("answered %d: %.300s", resp.StatusCode, page)
+	}
+	if strings.Contains(policy, "unsafe") || strings.Contains(policy, "*") || strings.Contains(policy, "http") || strings.Count(policy, "'sha256-") != strings.Count(page, "<script>")+strings.Count(page, "<style>") {
+		t.Errorf("the policy is %s", policy)
+	}
+	if strings.Contains(page, "onclick=") || strings.Contains(page, ` style="`) {
+		t.Error("the page has inline handlers or styles that the policy blocks")
+	}
+	sources := regexp.MustCompile(`(?:src|href)="([^"]+)"`).FindAllStringSubmatch(page, -1)
+	if len(sources) < 3 {
+		t.Fatalf("found %d assets", len(sources))
+	}
+	for _, s := range sources {
+		if !strings.HasPrefix(s[1], "/docs/api/") {
+			t.Errorf("loads %s", s[1])
+			continue
+		}
+		if resp := get(h, s[1]); resp.StatusCode != 200 || len(text(t, resp)) == 0 {
+			t.Errorf("%s answers %d", s[1], resp.StatusCode)
+		}
+	}
+}
+
+// TestOpenAPIIsServed: the document served is the committed one, and any page may read it.
+func TestOpenAPIIsServed(t *testing.T) {
+	t.Parallel()
+	h, _ := public(t, httpapi.NewReadiness())
+	resp := get(h, "/openapi.json")
+	if resp.StatusCode != 200 || resp.Header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("answered %d", resp.StatusCode)
+	}
+	kittest.Load(t, []byte(text(t, resp)))
+}
+
+// TestLanding: the root leads on, in HTML to browsers and in JSON to others, escaped, and gives way to a page.
+func TestLanding(t *testing.T) {
+	t.Parallel()
+	h, _ := public(t, httpapi.NewReadiness())
+	if got := text(t, get(h, "/", "Accept", "text/html,*/*")); !strings.Contains(got, `href="/docs/api"`) || !strings.Contains(got, "Shop &lt;&amp;&gt;") {
+		t.Errorf("HTML: %s", got)
+	}
+	var page struct{ Links []httpapi.Link }
+	if err := json.Unmarshal([]byte(text(t, get(h, "/"))), &page); err != nil || len(page.Links) != 3 {
+		t.Errorf("JSON: %v, %+v", err, page)
+	}
+	for _, pattern := range []string{"/", "GET /{$}"} {
+		h, _ := public(t, httpapi.NewReadiness(), httpapi.Raw{Name: "page.home", Pattern: pattern, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "home") })})
+		if got := text(t, get(h, "/")); got != "home" {
+			t.Errorf("%s did not take the root: %s", pattern, got)
+		}
+	}
+}
+
+// TestHandlerRefusesConflicts: two handlers for one path, or no readiness, are errors at the start.
+func TestHandlerRefusesConflicts(t *testing.T) {
+	t.Parallel()
+	f := kittest.NewFixture(t)
+	taken := httpapi.Raw{Name: "x.y", Pattern: "GET /healthz", Handler: http.NotFoundHandler()}
+	if _, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack, Readiness: httpapi.NewReadiness(), Raws: []httpapi.Raw{taken}}); err == nil {
+		t.Error("a path was taken twice")
+	}
+	if _, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack}); err == nil {
+		t.Error("no readiness")
+	}
+}
