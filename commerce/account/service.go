@@ -68,17 +68,16 @@ func New(d Deps) (*Service, error) {
 	}, nil
 }
 
-// Invalidate drops what is cached of the object with the given id. The change feed calls it with ids of the kinds "customer",
-// "session" and "machine_token".
+// Invalidate drops what is cached of the object with the given id, or everything for "". The change feed calls it with ids of the
+// kinds "customer", "session" and "machine_token".
 func (s *Service) Invalidate(id string) {
+	if id == "" {
+		s.sessions.Reset()
+		s.machines.Reset()
+		return
+	}
 	s.sessions.Invalidate(id)
 	s.machines.Invalidate(id)
-}
-
-// InvalidateAll drops everything that is cached.
-func (s *Service) InvalidateAll() {
-	s.sessions.Reset()
-	s.machines.Reset()
 }
 
 // Guest returns the customer with the given e-mail address, made now if there is none: without password, unconfirmed, to be

@@ -51,11 +51,15 @@ func New(d Deps) (*Service, error) {
 // Format is the form of the installation's keys.
 func (s *Service) Format() credential.Format { return s.format }
 
-// Invalidate drops what is cached of the key with the given id. The change feed calls it with ids of kind "api_key".
-func (s *Service) Invalidate(id string) { s.cache.Invalidate(id) }
-
-// InvalidateAll drops everything that is cached.
-func (s *Service) InvalidateAll() { s.cache.Reset() }
+// Invalidate drops what is cached of the key with the given id, or everything for "". The change feed calls it with ids of kind
+// "api_key".
+func (s *Service) Invalidate(id string) {
+	if id == "" {
+		s.cache.Reset()
+		return
+	}
+	s.cache.Invalidate(id)
+}
 
 // IssueSpec says what to issue. A zero ExpiresAt means never; no Limits means unlimited.
 type IssueSpec struct {

@@ -181,3 +181,14 @@ func (c *Cache[V]) Reset() {
 		shard.mu.Unlock()
 	}
 }
+
+// Len is the number of records held.
+func (c *Cache[V]) Len() int {
+	n := 0
+	for i := range c.shards {
+		c.shards[i].mu.RLock()
+		n += len(c.shards[i].records)
+		c.shards[i].mu.RUnlock()
+	}
+	return n
+}
