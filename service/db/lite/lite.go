@@ -55,6 +55,7 @@ type DB struct {
 	writer   *sql.DB // one connection; nil when read-only
 	readers  *sql.DB
 	lock     *fileLock
+	file     os.FileInfo // the database file as it was opened
 	rewriter rewriter
 	guard    guard.Guard
 	close    sync.Once
@@ -129,7 +130,12 @@ func (d *DB) prepareFile(ctx context.Context) error {
 	if mode != "wal" {
 		return fmt.Errorf("%w: journal mode is %q, the file's place does not allow write-ahead logging", db.ErrUnavailable, mode)
 	}
-	return os.Chmod(d.config.Path, 0o600)
+	if err := os.Chmod(d.config.Path, 0o600); err != nil {
+		return err
+	}
+	var err error
+	d.file, err = os.Stat(d.config.Path)
+	return err
 }
 
 // dsn names the file and its settings. busy_timeout comes first, since switching to WAL may have to wait.
@@ -161,15 +167,32 @@ func (d *DB) SQLDB() *sql.DB { return d.writer }
 // Path is the file's path.
 func (d *DB) Path() string { return d.config.Path }
 
-// Ping implements [db.DB]: it takes and gives back the write lock.
+// Ping implements [db.DB]: it takes and gives back the write lock, and looks whether the files are still in their place.
 func (d *DB) Ping(ctx context.Context) error {
 	if d.config.ReadOnly {
 		return wrap(ctx, d.readers.PingContext(ctx))
+	}
+	if err := d.filesInPlace(); err != nil {
+		return fmt.Errorf("%w: a file of the database was removed or replaced while it is open; stop and restore a backup: %w",
+			db.ErrUnavailable, err)
 	}
 	return d.InTx(ctx, func(ctx context.Context) error {
 		_, err := d.Exec(ctx, "SELECT 1")
 		return err
 	})
+}
+
+// filesInPlace notices that what is written goes to files that nobody will find again.
+func (d *DB) filesInPlace() error {
+	info, err := os.Stat(d.config.Path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(info, d.file) {
+		return errors.New("another file has taken the place of " + d.config.Path)
+	}
+	_, err = os.Stat(d.config.Path + "-wal")
+	return err
 }
 
 // Close implements [db.DB]. A second call does nothing.

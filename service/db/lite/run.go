@@ -11,7 +11,10 @@ import (
 
 // Exec implements [db.Runner]. Outside a transaction it runs on the writer, alone.
 func (d *DB) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	st := d.rewriter.rewrite(query)
+	return d.exec(ctx, d.rewriter.rewrite(query), args)
+}
+
+func (d *DB) exec(ctx context.Context, st statement, args []any) (int64, error) {
 	vals, err := values(args)
 	t := d.txFrom(ctx)
 	if err != nil {
@@ -208,7 +211,7 @@ func (d *DB) BulkInsert(ctx context.Context, table string, columns []string, row
 				args = append(args, r...)
 			}
 			sql := head + ") VALUES " + strings.TrimSuffix(strings.Repeat(tuple+",", len(chunk)), ",")
-			if _, err := d.Exec(ctx, sql, args...); err != nil {
+			if _, err := d.exec(ctx, statement{sql: sql, writes: true}, args); err != nil {
 				return err
 			}
 		}

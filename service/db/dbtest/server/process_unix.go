@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -15,19 +16,32 @@ import (
 	"syscall"
 )
 
-// watcher runs a server, waits for the end of its standard input, which comes when the parent stops or dies, and cleans up.
-// $1 is the directory, $2 the signal that ends the server, the rest its command line.
+// watcher runs a server until the end of its own standard input, which comes when the parent stops or dies, and cleans up.
+// A line on its input starts a server again that was killed. $1 is the directory, $2 the signal that ends the server, the
+// rest its command line.
 const watcher = `trap "" INT HUP TERM
 dir=$1; signal=$2; shift 2
-"$@" >"$dir/log" 2>&1 &
-pid=$!
-read -r _
-kill -"$signal" "$pid"
+begin() { "$@" >>"$dir/log" 2>&1 & pid=$!; }
+begin "$@"
+while read -r _; do wait "$pid"; begin "$@"; done
+kill -"$signal" "$pid" 2>/dev/null
 wait "$pid"
 rm -rf "$dir"`
 
-// watch starts the server under the watcher. stop ends it, waits for it and may be called more than once.
-func watch(dir, signal string, args []string) (stop func() error, err error) {
+// watched is a server under a watcher.
+type watched struct {
+	input io.WriteCloser
+	stop  func() error // ends the server and waits for it; may be called more than once
+}
+
+// restart starts the server again after it was killed.
+func (w *watched) restart() error {
+	_, err := io.WriteString(w.input, "again\n")
+	return err
+}
+
+// watch starts a server under the watcher.
+func watch(dir, signal string, args []string) (*watched, error) {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", watcher, "watcher", dir, signal}, args...)...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = attributes()
@@ -40,13 +54,21 @@ func watch(dir, signal string, args []string) (stop func() error, err error) {
 		return nil, err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }() // also keeps the pipe open when nobody keeps stop
-	return sync.OnceValue(func() error {
+	go func() { ended <- cmd.Wait() }() // also keeps the pipe open when nobody keeps the result
+	return &watched{input: input, stop: sync.OnceValue(func() error {
 		if err := input.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 			return err
 		}
 		return <-ended
-	}), nil
+	})}, nil
+}
+
+// kill ends a process at once; one that is gone already is no error.
+func kill(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
 }
 
 // attributes makes a child run as an ordinary user when this process is root, which PostgreSQL refuses to run as.

@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -21,82 +20,6 @@ import (
 
 // ErrMissing means that the server's program is not installed.
 var ErrMissing = errors.New("not installed")
-
-// startTimeout bounds the start of a server when the context has no deadline.
-const startTimeout = time.Minute
-
-// StartPostgres starts an empty PostgreSQL server that does not sync to disk, and returns the URL of its database
-// "postgres". stop ends it and removes its files; it may be called more than once. Text without a collation sorts by the
-// English rules, so that a statement that forgot COLLATE "C" is found out.
-func StartPostgres(ctx context.Context) (url string, stop func() error, err error) {
-	bin, err := postgresPrograms()
-	if err != nil {
-		return "", nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for attempt := 0; ; attempt++ {
-		url, stop, err = startPostgres(ctx, bin)
-		if err == nil || attempt == 2 || ctx.Err() != nil {
-			return url, stop, err
-		}
-	}
-}
-
-func startPostgres(ctx context.Context, bin string) (string, func() error, error) {
-	dir, err := directory("mintreu-postgres-")
-	if err != nil {
-		return "", nil, err
-	}
-	password := rand.Text()
-	if err := initPostgres(ctx, bin, dir, password); err != nil {
-		return "", nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	port, err := freePort()
-	if err != nil {
-		return "", nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	args := []string{filepath.Join(bin, "postgres"), "-D", filepath.Join(dir, "data"), "-p", strconv.Itoa(port)}
-	for _, setting := range []string{
-		"listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "full_page_writes=off", "jit=off",
-		"max_connections=400", "shared_buffers=64MB", "autovacuum=off", "wal_level=replica", "logging_collector=off",
-	} {
-		args = append(args, "-c", setting)
-	}
-	stop, err := watch(dir, "INT", args)
-	if err != nil {
-		return "", nil, err
-	}
-	ready := func() error {
-		return run(ctx, dir, filepath.Join(bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(port), "-U", "postgres")
-	}
-	if err := await(ctx, ready); err != nil {
-		log, _ := os.ReadFile(filepath.Join(dir, "log"))
-		return "", nil, errors.Join(fmt.Errorf("postgres did not start: %w: %s", err, tail(log)), stop())
-	}
-	return fmt.Sprintf("postgres://postgres:%s@127.0.0.1:%d/postgres?sslmode=disable", password, port), stop, nil
-}
-
-// initPostgres makes the cluster, with English collation where the installation knows ICU.
-func initPostgres(ctx context.Context, bin, dir, password string) error {
-	secret := filepath.Join(dir, "password")
-	if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
-		return err
-	}
-	if err := giveAway(secret); err != nil {
-		return err
-	}
-	args := []string{filepath.Join(bin, "initdb"), "-D", filepath.Join(dir, "data"), "-U", "postgres", "-A", "password",
-		"--pwfile", secret, "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"}
-	icu := append(slices.Clone(args), "--locale-provider=icu", "--icu-locale=en-US")
-	if run(ctx, dir, icu...) == nil {
-		return nil
-	}
-	if err := os.RemoveAll(filepath.Join(dir, "data")); err != nil {
-		return err
-	}
-	return run(ctx, dir, args...)
-}
 
 // StartRedis starts an empty Redis server that keeps nothing on disk and returns its URL, "redis://127.0.0.1:port/0".
 func StartRedis(ctx context.Context) (url string, stop func() error, err error) {
@@ -115,15 +38,15 @@ func StartRedis(ctx context.Context) (url string, stop func() error, err error) 
 		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	stop, err = watch(dir, "TERM", []string{program, "--port", strconv.Itoa(port), "--bind", "127.0.0.1",
+	process, err := watch(dir, "TERM", []string{program, "--port", strconv.Itoa(port), "--bind", "127.0.0.1",
 		"--save", "", "--appendonly", "no", "--dir", dir, "--daemonize", "no"})
 	if err != nil {
-		return "", nil, err
+		return "", nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err := await(ctx, func() error { return pong(ctx, address) }); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("redis did not start: %w", err), stop())
+		return "", nil, errors.Join(fmt.Errorf("redis did not start: %w", err), process.stop())
 	}
-	return "redis://" + address + "/0", stop, nil
+	return "redis://" + address + "/0", process.stop, nil
 }
 
 // pong asks a Redis server whether it answers.
