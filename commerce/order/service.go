@@ -1,0 +1,153 @@
+package order
+
+import (
+	"context"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/money"
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Seller is who sells, as receipts name it.
+type Seller struct {
+	Name    string
+	Address []string
+	VATID   string
+	Email   string
+}
+
+// Deps is what a [Service] needs.
+type Deps struct {
+	Store  Store
+	Seller Seller
+}
+
+// Service lets people read orders. What changes them is package checkout's. It is safe for concurrent use.
+type Service struct{ Deps }
+
+// NewService returns a Service over d.
+func NewService(d Deps) *Service { return &Service{d} }
+
+// View is an order as its buyer and staff see it.
+type View struct {
+	ID          string          `json:"id" doc:"Id of the order."`
+	Owner       licensing.Owner `json:"owner" doc:"Whose order it is."`
+	Email       string          `json:"email" doc:"Where license and receipt went."`
+	Env         licensing.Env   `json:"environment" doc:"Payments in test mode make test objects." enum:"live,test"`
+	State       State           `json:"state" doc:"Where it stands." enum:"pending,awaiting_funds,paid,fulfilled,refunded,closed,parked"`
+	Reason      string          `json:"reason,omitempty" doc:"Why it is closed, parked or held back."`
+	Lines       []LineView      `json:"lines" doc:"What was bought, as it was when it was ordered."`
+	Tax         Tax             `json:"tax_rule" doc:"How tax was decided."`
+	Subtotal    money.Amount    `json:"subtotal" doc:"Sum of the lines before discount and tax."`
+	Discount    money.Amount    `json:"discount" doc:"Discount on the whole order."`
+	TaxAmount   money.Amount    `json:"tax" doc:"Tax within the total."`
+	Total       money.Amount    `json:"total" doc:"What was to be paid."`
+	Refunded    money.Amount    `json:"refunded" doc:"What went back."`
+	Disputed    money.Amount    `json:"disputed" doc:"What the buyer's bank holds back in a dispute."`
+	Receipt     string          `json:"receipt,omitempty" doc:"Number of the receipt."`
+	CreatedAt   time.Time       `json:"created_at" doc:"When it was made."`
+	PaidAt      *time.Time      `json:"paid_at,omitempty" doc:"When the money arrived."`
+	FulfilledAt *time.Time      `json:"fulfilled_at,omitempty" doc:"When the grants were given."`
+	Timeline    []Event         `json:"timeline,omitempty" doc:"What happened, oldest first; only for one order, and only for staff."`
+}
+
+// LineView is a line of an order.
+type LineView struct {
+	Product  string       `json:"product" doc:"Slug of the product."`
+	Plan     string       `json:"plan" doc:"Code of the plan."`
+	Name     string       `json:"name" doc:"Name as it was when it was ordered."`
+	Price    string       `json:"price" doc:"Version of the price that was charged."`
+	Quantity int64        `json:"quantity" doc:"Units."`
+	Unit     money.Amount `json:"unit" doc:"Price of one unit."`
+	Subtotal money.Amount `json:"subtotal" doc:"Unit times quantity."`
+	Discount money.Amount `json:"discount" doc:"This line's part of the discount."`
+	Tax      money.Amount `json:"tax" doc:"Tax of the line."`
+	Total    money.Amount `json:"total" doc:"What the line cost."`
+}
+
+// ListRequest asks for a page of orders. Customers see their own, whatever they ask for.
+type ListRequest struct {
+	licensing.Page
+	Owner   licensing.Owner `query:"owner,omitempty" doc:"Only orders of this customer or organisation."`
+	State   State           `query:"state,omitempty" doc:"Only orders in this state." enum:"pending,awaiting_funds,paid,fulfilled,refunded,closed,parked"`
+	Product string          `query:"product,omitempty" doc:"Only orders with this product, by id."`
+	Email   string          `query:"email,omitempty" doc:"Only orders with this address."`
+}
+
+// List returns orders, newest first.
+func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
+	f := Filter{Owner: r.Owner, State: r.State, Product: r.Product, Email: r.Email}
+	if actor := licensing.ActorFrom(ctx); !staff(actor) {
+		if actor.Owner == "" {
+			return licensing.List[View]{}, licensing.ErrNotFound
+		}
+		f.Owner = actor.Owner
+	}
+	list, err := s.Store.List(ctx, f, r.Page)
+	out := licensing.List[View]{Items: make([]View, 0, len(list.Items)), Next: list.Next}
+	for i := range list.Items {
+		out.Items = append(out.Items, view(&list.Items[i]))
+	}
+	return out, err
+}
+
+// GetRequest names one order.
+type GetRequest struct {
+	ID string `path:"id" doc:"Id of the order."`
+}
+
+// Get returns an order; its timeline is for staff alone.
+func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
+	actor := licensing.ActorFrom(ctx)
+	if !staff(actor) {
+		if actor.Owner == "" {
+			return View{}, licensing.ErrNotFound
+		}
+		o, err := s.Store.OrderOf(ctx, r.ID, actor.Owner)
+		return view(&o), err
+	}
+	o, err := s.Store.Order(ctx, r.ID)
+	if err != nil {
+		return View{}, err
+	}
+	v := view(&o)
+	v.Timeline, err = s.Store.Events(ctx, o.ID)
+	return v, err
+}
+
+// Read answers the replay of an operation whose result is an order.
+func (s *Service) Read(ctx context.Context, id, _ string) (View, error) {
+	return s.Get(ctx, GetRequest{ID: id})
+}
+
+// staff reports whether the actor may see any order. Which roles, the operation has checked.
+func staff(a licensing.Actor) bool {
+	return a.Kind == licensing.Staff || a.Kind == licensing.CLI || a.Kind == licensing.Machine
+}
+
+func view(o *Order) View {
+	v := View{ID: o.ID, Owner: o.Owner, Email: o.Email, Env: o.Env, State: o.State, Reason: o.Reason, Tax: o.Snapshot.Tax, Lines: []LineView{},
+		Subtotal: o.Amount(o.Subtotal), Discount: o.Amount(o.Discount), TaxAmount: o.Amount(o.Tax), Total: o.Amount(o.Total),
+		Refunded: o.Amount(o.Refunded), Disputed: o.Amount(o.Disputed), Receipt: o.Receipt, CreatedAt: o.CreatedAt,
+		PaidAt: instant(o.PaidAt), FulfilledAt: instant(o.FulfilledAt)}
+	for _, l := range o.Snapshot.Lines {
+		v.Lines = append(v.Lines, LineView{Product: l.ProductSlug, Plan: l.PlanCode, Name: l.Name(), Price: l.PriceID, Quantity: l.Quantity, Unit: o.Amount(l.Unit),
+			Subtotal: o.Amount(l.Subtotal), Discount: o.Amount(l.Discount), Tax: o.Amount(l.Tax), Total: o.Amount(l.Total)})
+	}
+	return v
+}
+
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Receipt makes the receipt of an order that the caller has been let see. An order without payment has none.
+func (s *Service) Receipt(o Order) (Receipt, error) {
+	if o.Receipt == "" {
+		return Receipt{}, licensing.ErrNotFound
+	}
+	return NewReceipt(o, s.Seller), nil
+}
