@@ -10,6 +10,7 @@ import (
 	"net"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,7 +92,7 @@ func withDefaults(c Config) Config {
 
 // configure fills in what the connection string leaves open.
 func configure(pc *pgxpool.Config, c Config) {
-	if pc.MaxConns < c.MaxConns {
+	if !strings.Contains(c.URL, "pool_max_conns") {
 		pc.MaxConns = c.MaxConns
 	}
 	pc.MaxConnIdleTime = 5 * time.Minute
