@@ -10,11 +10,10 @@ import (
 	"time"
 )
 
-// How long things on a public connection may take. A handler that must exceed one (a large download) moves its own deadline with
-// http.ResponseController.
+// How long things on a public connection may take. A handler that must exceed writeTime (a large download) moves its own deadline
+// with http.ResponseController. Bodies have their own time, in kit: a ReadTimeout here would end the context of long answers.
 const (
 	headerTime = 5 * time.Second
-	readTime   = 30 * time.Second
 	writeTime  = 60 * time.Second
 	idleTime   = 2 * time.Minute
 	maxHeader  = 64 << 10
@@ -84,7 +83,7 @@ func (s *Server) open(ctx context.Context, addr string, h http.Handler, write ti
 func (s *Server) add(l net.Listener, h http.Handler, write time.Duration) {
 	s.listeners = append(s.listeners, l)
 	s.servers = append(s.servers, &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: write, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		Handler: h, ReadHeaderTimeout: headerTime, WriteTimeout: write, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug), // what clients do wrong with TLS and framing
 	})
 }

@@ -81,6 +81,9 @@ func newBound(stack Stack) (*bound, error) {
 	if stack.Burst <= 0 {
 		stack.Burst = int(2 * stack.Rate)
 	}
+	if stack.BodyTime <= 0 {
+		stack.BodyTime = 10 * time.Second
+	}
 	m, err := newMeters(stack.Metrics)
 	if err != nil {
 		return nil, err
@@ -170,7 +173,7 @@ func (m *Mux) other(w http.ResponseWriter, r *http.Request) {
 	m.bound.refuse(w, r, errNoRoute)
 }
 
-// begin gives the request its id (the caller's if well-formed) and the answer its security headers.
+// begin gives the request its id (the caller's if well-formed) and its deadline, and the answer its security headers.
 func (b *bound) begin(w http.ResponseWriter, r *http.Request) {
 	ids := r.Header[RequestIDHeader]
 	if len(ids) != 1 || !validRequestID(ids[0]) {
@@ -184,6 +187,7 @@ func (b *bound) begin(w http.ResponseWriter, r *http.Request) {
 	h["Content-Security-Policy"] = policy
 	h["X-Frame-Options"] = framing
 	h["Cross-Origin-Resource-Policy"] = resources
+	b.bounded(w, r)
 }
 
 // validRequestID reports whether a caller's id may be taken over: it goes into logs and answers.

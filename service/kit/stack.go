@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -43,6 +44,9 @@ type Stack struct {
 	// Burst twice the Rate.
 	Rate  float64
 	Burst int
+	// BodyTime is how long a request's body may take to arrive, by the wall clock; zero means ten seconds. A raw handler
+	// that takes more moves the deadline with http.ResponseController.
+	BodyTime time.Duration
 	// Origins are the exact origins ("https://shop.example.com") whose pages may call operations marked CORS.
 	Origins []string
 	// TrustedProxies may tell the caller's address in X-Forwarded-For; from anybody else that header is ignored.

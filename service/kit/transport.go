@@ -22,9 +22,6 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// bodyTime is how long a caller may take to send a body.
-const bodyTime = 10 * time.Second
-
 // RequestIDHeader carries the request's id both ways.
 const RequestIDHeader = "X-Request-Id"
 
@@ -81,25 +78,36 @@ func (b *bound) handler(spec *Spec, run endpoint.Endpoint) http.Handler {
 			writeProblem(w, w.Header().Get(RequestIDHeader), e, challenge)
 		}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody {
-			r.Body = &timedBody{ReadCloser: http.MaxBytesReader(w, r.Body, spec.Body), control: http.NewResponseController(w)}
+		if hasBody(r) {
+			r.Body = http.MaxBytesReader(w, r.Body, spec.Body)
 		}
 		server.ServeHTTP(w, r)
 	})
 }
 
-// timedBody bounds the time in which a body must arrive, counted from its first read.
+func hasBody(r *http.Request) bool {
+	return r.ContentLength != 0 && r.Body != nil && r.Body != http.NoBody
+}
+
+// timedBody lifts the deadline of its connection once the body has arrived, so that a long answer is not cut off by it.
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
-	started bool
+}
+
+// bounded starts the time in which the body of r, if it has one, must arrive. It holds for bodies that nobody reads as well, since
+// the server reads on to the end of a request before it takes the next.
+func (b *bound) bounded(w http.ResponseWriter, r *http.Request) {
+	if !hasBody(r) {
+		return
+	}
+	control := http.NewResponseController(w)
+	if control.SetReadDeadline(time.Now().Add(b.stack.BodyTime)) == nil { // a writer without deadlines is a test's
+		r.Body = &timedBody{ReadCloser: r.Body, control: control}
+	}
 }
 
 func (b *timedBody) Read(p []byte) (int, error) {
-	if !b.started {
-		b.started = true
-		_ = b.control.SetReadDeadline(time.Now().Add(bodyTime)) // a writer without deadlines is a test's
-	}
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
 		_ = b.control.SetReadDeadline(time.Time{})
@@ -114,7 +122,7 @@ func (p *plan) read(v reflect.Value, spec *Spec, r *http.Request) error {
 	if err := p.fill(v, r); err != nil {
 		return err
 	}
-	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
+	if !hasBody(r) {
 		for _, m := range p.body.members {
 			if !m.optional {
 				return licensing.Fail(licensing.Invalid, "body-missing", "This operation needs a JSON object as its body.").With("/"+m.name, "is missing")
@@ -157,7 +165,7 @@ func bodyFailure(err error, limit int64) error {
 	case errors.As(err, &large):
 		return licensing.Fail(licensing.TooLarge, "body-too-large", "The body is larger than the %d bytes this operation takes.", limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return licensing.Fail(licensing.Timeout, "body-too-slow", "The body did not arrive within %d seconds.", int(bodyTime.Seconds())).Because(err)
+		return licensing.Fail(licensing.Timeout, "body-too-slow", "The body did not arrive in time.").Because(err)
 	}
 	return licensing.Fail(licensing.Invalid, "body-incomplete", "The body ended before it was complete.").Because(err)
 }
