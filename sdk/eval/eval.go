@@ -17,7 +17,11 @@
 // expired at t.
 package eval
 
-import "github.com/mintreu/mintreu/sdk/doc"
+import (
+	"slices"
+
+	"github.com/mintreu/mintreu/sdk/doc"
+)
 
 // Code names what was found. Codes are stable.
 type Code string
@@ -58,6 +62,9 @@ var severity = []Code{NotFound, Revoked, Suspended, ProductRequired, ProductMism
 	NotYetValid, Expired, VersionRequired, VersionNotCovered, ActivationRequired, ActivationReleased, DeviceRequired,
 	DeviceMismatch, UserRequired, UserMismatch, LeaseExpired, StatusStale, EntitlementMissing, EntitlementExpired,
 	TooManySeats, QuotaExceeded, LeaseStale, InGrace, ExpiringSoon, Valid}
+
+// Codes returns all codes, the most severe first.
+func Codes() []Code { return slices.Clone(severity) }
 
 // Severity returns the rank of a code, 0 the most severe. An unknown code ranks
 // as the most severe, so that it is never hidden.
