@@ -76,6 +76,9 @@ var errRollback = errors.New("catalog: import not kept")
 // idempotent by slug, code and currency: the same file a second time changes nothing. New objects start as drafts. Products and
 // plans that the file does not name are left alone. A dry run does the same work and rolls it back.
 func (s *Service) Import(ctx context.Context, r ImportRequest) (ImportReport, error) {
+	if err := reach(ctx, ""); err != nil {
+		return ImportReport{}, err
+	}
 	entries, rows, err := parseImport(r)
 	if err != nil {
 		return ImportReport{}, err

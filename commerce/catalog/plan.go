@@ -57,6 +57,9 @@ func (s *Service) CreatePlan(ctx context.Context, r CreatePlanRequest) (PlanView
 		if err != nil {
 			return err
 		}
+		if err := reach(ctx, product.ID); err != nil {
+			return err
+		}
 		if product.State == Retired {
 			return ErrState.With("state", "the product is retired")
 		}
@@ -85,6 +88,9 @@ func (s *Service) GetPlan(ctx context.Context, r PlanRequest) (PlanView, error) 
 func (s *Service) ReadPlan(ctx context.Context, id, _ string) (PlanView, error) {
 	p, err := s.Store.Plan(ctx, id)
 	if err != nil {
+		return PlanView{}, err
+	}
+	if err := reach(ctx, p.ProductID); err != nil {
 		return PlanView{}, err
 	}
 	offers, err := s.offers(ctx, []Plan{p})
@@ -188,6 +194,9 @@ func (s *Service) changePlan(ctx context.Context, id, action string, saw *int64,
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
 		p, err := s.Store.Plan(ctx, id)
 		if err != nil {
+			return err
+		}
+		if err := reach(ctx, p.ProductID); err != nil {
 			return err
 		}
 		if saw != nil && *saw != p.Version {

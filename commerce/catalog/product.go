@@ -34,6 +34,9 @@ type ProductView struct {
 
 // CreateProduct makes a draft.
 func (s *Service) CreateProduct(ctx context.Context, r CreateProductRequest) (ProductView, error) {
+	if err := reach(ctx, ""); err != nil {
+		return ProductView{}, err
+	}
 	if r.KeyPrefix == "" {
 		r.KeyPrefix = "MINT"
 	}
@@ -77,6 +80,9 @@ func (s *Service) ReadProduct(ctx context.Context, id, _ string) (ProductView, e
 	if err != nil {
 		return ProductView{}, err
 	}
+	if err := reach(ctx, p.ID); err != nil {
+		return ProductView{}, err
+	}
 	plans, err := s.Store.Plans(ctx, []string{p.ID})
 	if err != nil {
 		return ProductView{}, err
@@ -103,6 +109,9 @@ func (s *Service) ListProducts(ctx context.Context, r ListProductsRequest) (lice
 	}
 	out := licensing.List[ProductView]{Items: make([]ProductView, 0, len(list.Items)), Next: list.Next}
 	for _, p := range list.Items {
+		if reach(ctx, p.ID) != nil {
+			continue
+		}
 		out.Items = append(out.Items, viewProduct(p, nil))
 	}
 	return out, nil
@@ -191,6 +200,9 @@ func (s *Service) changeProduct(ctx context.Context, id, action string, saw *int
 		if err != nil {
 			return err
 		}
+		if err := reach(ctx, p.ID); err != nil {
+			return err
+		}
 		if saw != nil && *saw != p.Version {
 			return ErrChanged
 		}
@@ -223,6 +235,14 @@ func set[T any](to *T, from *T) {
 	if from != nil {
 		*to = *from
 	}
+}
+
+// reach refuses a machine token that is narrowed to another product.
+func reach(ctx context.Context, product string) error {
+	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Machine && a.Product != "" && a.Product != product {
+		return licensing.ErrNotFound
+	}
+	return nil
 }
 
 // notFound reports whether err says that there is no such object.

@@ -180,8 +180,9 @@ type Deps struct {
 	Seal     licensing.Sealer
 	Log      *slog.Logger
 	// Alert tells people that something needs them: code is stable ("order-parked"), text names the object. Nil tells only the log.
-	Alert func(ctx context.Context, code, text string)
-	Tax      order.TaxRules
+	Alert  func(ctx context.Context, code, text string)
+	Tax    order.TaxRules
+	Seller order.Seller // as receipts name it
 	// BaseURL is the service's own address, without a slash at its end; Origins are the storefronts besides it.
 	BaseURL string
 	Origins []string

@@ -34,32 +34,32 @@ func (s *Service) Create(ctx context.Context, r CreateRequest) (Checkout, error)
 	if err != nil {
 		return Checkout{}, err
 	}
-	secret := newSecret()
-	hash := sha256.Sum256([]byte(secret))
+	access := newSecret()
+	hash := sha256.Sum256([]byte(access))
 	o.SecretHash = hash[:]
 	intent, err := s.intent(o, r)
 	if err != nil {
 		return Checkout{}, err
 	}
-	holder, err := s.place(ctx, o, intent, secret)
+	holder, err := s.place(ctx, o, intent, access)
 	if errors.Is(err, ErrAlreadyOpen) {
 		return s.join(ctx, o, holder)
 	}
 	if err != nil {
 		return Checkout{}, err
 	}
-	return s.proceed(ctx, o.ID, secret, false)
+	return s.proceed(ctx, o.ID, access, false)
 }
 
 // Again answers the replay of a checkout's Idempotency-Key: with the same order, and with its payment page even if the first
 // attempt never got so far.
-func (s *Service) Again(ctx context.Context, id, secret string) (Checkout, error) {
-	return s.proceed(ctx, id, secret, true)
+func (s *Service) Again(ctx context.Context, id, access string) (Checkout, error) {
+	return s.proceed(ctx, id, access, true)
 }
 
 // proceed takes a placed order to its payment page, or to its grants when there is nothing to pay. again says that somebody may
 // have tried before.
-func (s *Service) proceed(ctx context.Context, id, secret string, again bool) (Checkout, error) {
+func (s *Service) proceed(ctx context.Context, id, access string, again bool) (Checkout, error) {
 	o, err := s.Orders.Order(ctx, id)
 	if err != nil {
 		return Checkout{}, err
@@ -74,7 +74,7 @@ func (s *Service) proceed(ctx context.Context, id, secret string, again bool) (C
 			return Checkout{}, err
 		}
 	}
-	return s.show(ctx, id, secret)
+	return s.show(ctx, id, access)
 }
 
 // freeze makes the order of a basket: plans, prices, grants, tax and totals as they are now.
@@ -164,14 +164,14 @@ func (s *Service) intent(o order.Order, r CreateRequest) (Session, error) {
 
 // place writes the order and the intent to open a page, in one transaction. When the customer has an open order for one of the
 // plans it fails with [ErrAlreadyOpen] and names that order.
-func (s *Service) place(ctx context.Context, o order.Order, in Session, secret string) (holder string, err error) {
+func (s *Service) place(ctx context.Context, o order.Order, in Session, access string) (holder string, err error) {
 	actor := licensing.ActorFrom(ctx)
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
 		if err := s.Audit.Record(ctx, licensing.Event{Action: "order.create", Target: o.ID, Detail: map[string]any{
 			"total": o.Amount(o.Total), "lines": len(o.Snapshot.Lines), "env": o.Env}}); err != nil {
 			return err
 		}
-		licensing.KeepOnce(ctx, secret)
+		licensing.KeepOnce(ctx, access)
 		if err := s.Orders.Add(ctx, o); err != nil {
 			return err
 		}

@@ -197,7 +197,9 @@ func (b *buyers) Guest(_ context.Context, email string) (licensing.Owner, error)
 	return b.byMail[email], nil
 }
 
-func (b *buyers) Email(context.Context, licensing.Owner) (string, error) { return "eve@example.com", nil }
+func (b *buyers) Email(context.Context, licensing.Owner) (string, error) {
+	return "eve@example.com", nil
+}
 
 // outbox keeps notices.
 type outbox struct {

@@ -14,7 +14,7 @@ func TestPathFromBasketToGrants(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		s := newShop(t, e)
 		c := s.order(t, 2)
-		if c.State != order.Pending || c.URL == "" || c.Secret == "" || c.Total != eur(4000) {
+		if c.State != order.Pending || c.URL == "" || c.Access == "" || c.Total != eur(4000) {
 			t.Fatalf("placed: %+v", c)
 		}
 		if err := s.Fulfil(t.Context(), c.ID); err != nil {
@@ -29,7 +29,7 @@ func TestPathFromBasketToGrants(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		got := must(s.Get(s.guest, checkout.GetRequest{ID: c.ID, Secret: c.Secret}))(t)
+		got := must(s.Get(s.guest, checkout.GetRequest{ID: c.ID, Access: c.Access}))(t)
 		if got.State != order.Fulfilled || len(got.Grants) != 4 || got.Receipt == nil || got.Receipt.Number != "2026-000001" {
 			t.Fatalf("fulfilled: %+v", got)
 		}

@@ -15,7 +15,7 @@ import (
 type Checkout struct {
 	ID        string        `json:"id" doc:"Id of the order."`
 	State     order.State   `json:"state" doc:"Where it stands." enum:"pending,awaiting_funds,paid,fulfilled,refunded,closed,parked"`
-	Secret    string        `json:"secret,omitempty" doc:"Proves to later calls that the order is yours; needed by guests. Shown once." secret:"once"`
+	Access    string        `json:"access,omitempty" doc:"Code that shows the order to whoever has it; guests need it for every later call. Shown once." secret:"once"`
 	URL       string        `json:"url,omitempty" doc:"Page to pay on; absent when there is nothing to pay (any more)."`
 	Lines     []LineView    `json:"lines" doc:"What is bought."`
 	Subtotal  money.Amount  `json:"subtotal" doc:"Sum of the lines before discount and tax."`
@@ -53,20 +53,20 @@ type GrantView struct {
 // ReceiptView is where the receipt is.
 type ReceiptView struct {
 	Number string `json:"number" doc:"Number of the receipt."`
-	HTML   string `json:"html" doc:"Path of the receipt as a page."`
-	PDF    string `json:"pdf" doc:"Path of the receipt as PDF."`
+	HTML   string `json:"html" doc:"Path of the receipt as a page; add ?access=<access code>."`
+	PDF    string `json:"pdf" doc:"Path of the receipt as PDF; add ?access=<access code>."`
 }
 
 // GetRequest names a checkout.
 type GetRequest struct {
 	ID     string `path:"id" doc:"Id of the order."`
-	Secret string `query:"secret,omitempty" doc:"The secret that the checkout was answered with; needed by guests."`
+	Access string `query:"access" doc:"Access code that the checkout was answered with; needed by guests."`
 }
 
 // Get tells a buyer where the order stands. It asks the payment provider itself, so that a payment shows even when no webhook came.
-// Whoever has neither the secret nor the account sees no order at all.
+// Whoever has neither the access code nor the account sees no order at all.
 func (s *Service) Get(ctx context.Context, r GetRequest) (Checkout, error) {
-	o, err := s.Find(ctx, r.ID, r.Secret)
+	o, err := s.Find(ctx, r.ID, r.Access)
 	if err != nil {
 		return Checkout{}, err
 	}
@@ -76,13 +76,13 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (Checkout, error) {
 	return s.show(ctx, o.ID, "")
 }
 
-// Find loads an order for whoever calls: by the secret, by the customer's account, or by id alone for staff. Everything else is
+// Find loads an order for whoever calls: by the access code, by the customer's account, or by id alone for staff. Everything else is
 // [licensing.ErrNotFound].
-func (s *Service) Find(ctx context.Context, id, secret string) (order.Order, error) {
+func (s *Service) Find(ctx context.Context, id, access string) (order.Order, error) {
 	actor := licensing.ActorFrom(ctx)
 	switch {
-	case secret != "":
-		hash := sha256.Sum256([]byte(secret))
+	case access != "":
+		hash := sha256.Sum256([]byte(access))
 		return s.Orders.OrderBySecret(ctx, id, hash[:])
 	case actor.Kind == licensing.Customer && actor.Owner != "":
 		return s.Orders.OrderOf(ctx, id, actor.Owner)
@@ -93,12 +93,12 @@ func (s *Service) Find(ctx context.Context, id, secret string) (order.Order, err
 }
 
 // show makes the view of an order that the caller may see.
-func (s *Service) show(ctx context.Context, id, secret string) (Checkout, error) {
+func (s *Service) show(ctx context.Context, id, access string) (Checkout, error) {
 	o, err := s.Orders.Order(ctx, id)
 	if err != nil {
 		return Checkout{}, err
 	}
-	c := Checkout{ID: o.ID, State: o.State, Secret: secret, Env: o.Env, Subtotal: o.Amount(o.Subtotal), Discount: o.Amount(o.Discount),
+	c := Checkout{ID: o.ID, State: o.State, Access: access, Env: o.Env, Subtotal: o.Amount(o.Subtotal), Discount: o.Amount(o.Discount),
 		Tax: o.Amount(o.Tax), Total: o.Amount(o.Total), Grants: []GrantView{}, Next: next(o)}
 	slugs := map[string]string{}
 	for _, l := range o.Snapshot.Lines {
@@ -106,7 +106,7 @@ func (s *Service) show(ctx context.Context, id, secret string) (Checkout, error)
 		c.Lines = append(c.Lines, LineView{Product: l.ProductSlug, Name: l.Name(), Plan: l.PlanID, Quantity: l.Quantity, Unit: o.Amount(l.Unit), Total: o.Amount(l.Total)})
 	}
 	if o.Receipt != "" {
-		c.Receipt = &ReceiptView{Number: o.Receipt, HTML: "/v1/orders/" + o.ID + "/receipt.html", PDF: "/v1/orders/" + o.ID + "/receipt.pdf"}
+		c.Receipt = &ReceiptView{Number: o.Receipt, HTML: "/v1/checkouts/" + o.ID + "/receipt.html", PDF: "/v1/checkouts/" + o.ID + "/receipt.pdf"}
 	}
 	if o.State == order.Pending && o.Total > 0 {
 		in, err := s.Sessions.LastSession(ctx, o.ID)
@@ -157,7 +157,7 @@ func next(o order.Order) string {
 // RevealRequest names a checkout whose API keys are to be shown.
 type RevealRequest struct {
 	ID     string `path:"id" doc:"Id of the order."`
-	Secret string `json:"secret,omitempty" doc:"The secret that the checkout was answered with; needed by guests."`
+	Access string `json:"access,omitempty" doc:"Access code that the checkout was answered with; needed by guests."`
 }
 
 // Revealed are API keys in clear.
@@ -172,12 +172,12 @@ type RevealedKey struct {
 }
 
 // Reveal shows the API keys of an order, each once: the kept copy is destroyed in the same transaction. The customer's own order
-// needs no secret; staff cannot reveal.
+// needs no access code; staff cannot reveal.
 func (s *Service) Reveal(ctx context.Context, r RevealRequest) (Revealed, error) {
-	if kind := licensing.ActorFrom(ctx).Kind; r.Secret == "" && kind != licensing.Customer {
+	if kind := licensing.ActorFrom(ctx).Kind; r.Access == "" && kind != licensing.Customer {
 		return Revealed{}, licensing.ErrNotFound
 	}
-	o, err := s.Find(ctx, r.ID, r.Secret)
+	o, err := s.Find(ctx, r.ID, r.Access)
 	if err != nil {
 		return Revealed{}, err
 	}

@@ -151,6 +151,7 @@ type Filter struct {
 	Owner   licensing.Owner
 	State   State
 	Product string
+	Env     licensing.Env
 	Email   string
 }
 

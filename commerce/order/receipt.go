@@ -10,6 +10,14 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
+// Seller is who sells, as receipts name it.
+type Seller struct {
+	Name    string
+	Address []string
+	VATID   string
+	Email   string
+}
+
 // Receipt is what a receipt says. Everything comes from the frozen order, so the same order gives the same receipt for ever;
 // refunds do not change it.
 type Receipt struct {

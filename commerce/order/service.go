@@ -2,24 +2,16 @@ package order
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/money"
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// Seller is who sells, as receipts name it.
-type Seller struct {
-	Name    string
-	Address []string
-	VATID   string
-	Email   string
-}
-
 // Deps is what a [Service] needs.
 type Deps struct {
-	Store  Store
-	Seller Seller
+	Store Store
 }
 
 // Service lets people read orders. What changes them is package checkout's. It is safe for concurrent use.
@@ -77,10 +69,18 @@ type ListRequest struct {
 // List returns orders, newest first.
 func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
 	f := Filter{Owner: r.Owner, State: r.State, Product: r.Product, Email: r.Email}
-	if actor := licensing.ActorFrom(ctx); !staff(actor) {
-		if actor.Owner == "" {
+	switch actor := licensing.ActorFrom(ctx); {
+	case actor.Kind == licensing.Machine:
+		if actor.Product != "" && f.Product != "" && f.Product != actor.Product {
 			return licensing.List[View]{}, licensing.ErrNotFound
 		}
+		f.Env = actor.Env
+		if actor.Product != "" {
+			f.Product = actor.Product
+		}
+	case !staff(actor) && actor.Owner == "":
+		return licensing.List[View]{}, licensing.ErrNotFound
+	case !staff(actor):
 		f.Owner = actor.Owner
 	}
 	list, err := s.Store.List(ctx, f, r.Page)
@@ -110,6 +110,9 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
+	if !within(actor, &o) {
+		return View{}, licensing.ErrNotFound
+	}
 	v := view(&o)
 	v.Timeline, err = s.Store.Events(ctx, o.ID)
 	return v, err
@@ -123,6 +126,14 @@ func (s *Service) Read(ctx context.Context, id, _ string) (View, error) {
 // staff reports whether the actor may see any order. Which roles, the operation has checked.
 func staff(a licensing.Actor) bool {
 	return a.Kind == licensing.Staff || a.Kind == licensing.CLI || a.Kind == licensing.Machine
+}
+
+// within reports whether an order lies within what a machine token is narrowed to.
+func within(a licensing.Actor, o *Order) bool {
+	if a.Env != "" && a.Env != o.Env {
+		return false
+	}
+	return a.Product == "" || slices.ContainsFunc(o.Snapshot.Lines, func(l Line) bool { return l.ProductID == a.Product })
 }
 
 func view(o *Order) View {
@@ -142,12 +153,4 @@ func instant(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// Receipt makes the receipt of an order that the caller has been let see. An order without payment has none.
-func (s *Service) Receipt(o Order) (Receipt, error) {
-	if o.Receipt == "" {
-		return Receipt{}, licensing.ErrNotFound
-	}
-	return NewReceipt(o, s.Seller), nil
 }

@@ -77,8 +77,8 @@ func (s *orders) OrderBySecret(ctx context.Context, id string, hash []byte) (ord
 func (s *orders) List(ctx context.Context, f order.Filter, page licensing.Page) (licensing.List[order.Order], error) {
 	limit := pageSize(page)
 	rows, err := s.db.Query(ctx, `SELECT `+orderColumns+` FROM orders WHERE ($1 = '' OR id < $1) AND ($2 = '' OR owner = $2) AND ($3 = '' OR state = $3)
-		AND ($4 = '' OR email = $4) AND ($5 = '' OR id IN (SELECT order_id FROM order_line WHERE product_id = $5)) ORDER BY id DESC LIMIT $6`,
-		page.Cursor, string(f.Owner), string(f.State), f.Email, f.Product, limit+1)
+		AND ($4 = '' OR email = $4) AND ($5 = '' OR id IN (SELECT order_id FROM order_line WHERE product_id = $5)) AND ($6 = '' OR env = $6) ORDER BY id DESC LIMIT $7`,
+		page.Cursor, string(f.Owner), string(f.State), f.Email, f.Product, string(f.Env), limit+1)
 	items, err := db.Collect(rows, err, scanOrder)
 	return cut(items, limit, func(o order.Order) string { return o.ID }), err
 }

@@ -1,0 +1,53 @@
+package httpapi
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/mintreu/mintreu/commerce/checkout"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/kit"
+)
+
+// CheckoutRoutes are the operations of buying.
+func CheckoutRoutes(s *checkout.Service) []kit.Route {
+	const tag = "Checkout"
+	anyone := kit.Allow{Anonymous: true}
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "checkout.create", Method: http.MethodPost, Path: "/v1/checkouts", Tag: tag, Access: anyone, CORS: true,
+			Switch: licensing.SwitchPayments, Status: http.StatusCreated, Summary: "Buy",
+			Detail: "Makes an order of plans and quantities and answers with the page to pay on. Guests name an e-mail address and keep the access code."}, s.Create).Again(s.Again),
+		kit.New(kit.Spec{Name: "checkout.get", Method: http.MethodGet, Path: "/v1/checkouts/{id}", Tag: tag, Access: anyone, CORS: true, Summary: "See where an order stands",
+			Detail: "Asks the payment provider itself when the order is not finished. Once it is fulfilled, the license keys are here."}, s.Get),
+		kit.New(kit.Spec{Name: "checkout.reveal", Method: http.MethodPost, Path: "/v1/checkouts/{id}/reveal", Tag: tag, Access: anyone, CORS: true,
+			Summary: "Reveal the API keys of an order, once"}, s.Reveal).Again(s.RevealAgain),
+		kit.New(kit.Spec{Name: "checkout.receipt", Method: http.MethodGet, Path: "/v1/checkouts/{id}/receipt", Tag: tag, Access: anyone, Summary: "Fetch the receipt of a paid order",
+			Detail: "As base64 in JSON; receipt.html and receipt.pdf beside it are the files themselves, by access code."}, s.Receipt),
+		kit.New(kit.Spec{Name: "checkout.redrive", Method: http.MethodPost, Path: "/v1/checkouts/{id}/redrive", Tag: tag,
+			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleFinance, licensing.RoleSupport}},
+			Summary: "Look at an order again", Detail: "Asks the payment provider again and does what follows. A parked order stays parked while payment and order differ."}, s.Redrive).Again(s.Redriven),
+	}
+}
+
+// ReceiptFiles serves GET /v1/checkouts/{id}/receipt.html and receipt.pdf to whoever has the order's access code, which is in the
+// query because these are links in a mail; it opens this one order and nothing else.
+func ReceiptFiles(s *checkout.Service) []Raw {
+	serve := func(format string) Raw {
+		return Raw{Name: "checkout.receipt_" + format, Pattern: "GET /v1/checkouts/{id}/receipt." + format, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			file, err := s.Receipt(r.Context(), checkout.ReceiptRequest{ID: r.PathValue("id"), Access: r.URL.Query().Get("access"), Format: format})
+			if err != nil {
+				kit.WriteError(w, r, err)
+				return
+			}
+			h := w.Header()
+			h.Set("Content-Type", file.MediaType)
+			h.Set("Cache-Control", "private, no-store")
+			h.Set("Referrer-Policy", "no-referrer")
+			h.Set("X-Content-Type-Options", "nosniff")
+			h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+			h.Set("Content-Disposition", `inline; filename="receipt-`+strings.ToLower(file.Number)+"."+format+`"`)
+			_, _ = w.Write(file.Content)
+		})}
+	}
+	return []Raw{serve("html"), serve("pdf")}
+}
