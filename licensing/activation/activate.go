@@ -61,6 +61,23 @@ func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest
 	return s.take(ctx, &l, a, seek, r)
 }
 
+// ActivateAgain answers a replay of Activate under its Idempotency-Key with the next lease of the activation it made.
+func (s *Service) ActivateAgain(ctx context.Context, id, _ string) (sdk.ActivateResponse, error) {
+	a, l, err := s.Store.Activation(ctx, id)
+	if err != nil {
+		return sdk.ActivateResponse{}, err
+	}
+	if a.State != Held || l.State != license.Active {
+		return sdk.ActivateResponse{}, ErrReleased
+	}
+	r := sdk.ActivateRequest{Product: l.ProductSlug, Env: string(l.Env), Device: a.Device, User: a.User}
+	out, done, err := s.again(ctx, &l, &a, &r)
+	if err == nil && !done {
+		err = ErrReleased
+	}
+	return out, err
+}
+
 // admits refuses what no free seat would help: the wrong environment, a device that says too little, an expired license, a
 // version that is not covered.
 func (s *Service) admits(l *license.License, r *sdk.ActivateRequest) error {
@@ -102,12 +119,11 @@ func evaluation(r *sdk.ActivateRequest) eval.Request {
 // again answers a subject that holds a seat already with the next lease of its activation.
 func (s *Service) again(ctx context.Context, l *license.License, a *Activation, r *sdk.ActivateRequest) (sdk.ActivateResponse, bool, error) {
 	when := spanOf(&l.Terms, s.Clock.Now())
-	renewed, err := s.Store.Renew(ctx, Renewal{ID: a.ID, Was: a.Seq, Seen: a.SeqSeen, At: s.Clock.Now(),
-		LeaseUntil: when.leaseUntil, DiesAt: when.diesAt})
-	if err != nil || !renewed {
+	seq, err := s.Store.Renew(ctx, Renewal{ID: a.ID, At: s.Clock.Now(), LeaseUntil: when.leaseUntil, DiesAt: when.diesAt})
+	if err != nil || seq == 0 {
 		return sdk.ActivateResponse{}, false, err
 	}
-	a.Seq++
+	a.Seq = seq
 	return s.answer(ctx, l, a, when, r)
 }
 
@@ -129,9 +145,11 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 	if !taken {
 		return sdk.ActivateResponse{}, false, s.whyNot(ctx, l, seek)
 	}
-	started, err := s.Licenses.Start(ctx, *l)
-	if err != nil {
-		return sdk.ActivateResponse{}, false, err
+	started := *l
+	if l.Terms.ExpiryBasis == license.FromFirstActivation {
+		if started, err = s.Licenses.Start(ctx, *l); err != nil {
+			return sdk.ActivateResponse{}, false, err
+		}
 	}
 	return s.answer(ctx, &started, a, when, r)
 }

@@ -92,12 +92,13 @@ type Take struct {
 	DiesAt        time.Time
 }
 
-// Renewal advances an activation whose newest lease has seq Was.
+// Renewal advances the seq of a held activation at a contact. Presented is the seq of the lease that was shown, 0 when none
+// was (an activation asked for again). With Watch, a presented seq that is behind, and is not merely the last one
+// presented once more, marks the activation as forked.
 type Renewal struct {
 	ID         string
-	Was        int64
-	Seen       int64
-	Forked     bool
+	Presented  int64
+	Watch      bool
 	At         time.Time
 	LeaseUntil time.Time
 	DiesAt     time.Time
@@ -121,8 +122,8 @@ type Store interface {
 	// TakeSeat takes a seat, all in one round trip, and reports whether it did: not when the license is not active, the
 	// subject already holds a seat, or every seat is taken.
 	TakeSeat(ctx context.Context, t Take) (bool, error)
-	// Renew advances the seq of a held activation of an active license, or reports false.
-	Renew(ctx context.Context, r Renewal) (bool, error)
+	// Renew advances the seq of a held activation of an active license and returns the new one, or 0. One round trip.
+	Renew(ctx context.Context, r Renewal) (seq int64, err error)
 	// ReleaseSeat gives a held seat back, or reports false.
 	ReleaseSeat(ctx context.Context, r Release) (bool, error)
 	// Activation loads an activation and its license; ActivationOf does if the license is the owner's.

@@ -45,14 +45,12 @@ func (s *Service) beat(ctx context.Context, presented *doc.Lease, r *sdk.Heartbe
 	}
 	byUser := l.Terms.Seats.By == doc.ByUser
 	when := spanOf(&l.Terms, s.Clock.Now())
-	renewed, err := s.Store.Renew(ctx, Renewal{
-		ID: a.ID, Was: a.Seq, Seen: max(a.SeqSeen, presented.Seq), At: s.Clock.Now(), LeaseUntil: when.leaseUntil, DiesAt: when.diesAt,
-		Forked: !byUser && presented.Seq < a.Seq && presented.Seq != a.SeqSeen,
-	})
-	if err != nil || !renewed {
+	seq, err := s.Store.Renew(ctx, Renewal{ID: a.ID, Presented: presented.Seq, Watch: !byUser, At: s.Clock.Now(),
+		LeaseUntil: when.leaseUntil, DiesAt: when.diesAt})
+	if err != nil || seq == 0 {
 		return out, false, err
 	}
-	a.Seq++
+	a.Seq = seq
 	device := a.Device
 	if byUser {
 		device = presented.Device // a user's seat serves each of the user's devices with its own lease

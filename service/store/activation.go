@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -168,17 +169,17 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 }
 
 // Renew implements [activation.Store].
-func (s *activations) Renew(ctx context.Context, r activation.Renewal) (bool, error) {
-	var forked *time.Time
-	if r.Forked {
-		forked = &r.At
+func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
+	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2, lease_until = $3, dies_at = $4,
+			seq_seen = CASE WHEN seq_seen < $5 THEN $5 ELSE seq_seen END,
+			forked_at = COALESCE(forked_at, CASE WHEN $6 AND $5 < seq AND $5 <> seq_seen THEN $2 END)
+		WHERE id = $1 AND state = 'held' AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')
+		RETURNING seq`,
+		r.ID, r.At, nullable(r.LeaseUntil), nullable(r.DiesAt), r.Presented, r.Watch).Scan(&seq)
+	if errors.Is(err, db.ErrNoRows) {
+		return 0, nil
 	}
-	n, err := s.db.Exec(ctx, `UPDATE activation SET seq = seq + 1, seq_seen = $3, last_seen_at = $4, lease_until = $5, dies_at = $6,
-			forked_at = COALESCE(forked_at, $7)
-		WHERE id = $1 AND state = 'held' AND seq = $2
-			AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')`,
-		r.ID, r.Was, r.Seen, r.At, nullable(r.LeaseUntil), nullable(r.DiesAt), forked)
-	return n > 0, err
+	return seq, err
 }
 
 // ReleaseSeat implements [activation.Store].

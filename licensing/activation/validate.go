@@ -1,0 +1,80 @@
+package activation
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
+)
+
+// ValidateRequest asks for the server's decision on a license: that of the credential, or, for staff and machine tokens, the
+// one named.
+type ValidateRequest struct {
+	sdk.ValidateRequest
+	License string `json:"license,omitempty" doc:"The license, for callers without a credential of its own."`
+}
+
+// Validate decides as a product would, from what the server knows now: state, seats and the last contact of the device or user.
+// A credential or id of no license, and one that the caller may not see, are answered NOT_FOUND.
+func (s *Service) Validate(ctx context.Context, r ValidateRequest) (sdk.ValidateResponse, error) {
+	form := sdk.ActivateRequest{Device: r.Device, User: r.User, Version: r.Version}
+	if err := checkForm(&form); err != nil {
+		return sdk.ValidateResponse{}, err
+	}
+	actor := licensing.ActorFrom(ctx)
+	id := actor.License
+	if actor.Kind != licensing.Holder {
+		id = r.License
+	}
+	parts := partsOf(r.Device)
+	seek := Seek{License: id, Subject: deviceKey(parts), Parts: parts}
+	if r.User != "" {
+		seek.User = userKey(r.User)
+	}
+	l, a, err := s.Store.Find(ctx, seek)
+	if errors.Is(err, licensing.ErrNotFound) || err == nil && !visible(actor, &l) {
+		return sdk.ValidateResponse{Decision: eval.Evaluate(eval.Input{Request: r.Evaluation(), Now: s.Clock.Now().Unix()})}, nil
+	}
+	if err != nil {
+		return sdk.ValidateResponse{}, err
+	}
+	if l.Terms.ExpiryBasis == license.FromFirstValidation && l.State == license.Active {
+		if l, err = s.Licenses.Start(ctx, l); err != nil {
+			return sdk.ValidateResponse{}, err
+		}
+	}
+	return sdk.ValidateResponse{Decision: s.judge(&l, a, &r)}, nil
+}
+
+// visible reports whether a caller without the license's own credential may ask about it.
+func visible(a licensing.Actor, l *license.License) bool {
+	return a.Kind != licensing.Machine || (a.Product == "" || a.Product == l.ProductID) && (a.Env == "" || a.Env == l.Env)
+}
+
+// judge evaluates a license with the lease that its activation has at the server.
+func (s *Service) judge(l *license.License, a *Activation, r *ValidateRequest) eval.Decision {
+	now := s.Clock.Now()
+	in := eval.Input{
+		License: s.Licenses.Claims(l), Request: r.Evaluation(), Now: now.Unix(),
+		Status: &eval.Status{Value: statusOf(l.State), IssuedAt: now.Unix()},
+	}
+	switch {
+	case a == nil:
+	case a.State == Held:
+		device := a.Device
+		if l.Terms.Seats.By == doc.ByUser {
+			device = r.Device
+		}
+		in.Lease = s.claims(l, a, spanOf(&l.Terms, a.LastSeenAt), device, "")
+	case l.Terms.Activation == doc.ActivationRequired:
+		in.Known = append(in.Known, eval.Finding{Code: eval.ActivationReleased, Effect: eval.Deny, Detail: "The activation gave its seat back."})
+	}
+	if l.SeatsMax >= 0 && l.SeatsUsed > l.SeatsMax {
+		in.Known = append(in.Known, eval.Finding{Code: eval.TooManySeats, Effect: eval.Warn, Detail: "More seats are held than the license has."})
+	}
+	return eval.Evaluate(in)
+}

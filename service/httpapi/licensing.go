@@ -1,0 +1,159 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/activation"
+	"github.com/mintreu/mintreu/licensing/keyring"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/service/kit"
+)
+
+// Licensing is what the operations of policies, licenses, activations and signing keys call.
+type Licensing struct {
+	Licenses    *license.Service
+	Activations *activation.Service
+	Keys        *keyring.Service
+}
+
+// LicensingRoutes are the operations of policies, licenses, activations and signing keys.
+func LicensingRoutes(l Licensing) []kit.Route {
+	return append(append(licenseRoutes(l.Licenses), activationRoutes(l.Activations)...), append(policyRoutes(l.Licenses), keyRoutes(l.Keys)...)...)
+}
+
+func licenseRoutes(s *license.Service) []kit.Route {
+	const tag = "Licenses"
+	read := kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "licenses:read"}
+	change := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}, Machine: "licenses:write"}
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "license.list", Method: http.MethodGet, Path: "/v1/licenses", Tag: tag, Access: read,
+			Summary: "List licenses", Detail: "Customers see their own."}, s.List),
+		kit.New(kit.Spec{Name: "license.get", Method: http.MethodGet, Path: "/v1/licenses/{id}", Tag: tag, Access: read,
+			Summary: "Read a license"}, s.Get),
+		kit.New(kit.Spec{Name: "license.token", Method: http.MethodGet, Path: "/v1/licenses/{id}/token", Tag: tag,
+			Access:  kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}, Machine: "licenses:read", Holder: true},
+			Summary: "Read a license's signed token"}, s.Token),
+		kit.New(kit.Spec{Name: "license.reveal", Method: http.MethodPost, Path: "/v1/licenses/{id}/reveal", Tag: tag,
+			Access:  kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}},
+			Summary: "Show a license's key", Detail: "Every look is kept in the audit trail."}, s.RevealKey).Again(s.RevealAgain),
+		kit.New(kit.Spec{Name: "license.change", Method: http.MethodPatch, Path: "/v1/licenses/{id}", Tag: tag, Access: change,
+			Summary: "Change a license", Detail: "Overrides win over the frozen policy. The old token becomes invalid; products get the new one with their next heartbeat."}, s.Change),
+		kit.New(kit.Spec{Name: "license.suspend", Method: http.MethodPost, Path: "/v1/licenses/{id}/suspend", Tag: tag, Access: change,
+			Summary: "Suspend a license", Detail: "In force everywhere within two seconds, offline by the status list. Seats stay held."}, s.Suspend).Again(s.ViewAgain),
+		kit.New(kit.Spec{Name: "license.reinstate", Method: http.MethodPost, Path: "/v1/licenses/{id}/reinstate", Tag: tag, Access: change,
+			Summary: "End a suspension"}, s.Reinstate).Again(s.ViewAgain),
+		kit.New(kit.Spec{Name: "license.revoke", Method: http.MethodPost, Path: "/v1/licenses/{id}/revoke", Tag: tag, Access: change,
+			Summary: "Revoke a license", Detail: "For good. Its token becomes invalid and every seat is given back; a device may go on offline until its lease ends."}, s.Revoke).Again(s.ViewAgain),
+		kit.New(kit.Spec{Name: "license.reissue", Method: http.MethodPost, Path: "/v1/licenses/{id}/reissue", Tag: tag, Access: change, Fresh: true,
+			Summary: "Give a license a new key", Detail: "The old key and token are good no longer; activations keep their seats. The key is shown once."}, s.Reissue).Again(s.ReissueAgain),
+	}
+}
+
+func activationRoutes(s *activation.Service) []kit.Route {
+	const tag = "Activations"
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "license.validate", Method: http.MethodPost, Path: "/v1/licenses/validate", Tag: "Licenses", Reads: true,
+			Access:  kit.Allow{Holder: true, Machine: "licenses:validate", Staff: licensing.AllRoles()},
+			Summary: "Ask for the server's decision on a license",
+			Detail:  "Decides as the SDK does, from what the server knows now. A refusal is an answer with a code, not an error."}, s.Validate),
+		kit.New(kit.Spec{Name: "activation.create", Method: http.MethodPost, Path: "/v1/activations", Tag: tag, Access: kit.Allow{Holder: true},
+			Summary: "Take a seat for a device or user",
+			Detail:  "Asking again for the same device or user answers with the same activation and takes no second seat."}, s.Activate).Again(s.ActivateAgain),
+		kit.New(kit.Spec{Name: "activation.heartbeat", Method: http.MethodPost, Path: "/v1/activations/{id}/heartbeat", Tag: tag, Reads: true,
+			Access: kit.Allow{Device: true}, Summary: "Renew a lease", Detail: "Succeeds as long as the activation holds its seat, however late."}, s.Heartbeat),
+		kit.New(kit.Spec{Name: "activation.delete", Method: http.MethodDelete, Path: "/v1/activations/{id}", Tag: tag,
+			Access: kit.Allow{Device: true}, Summary: "Give a seat back"}, s.Deactivate),
+		kit.New(kit.Spec{Name: "activation.list", Method: http.MethodGet, Path: "/v1/licenses/{id}/activations", Tag: tag,
+			Access:  kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "licenses:read"},
+			Summary: "List the activations of a license"}, s.List),
+		kit.New(kit.Spec{Name: "activation.release", Method: http.MethodPost, Path: "/v1/activations/{id}/release", Tag: tag,
+			Access:  kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}, Machine: "licenses:write"},
+			Summary: "Release a device's seat", Detail: "For the license's owner or staff. The answer says until when the device may still run offline."}, s.Release).Again(s.ReleaseAgain),
+	}
+}
+
+func policyRoutes(s *license.Service) []kit.Route {
+	const tag = "Policies"
+	read := kit.Allow{Staff: licensing.AllRoles(), Machine: "policies:read"}
+	change := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleCatalogue}, Machine: "policies:write"}
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "policy.create", Method: http.MethodPost, Path: "/v1/policies", Tag: tag, Access: change, Status: http.StatusCreated,
+			Summary: "Make a policy", Detail: "Terms left out take their defaults."}, s.CreatePolicy).Again(s.PolicyAgain),
+		kit.New(kit.Spec{Name: "policy.list", Method: http.MethodGet, Path: "/v1/policies", Tag: tag, Access: read, Summary: "List policies"}, s.ListPolicies),
+		kit.New(kit.Spec{Name: "policy.get", Method: http.MethodGet, Path: "/v1/policies/{id}", Tag: tag, Access: read, Summary: "Read a policy"}, s.GetPolicy),
+		kit.New(kit.Spec{Name: "policy.change", Method: http.MethodPut, Path: "/v1/policies/{id}", Tag: tag, Access: change,
+			Summary: "Change a policy", Detail: "For licenses issued from now on; those already issued keep their terms."}, s.ChangePolicy),
+	}
+}
+
+func keyRoutes(s *keyring.Service) []kit.Route {
+	const tag = "Signing keys"
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "keyring.list", Method: http.MethodGet, Path: "/v1/signing-keys", Tag: tag,
+			Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleAuditor}}, Summary: "List signing keys"}, s.List),
+		kit.New(kit.Spec{Name: "keyring.rotate", Method: http.MethodPost, Path: "/v1/signing-keys/rotate", Tag: tag, Fresh: true,
+			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}},
+			Summary: "Rotate the signing key", Detail: "The next standby key signs from now on; the old one goes on verifying."}, s.Rotate).Again(s.RotateAgain),
+	}
+}
+
+// LicensingRaws are the documents that products and other libraries fetch. They are signed or public, so anybody may; their texts
+// are not JSON operations.
+func LicensingRaws(l Licensing) []Raw {
+	return []Raw{
+		{"keyset.get", "GET /v1/keyset", served("application/jwt", 300, func(ctx context.Context, _ *http.Request) ([]byte, error) {
+			text, err := l.Keys.Keyset(ctx)
+			return []byte(text), err
+		})},
+		{"keyset.jwks", "GET /.well-known/jwks.json", served("application/jwk-set+json", 300, func(ctx context.Context, _ *http.Request) ([]byte, error) {
+			return l.Keys.JWKS(ctx)
+		})},
+		{"status.get", "GET /v1/status/{n}", served("application/statuslist+jwt", 2, func(ctx context.Context, r *http.Request) ([]byte, error) {
+			n, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
+			if err != nil || n <= 0 || r.PathValue("n") != strconv.FormatInt(n, 10) {
+				return nil, licensing.ErrNotFound
+			}
+			text, err := l.Licenses.StatusList(ctx, n)
+			return []byte(text), err
+		})},
+	}
+}
+
+// served serves a public text with an ETag, for seconds of caching at most.
+func served(contentType string, seconds int, read func(ctx context.Context, r *http.Request) ([]byte, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, err := read(r.Context(), r)
+		if err != nil {
+			kit.WriteError(w, r, err)
+			return
+		}
+		sum := sha256.Sum256(text)
+		tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+		h := w.Header()
+		h.Set("ETag", tag)
+		h.Set("Cache-Control", "public, max-age="+strconv.Itoa(seconds)+", must-revalidate")
+		h.Set("Access-Control-Allow-Origin", "*")
+		h.Set("X-Content-Type-Options", "nosniff")
+		if matches(r.Header.Get("If-None-Match"), tag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		h.Set("Content-Type", contentType)
+		_, _ = w.Write(text)
+	})
+}
+
+func matches(header, tag string) bool {
+	for given := range strings.SplitSeq(header, ",") {
+		if given = strings.TrimPrefix(strings.TrimSpace(given), "W/"); given == tag || given == "*" {
+			return true
+		}
+	}
+	return false
+}
