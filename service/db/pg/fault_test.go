@@ -61,6 +61,11 @@ func TestIdleConnectionsAreReplaced(t *testing.T) {
 		if err != nil {
 			t.Errorf("the first transaction afterwards: %v", err)
 		}
+		terminate(t, url)
+		var n int
+		if err := d.QueryRow(t.Context(), `SELECT count(*) FROM t`).Scan(&n); err != nil || n == 0 {
+			t.Errorf("the first query afterwards: %v", err)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -24,8 +25,12 @@ type lease struct {
 	executor
 	scope   *scope // nil outside a transaction
 	ctx     context.Context
+	conn    *pgx.Conn
 	release func()
 }
+
+// broken reports that the connection is lost.
+func (l *lease) broken() bool { return l.conn.IsClosed() }
 
 // lease returns the transaction of ctx, or a connection of the pool. A context without a deadline gets one, so that a server
 // that went silent cannot hold a caller for ever.
@@ -39,7 +44,7 @@ func (d *DB) lease(ctx context.Context) (*lease, error) {
 			cancel()
 			return nil, err
 		}
-		return &lease{executor: s.tx, scope: s, ctx: bounded, release: cancel}, nil
+		return &lease{executor: s.tx, scope: s, ctx: bounded, conn: s.tx.Conn(), release: cancel}, nil
 	}
 	if err := d.guard.Check(); err != nil {
 		cancel()
@@ -52,11 +57,12 @@ func (d *DB) lease(ctx context.Context) (*lease, error) {
 	}
 	var once sync.Once
 	release := func() { once.Do(func() { conn.Release(); cancel() }) }
-	return &lease{executor: conn, ctx: bounded, release: release}, nil
+	return &lease{executor: conn, ctx: bounded, conn: conn.Conn(), release: release}, nil
 }
 
-// again runs fn with a lease, once more on other connections as long as the statement did not reach the server.
-func (d *DB) again(ctx context.Context, fn func(l *lease) error) error {
+// again runs fn with a lease. Outside a transaction it runs fn again on another connection when the statement never reached
+// the server, and a statement that only reads also when its connection broke.
+func (d *DB) again(ctx context.Context, reads bool, fn func(l *lease) error) error {
 	for attempt := int32(0); ; attempt++ {
 		l, err := d.lease(ctx)
 		if err != nil {
@@ -66,8 +72,9 @@ func (d *DB) again(ctx context.Context, fn func(l *lease) error) error {
 		if err == nil {
 			return nil
 		}
+		repeat := l.scope == nil && ctx.Err() == nil && attempt <= d.config.MaxConns && (safe(err) || reads && l.broken() && l.ctx.Err() == nil)
 		l.release()
-		if l.scope == nil && safe(err) && ctx.Err() == nil && attempt <= d.config.MaxConns {
+		if repeat {
 			continue
 		}
 		return l.scope.note(wrap(ctx, err))
@@ -77,7 +84,7 @@ func (d *DB) again(ctx context.Context, fn func(l *lease) error) error {
 // Exec implements [db.Runner].
 func (d *DB) Exec(ctx context.Context, sql string, args ...any) (n int64, err error) {
 	sql = db.Spelling(db.Postgres, sql)
-	err = d.again(ctx, func(l *lease) error {
+	err = d.again(ctx, false, func(l *lease) error {
 		tag, err := l.Exec(l.ctx, sql, args...)
 		if err == nil {
 			l.release()
@@ -99,14 +106,25 @@ func (d *DB) Query(ctx context.Context, sql string, args ...any) (db.Rows, error
 
 func (d *DB) query(ctx context.Context, sql string, args []any) (out *rows, err error) {
 	sql = db.Spelling(db.Postgres, sql)
-	err = d.again(ctx, func(l *lease) error {
+	err = d.again(ctx, readsOnly(sql), func(l *lease) error {
 		r, err := l.Query(l.ctx, sql, args...)
-		if err == nil {
-			out = &rows{ctx: ctx, rows: r, lease: l}
+		if err != nil {
+			return err
 		}
-		return err
+		first := r.Next() // so that the statement has failed here, if it fails
+		if !first && r.Err() != nil {
+			return r.Err()
+		}
+		out = &rows{ctx: ctx, rows: r, lease: l, ahead: true, first: first}
+		return nil
 	})
 	return out, err
+}
+
+// readsOnly reports that a statement certainly changes nothing.
+func readsOnly(sql string) bool {
+	sql = strings.TrimSpace(sql)
+	return len(sql) > 6 && strings.EqualFold(sql[:6], "select")
 }
 
 // QueryRow implements [db.Runner].
@@ -120,10 +138,17 @@ type rows struct {
 	ctx   context.Context
 	rows  pgx.Rows
 	lease *lease
+	ahead bool // the first Next was called already
+	first bool // and this was its result
 }
 
 func (r *rows) Next() bool {
-	if r.rows.Next() {
+	if r.ahead {
+		r.ahead = false
+		if r.first {
+			return true
+		}
+	} else if r.rows.Next() {
 		return true
 	}
 	r.Close()
@@ -172,7 +197,7 @@ func (d *DB) Batch(ctx context.Context, statements []db.Statement) (affected []i
 	for _, s := range statements {
 		batch.Queue(db.Spelling(db.Postgres, s.SQL), s.Args...)
 	}
-	err = d.again(ctx, func(l *lease) error {
+	err = d.again(ctx, false, func(l *lease) error {
 		affected = affected[:0]
 		results := l.SendBatch(l.ctx, batch)
 		for i := range statements {
@@ -200,7 +225,7 @@ func (d *DB) BulkInsert(ctx context.Context, table string, columns []string, row
 	if len(rows) == 0 || len(columns) == 0 {
 		return 0, nil
 	}
-	err = d.again(ctx, func(l *lease) error {
+	err = d.again(ctx, false, func(l *lease) error {
 		var err error
 		if n, err = l.CopyFrom(l.ctx, pgx.Identifier{table}, columns, pgx.CopyFromRows(rows)); err == nil {
 			l.release()

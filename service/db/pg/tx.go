@@ -139,7 +139,9 @@ func (d *DB) run(ctx context.Context, s *scope, fn func(ctx context.Context) err
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := s.tx.Commit(ctx); err != nil {
+	bounded, cancel := context.WithTimeout(ctx, d.config.StatementTimeout*3/2)
+	defer cancel()
+	if err := s.tx.Commit(bounded); err != nil {
 		return wrap(ctx, err)
 	}
 	committed = true
@@ -154,13 +156,16 @@ func (d *DB) begin(ctx context.Context) (*pgxpool.Conn, pgx.Tx, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		tx, err := conn.Begin(ctx)
+		bounded, cancel := context.WithTimeout(ctx, d.config.AcquireTimeout)
+		tx, err := conn.Begin(bounded)
+		silent := bounded.Err() != nil
+		cancel()
 		if err == nil {
 			return conn, tx, nil
 		}
 		dead := conn.Conn().IsClosed()
 		conn.Release()
-		if !dead || ctx.Err() != nil || attempt > int(d.config.MaxConns) {
+		if !dead || silent || attempt > int(d.config.MaxConns) {
 			return nil, nil, wrap(ctx, err)
 		}
 	}
