@@ -36,7 +36,8 @@ func Validate(group []Check) error {
 
 // decide is the algorithm for one check: the TAT as stored (0 for none) and the instant now, both in microseconds, give the
 // result and the TAT to store when the whole group is admitted. A stored TAT beyond a full burst can only come from a clock that
-// ran ahead or from a limit that was lowered; it counts as a full burst, so that no counter is stuck.
+// ran ahead or from a limit that was lowered; it counts as a full burst and is put back
+// as one, so that no counter is stuck.
 func decide(c *Check, stored, now int64) (Result, int64) {
 	interval := c.Rate.Interval().Microseconds()
 	span := c.Rate.Burst * interval

@@ -98,6 +98,7 @@ func (l *Local) decide(group []Check, results []Result) {
 		c := &group[i]
 		shard := &l.shards[l.shard(c.Key)]
 		stored, known := shard.tat[c.Key]
+		stored = min(stored, now+c.Rate.Burst*c.Rate.Interval().Microseconds())
 		before[i] = stored
 		result, next := decide(c, stored, now)
 		results[i] = result

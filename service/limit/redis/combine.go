@@ -72,3 +72,10 @@ func (l *Limiter) lead(calls []*call) {
 	l.mu.Unlock()
 	next[0].ready <- next
 }
+
+// Busy reports whether a batch is under way.
+func (l *Limiter) Busy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.busy
+}

@@ -25,7 +25,11 @@ for _ = 1, tonumber(ARGV[1]) do
   local saved, admitted = {}, true
   for c = 0, size - 1 do
     local k, span, need = tonumber(ARGV[from + 3 * c]), tonumber(ARGV[from + 3 * c + 1]), tonumber(ARGV[from + 3 * c + 2])
-    local was = math.min(math.max(tat[k], now), now + span)
+    if tat[k] > now + span then -- the clock fell back or the limit was lowered: the counter must not be stuck
+      tat[k] = now + span
+      dirty[k] = true
+    end
+    local was = math.max(tat[k], now)
     local over = was + need - now - span
     saved[c] = tat[k]
     if over > 0 then
