@@ -1,0 +1,218 @@
+package apikey_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// TestR02_OthersKeysDoNotExist: whatever a customer, a narrowed machine token or any other caller asks of a key out of reach is answered
+// exactly as for a key that does not exist, and changes nothing.
+func TestR02_OthersKeysDoNotExist(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		id, text := r.issue(t, nil)
+		callers := map[string]licensing.Actor{
+			"other customer":         customer("cus_b"),
+			"customer without owner": {Kind: licensing.Customer, ID: "cus_a"},
+			"anonymous":              {Kind: licensing.Anonymous},
+			"nobody":                 {},
+			"API key of the owner":   {Kind: licensing.APIKey, ID: id, Owner: "cus_a"},
+			"other product":          {Kind: licensing.Machine, ID: "mtk_1", Product: "prd_b"},
+			"other environment":      {Kind: licensing.Machine, ID: "mtk_1", Env: licensing.Test},
+		}
+		missing := "key_" + strings.Repeat("0", 32)
+		for who, actor := range callers {
+			ctx := as(t, actor)
+			for what, do := range map[string]func(id string) error{
+				"get":     func(id string) error { _, err := r.Get(ctx, apikey.GetRequest{ID: id}); return err },
+				"rotate":  func(id string) error { _, err := r.Rotate(ctx, apikey.RotateRequest{ID: id}); return err },
+				"revoke":  func(id string) error { _, err := r.Revoke(ctx, apikey.RevokeRequest{ID: id}); return err },
+				"disable": func(id string) error { _, err := r.Disable(ctx, apikey.RevokeRequest{ID: id}); return err },
+				"enable":  func(id string) error { _, err := r.Enable(ctx, apikey.RevokeRequest{ID: id}); return err },
+			} {
+				fails(t, who+" "+what, do(id), licensing.ErrNotFound)
+				fails(t, who+" "+what+" nothing", do(missing), licensing.ErrNotFound)
+			}
+		}
+		expect(t, "after all that", r.code(t, text), apikey.Valid)
+	})
+}
+
+// TestR04_ListsShowTheReachAlone: customers see their own keys whatever owner or product they ask for, page by page and each once; a
+// machine token sees its product and environment.
+func TestR04_ListsShowTheReachAlone(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		want := map[string][]string{}
+		for i := range 12 {
+			owner, product := licensing.Owner([]string{"cus_a", "cus_b"}[i%2]), []string{"prd_a", "prd_b", "prd_c"}[i%3]
+			id, _ := r.issue(t, func(c *apikey.CreateRequest) { c.Owner, c.Product = owner, product })
+			want[string(owner)] = append(want[string(owner)], id)
+			want[product] = append(want[product], id)
+			want[string(owner)+product] = append(want[string(owner)+product], id)
+			want["all"] = append(want["all"], id)
+		}
+		list := func(a licensing.Actor, req apikey.ListRequest) []string {
+			t.Helper()
+			var out []string
+			for range 20 {
+				page, err := r.List(as(t, a), req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, k := range page.Items {
+					out = append(out, k.ID)
+				}
+				if req.Cursor = page.Next; req.Cursor == "" {
+					slices.Reverse(out)
+					return out
+				}
+			}
+			t.Fatal("the list does not end")
+			return nil
+		}
+		req := func(owner, product string) apikey.ListRequest {
+			return apikey.ListRequest{Page: licensing.Page{Limit: 4}, Owner: licensing.Owner(owner), Product: product}
+		}
+		for name, c := range map[string]struct{ got, want []string }{
+			"customer":                    {list(customer("cus_a"), req("", "")), want["cus_a"]},
+			"customer, a product":         {list(customer("cus_a"), req("", "prd_b")), want["cus_aprd_b"]},
+			"customer asks for another":   {list(customer("cus_a"), req("cus_b", "")), nil},
+			"staff":                       {list(admin, req("", "")), want["all"]},
+			"staff, an owner":             {list(admin, req("cus_b", "")), want["cus_b"]},
+			"machine of a product":        {list(licensing.Actor{Kind: licensing.Machine, Product: "prd_c"}, req("", "")), want["prd_c"]},
+			"machine asks for another":    {list(licensing.Actor{Kind: licensing.Machine, Product: "prd_c"}, req("", "prd_a")), nil},
+			"machine of test":             {list(licensing.Actor{Kind: licensing.Machine, Env: licensing.Test}, req("", "")), nil},
+			"machine and owner":           {list(licensing.Actor{Kind: licensing.Machine, Product: "prd_a"}, req("cus_b", "")), want["cus_bprd_a"]},
+			"staff, owner and product":    {list(admin, req("cus_b", "prd_b")), want["cus_bprd_b"]},
+			"staff, an owner without any": {list(admin, req("cus_z", "")), nil},
+		} {
+			if !slices.Equal(c.got, c.want) {
+				t.Errorf("%s: %v, want %v", name, c.got, c.want)
+			}
+		}
+	})
+}
+
+// TestWhoMayIssue: customers and narrowed machine tokens issue nothing beyond their reach, and what cannot be a key is refused with every
+// field that is wrong.
+func TestWhoMayIssue(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	good := apikey.CreateRequest{Owner: "cus_a", Product: "prd_a", Name: "n"}
+	for who, a := range map[string]licensing.Actor{
+		"customer": customer("cus_a"), "other product": {Kind: licensing.Machine, Product: "prd_b"}, "other environment": {Kind: licensing.Machine, Env: licensing.Test}, "nobody": {},
+	} {
+		if _, err := r.Create(as(t, a), good); err == nil {
+			t.Errorf("%s issued a key", who)
+		}
+	}
+	for field, spoil := range map[string]func(*apikey.CreateRequest){
+		"owner":      func(c *apikey.CreateRequest) { c.Owner = "" },
+		"product":    func(c *apikey.CreateRequest) { c.Product = "" },
+		"env":        func(c *apikey.CreateRequest) { c.Env = "prod" },
+		"name":       func(c *apikey.CreateRequest) { c.Name = strings.Repeat("n", 101) },
+		"scopes":     func(c *apikey.CreateRequest) { c.Scopes = []string{"a b"} },
+		"allow_from": func(c *apikey.CreateRequest) { c.AllowFrom = []string{"10.0.0.0/33"} },
+		"limits":     func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{{Name: "x", Count: 0, Seconds: 1}} },
+		"expires_at": func(c *apikey.CreateRequest) { c.ExpiresAt = ptr(r.Clock.Now()) },
+	} {
+		bad := good
+		spoil(&bad)
+		_, err := r.Create(as(t, admin), bad)
+		if licensing.KindOf(err) != licensing.Invalid || !strings.Contains(fmt.Sprintf("%+v", err.(*licensing.Error).Fields), field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+}
+
+// TestAddressesAllowed: a key with networks works from these alone, in both spellings of an IPv4 address, and not without one.
+func TestAddressesAllowed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		_, text := r.issue(t, func(c *apikey.CreateRequest) { c.AllowFrom = []string{"192.0.2.0/24", "2001:db8::/32", "198.51.100.7"} })
+		for ip, want := range map[string]apikey.Code{
+			"192.0.2.1": apikey.Valid, "::ffff:192.0.2.1": apikey.Valid, "2001:db8::1": apikey.Valid, "198.51.100.7": apikey.Valid, "198.51.100.8": apikey.ForbiddenIP,
+			"192.0.3.1": apikey.ForbiddenIP, "": apikey.ForbiddenIP, "2001:db9::1": apikey.ForbiddenIP,
+		} {
+			expect(t, ip, r.verify(t, apikey.VerifyCheck{Key: text, IP: ip}).Code, want)
+		}
+	})
+}
+
+// TestSwitchedOff: with the API switched off for its product a key is answered SWITCHED_OFF, nothing is drafted, and nothing is spent.
+func TestSwitchedOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	_, text := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{{Name: "calls", Count: 2, Seconds: 60}} })
+	_, other := r.issue(t, func(c *apikey.CreateRequest) { c.Product = "prd_b" })
+	r.switches.off.Store("prd_a", true)
+	for range 5 {
+		expect(t, "off", r.code(t, text), apikey.SwitchedOff)
+	}
+	expect(t, "another product", r.code(t, other), apikey.Valid)
+	if _, err := r.Create(as(t, admin), apikey.CreateRequest{Owner: "cus_a", Product: "prd_a", Name: "n"}); licensing.KindOf(err) != licensing.Unavailable {
+		t.Errorf("issue while off: %v", err)
+	}
+	r.switches.off.Store("prd_a", false)
+	if got := r.verify(t, apikey.VerifyCheck{Key: text}); got.Limits[0].Remaining != 1 {
+		t.Errorf("something was spent while off: %+v", got)
+	}
+}
+
+// TestBatch: a batch is answered in order, each key by itself, in one step of the limiter; its size is bounded.
+func TestBatch(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	_, text := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{{Name: "calls", Count: 3, Seconds: 60}} })
+	_, free := r.issue(t, nil)
+	var batch []apikey.VerifyCheck
+	for range 4 {
+		batch = append(batch, apikey.VerifyCheck{Key: text}, apikey.VerifyCheck{Key: free}, apikey.VerifyCheck{Key: "x"})
+	}
+	out, err := r.Verify(as(t, machine), apikey.VerifyRequest{Batch: batch})
+	if err != nil || len(out.Batch) != 12 || out.Valid || r.limiter.asked.Load() != 1 {
+		t.Fatalf("%d answers, valid %v, %d steps, %v", len(out.Batch), out.Valid, r.limiter.asked.Load(), err)
+	}
+	for i, got := range out.Batch {
+		want := []apikey.Code{apikey.Valid, apikey.Valid, apikey.NotFound}[i%3]
+		if i == 9 {
+			want = apikey.RateLimited
+		}
+		expect(t, fmt.Sprint(i), got.Code, want)
+	}
+	for what, req := range map[string]apikey.VerifyRequest{
+		"nothing": {}, "both": {VerifyCheck: apikey.VerifyCheck{Key: text}, Batch: batch}, "too many": {Batch: make([]apikey.VerifyCheck, 1001)},
+	} {
+		if err := req.Validate(); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestReplayShowsTheSecretWhileItIsKept: a repeated request is answered with the key as it stands, and with what was kept of its
+// secret.
+func TestReplayShowsTheSecretWhileItIsKept(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	ctx := licensing.WithCall(t.Context(), &licensing.Call{Operation: "key.issue", Actor: admin, Mutating: true})
+	out, err := r.Create(ctx, apikey.CreateRequest{Owner: "cus_a", Product: "prd_a", Name: "n"})
+	if err != nil || licensing.CallFrom(ctx).Secret != out.Secret {
+		t.Fatalf("the secret is not kept for a replay: %v", err)
+	}
+	r.Clock.Advance(time.Minute)
+	again, err := r.CreateAgain(as(t, admin), out.Key.ID, out.Secret)
+	if err != nil || again.Secret != out.Secret || again.Key.ID != out.Key.ID {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
