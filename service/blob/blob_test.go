@@ -5,68 +5,119 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
-	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/blob"
 )
 
-// TestDir_KeepsAndReplaces: what was put is read back whole, a second put replaces it, and only the owner may read the files.
-func TestDir_KeepsAndReplaces(t *testing.T) {
+// What was put comes back whole, the last put counts, and a failed put leaves what was there and nothing else.
+func TestPutOpenDelete(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "files")
-	s, err := blob.Open("file:" + dir)
+	dir := t.TempDir()
+	s, err := blob.Open("file://" + dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, text := range []string{"one", "two, longer"} {
-		if err := s.Put(t.Context(), "a/b.txt", []byte(text)); err != nil {
+	defer s.Close()
+	ctx := t.Context()
+	for _, text := range []string{"one", "two"} {
+		if err := s.Put(ctx, "a/b/c.txt", []byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		r, err := s.Open(t.Context(), "a/b.txt")
-		if err != nil {
+	}
+	broken := io.MultiReader(strings.NewReader("half"), failing{})
+	if _, err := s.PutFrom(ctx, "a/b/c.txt", broken); err == nil {
+		t.Error("a broken reader was taken")
+	}
+	f, err := s.Open(ctx, "a/b/c.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(f)
+	if string(text) != "two" || f.Size() != 3 {
+		t.Errorf("read %q of %d bytes", text, f.Size())
+	}
+	_ = f.Close()
+	if entries, _ := os.ReadDir(filepath.Join(dir, "a", "b")); len(entries) != 1 {
+		t.Errorf("%d files are left", len(entries))
+	}
+	for range 2 {
+		if err := s.Delete(ctx, "a/b/c.txt"); err != nil {
 			t.Fatal(err)
 		}
-		got, err := io.ReadAll(r)
-		if err = errors.Join(err, r.Close()); err != nil || string(got) != text {
-			t.Errorf("read %q, %v; want %q", got, err, text)
-		}
 	}
-	if info, err := os.Stat(filepath.Join(dir, "a/b.txt")); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
+	if _, err := s.Open(ctx, "a/b/c.txt"); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("after delete: %v", err)
 	}
-	if _, err := s.Open(t.Context(), "a/none"); !errors.Is(err, licensing.ErrNotFound) {
-		t.Errorf("a missing blob: %v", err)
+	if _, err := s.Open(ctx, "a/b"); !errors.Is(err, blob.ErrNotFound) {
+		t.Errorf("a directory: %v", err)
 	}
 }
 
-// TestD04_NoNameLeavesTheDirectory: traversal, absolute names, odd bytes and a symbolic link that leads out are all refused.
-func TestD04_NoNameLeavesTheDirectory(t *testing.T) {
+// No name and no symbolic link leads out of the store.
+func TestD04_NamesStayInside(t *testing.T) {
 	t.Parallel()
-	base := t.TempDir()
-	if err := os.WriteFile(filepath.Join(base, "secret"), []byte("x"), 0o600); err != nil {
+	dir := t.TempDir()
+	outside := filepath.Join(dir, "secret")
+	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := blob.OpenDir(filepath.Join(base, "files"))
+	root := filepath.Join(dir, "blob")
+	s, err := blob.OpenDir(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.Close() })
-	if err := os.Symlink(filepath.Join(base, "secret"), filepath.Join(base, "files", "link")); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"../secret", "a/../../secret", "/etc/passwd", `..\secret`, "a\x00b", "", ".", "link", "a//b", ".part-1-0"} {
-		if r, err := s.Open(t.Context(), name); err == nil {
-			_ = r.Close()
-			t.Errorf("%q was opened", name)
+	defer s.Close()
+	for link, to := range map[string]string{"link": outside, "up": "..", "rel": "../secret"} {
+		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"../out", "/tmp/out", "link/x"} {
+	for _, name := range []string{
+		"", ".", "..", "../secret", "a/../../secret", "/etc/passwd", "a//b", "a/./b", `..\secret`, "a\x00b", "..%2fsecret", "%252e%252e", "a/", "．．/secret", "∕etc",
+		".hidden", "link", "up/secret", "rel", outside,
+	} {
+		if f, err := s.Open(t.Context(), name); err == nil {
+			_ = f.Close()
+			t.Errorf("opened %q", name)
+		}
+		if name == "link" || name == "rel" {
+			continue // a put replaces the link itself
+		}
 		if err := s.Put(t.Context(), name, []byte("x")); err == nil {
-			t.Errorf("%q was written", name)
+			t.Errorf("wrote %q", name)
 		}
 	}
-	if text, err := os.ReadFile(filepath.Join(base, "secret")); err != nil || string(text) != "x" {
-		t.Errorf("the file outside is now %q, %v", text, err)
+	if err := s.Put(t.Context(), "link", []byte("x")); err != nil {
+		t.Error(err)
+	}
+	if text, _ := os.ReadFile(outside); string(text) != "secret" {
+		t.Errorf("the file outside now holds %q", text)
 	}
 }
+
+// Files are 0600 and directories 0700 without any umask.
+func TestQ12_BlobModesWithoutUmask(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	root := filepath.Join(t.TempDir(), "data", "blob")
+	s, err := blob.OpenDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Put(t.Context(), "a/b", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]os.FileMode{filepath.Dir(root): 0o700, root: 0o700, root + "/a": 0o700, root + "/a/b": 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+}
+
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, errors.New("broken") }
