@@ -52,6 +52,7 @@ func Run(t *testing.T, s Suite) {
 		"BulkInsert":                bulkInsert,
 		"BulkInsertAllOrNone":       bulkAllOrNone,
 		"ImmutableTrigger":          immutable,
+		"SchemaChange":              schemaChange,
 		"Ping":                      ping,
 		"ClosedIsUnavailable":       closed,
 		"TwoDatabases":              twoDatabases(s),
@@ -81,12 +82,4 @@ func count(t *testing.T, ctx context.Context, d db.DB, table string) int64 {
 		t.Fatalf("count %s: %v", table, err)
 	}
 	return n
-}
-
-// engineSQL picks the statement of an engine, for what has no portable spelling.
-func engineSQL(d db.DB, postgres, sqlite string) string {
-	if d.Engine() == db.Postgres {
-		return postgres
-	}
-	return sqlite
 }

@@ -216,3 +216,23 @@ func bulkAllOrNone(t *testing.T, d db.DB) {
 		t.Errorf("%d rows, %v", n, err)
 	}
 }
+
+// schemaChange: a statement that names its columns goes on working while columns are added and the table is made anew, as
+// happens to the old replicas during an upgrade.
+func schemaChange(t *testing.T, d db.DB) {
+	must(t, d, valueTable, `INSERT INTO thing (id, n) VALUES ('a', 1)`)
+	look := func(want int64) {
+		t.Helper()
+		for range 3 {
+			var n int64
+			if err := d.QueryRow(t.Context(), `SELECT n FROM thing WHERE id = $1`, "a").Scan(&n); err != nil || n != want {
+				t.Errorf("got %d, %v; want %d", n, err, want)
+			}
+		}
+	}
+	look(1)
+	must(t, d, `ALTER TABLE thing ADD COLUMN extra text NOT NULL DEFAULT ''`)
+	look(1)
+	must(t, d, `DROP TABLE thing`, `CREATE TABLE thing (n bigint, id text)`, `INSERT INTO thing (id, n) VALUES ('a', 2)`)
+	look(2)
+}

@@ -394,6 +394,9 @@ func ping(t *testing.T, d db.DB) {
 
 // closed: everything on a closed database is unavailable, and closing twice is harmless.
 func closed(t *testing.T, d db.DB) {
+	if err := d.QueryRow(t.Context(), `SELECT 1`).Scan(new(int)); err != nil {
+		t.Fatal(err)
+	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}

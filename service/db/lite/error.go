@@ -33,7 +33,8 @@ func kindOf(ctx context.Context, err error) error {
 			return context.Cause(ctx)
 		}
 		return db.ErrTxOver
-	case errors.Is(err, sql.ErrConnDone), strings.HasSuffix(err.Error(), "sql: database is closed"):
+	case errors.Is(err, sql.ErrConnDone), strings.HasSuffix(err.Error(), "sql: database is closed"),
+		strings.HasSuffix(err.Error(), "sql: statement is closed"):
 		return db.ErrUnavailable
 	}
 	var e *sqlite.Error

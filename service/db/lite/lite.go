@@ -57,6 +57,7 @@ type DB struct {
 	lock     *fileLock
 	file     os.FileInfo // the database file as it was opened
 	rewriter rewriter
+	prepared prepared
 	guard    guard.Guard
 	close    sync.Once
 
@@ -198,6 +199,7 @@ func (d *DB) filesInPlace() error {
 // Close implements [db.DB]. A second call does nothing.
 func (d *DB) Close() (err error) {
 	d.close.Do(func() {
+		d.prepared.close()
 		if d.readers != nil {
 			err = errors.Join(err, d.readers.Close())
 		}

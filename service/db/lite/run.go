@@ -93,7 +93,7 @@ func (d *DB) query(ctx context.Context, query string, args []any) (*rows, error)
 		if err := d.guard.Check(); err != nil {
 			return nil, err
 		}
-		out.rows, err = d.readers.QueryContext(ctx, st.sql, vals...)
+		out.rows, err = d.prepared.query(ctx, d.readers, st.sql, vals)
 	}
 	if err != nil {
 		out.release()
