@@ -96,7 +96,7 @@ func (s *Server) authentic(r *http.Request) bool {
 // which reaches its handler as the parameter "json".
 func readForm(r *http.Request) (url.Values, error) {
 	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
-		return url.ParseQuery(r.URL.RawQuery)
+		return parseQuery(r.URL.RawQuery)
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -105,7 +105,15 @@ func readForm(r *http.Request) (url.Values, error) {
 	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") && strings.HasPrefix(r.URL.Path, "/control/") {
 		return url.Values{"json": {string(body)}}, nil
 	}
-	return url.ParseQuery(string(body))
+	return parseQuery(string(body))
+}
+
+func parseQuery(text string) (url.Values, error) {
+	form, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, invalid("", "", "Invalid form: %s", err)
+	}
+	return form, nil
 }
 
 // once runs the call unless its Idempotency-Key already has an answer.

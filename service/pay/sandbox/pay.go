@@ -6,11 +6,13 @@ import (
 	"embed"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mintreu/mintreu/commerce/money"
 )
@@ -35,6 +37,7 @@ type view struct {
 	Subtotal, Off   string
 	Total           string
 	Free            bool
+	Bounced         bool // a delayed payment failed
 	Email           string
 	EmailError      string
 	PayError        string
@@ -146,6 +149,7 @@ func (s *Server) view(c *session, style string) view {
 	}
 	if c.Status == "complete" {
 		v.Success = c.success()
+		v.Bounced = c.Payment == "unpaid" && c.SettleAt.IsZero()
 	}
 	for _, l := range c.Lines {
 		v.Lines = append(v.Lines, viewLine{Name: l.Price.Name, Quantity: l.Quantity, Unit: amount(l.Price.UnitAmount, c.Currency), Total: amount(l.Subtotal, c.Currency)})
@@ -156,11 +160,19 @@ func (s *Server) view(c *session, style string) view {
 	v.Choices = []choice{
 		{Value: CardSucceeds, Title: "Card 4242 4242 4242 4242", Note: "Pays at once"},
 		{Value: CardDeclined, Title: "Card 4000 0000 0000 0002", Note: "Is declined"},
-		{Value: DebitSucceeds, Title: "Bank debit that arrives", Note: "Completes now, is paid " + s.SettleAfter.String() + " later"},
-		{Value: DebitFails, Title: "Bank debit that bounces", Note: "Completes now, fails " + s.SettleAfter.String() + " later"},
+		{Value: DebitSucceeds, Title: "Bank debit that arrives", Note: "Completes now, is paid " + s.settlesIn()},
+		{Value: DebitFails, Title: "Bank debit that bounces", Note: "Completes now, fails " + s.settlesIn()},
 	}
 	v.choose(CardSucceeds)
 	return v
+}
+
+// settlesIn says how long a delayed payment takes: "10 seconds later".
+func (s *Server) settlesIn() string {
+	if s.SettleAfter%time.Second == 0 && s.SettleAfter > time.Second && s.SettleAfter < 2*time.Minute {
+		return fmt.Sprintf("%d seconds later", s.SettleAfter/time.Second)
+	}
+	return s.SettleAfter.String() + " later"
 }
 
 func (v *view) choose(value string) {
