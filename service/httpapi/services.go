@@ -3,19 +3,39 @@ package httpapi
 import (
 	"slices"
 
+	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/commerce/catalog"
+	"github.com/mintreu/mintreu/commerce/checkout"
+	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/commerce/payment"
+	"github.com/mintreu/mintreu/commerce/pricing"
+	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/kit"
 )
 
 // Services are what the operations are methods of. A nil Service is fine for [Document], which calls none.
 type Services struct {
-	Payment *payment.Service
+	Account   *account.Service
+	Catalog   *catalog.Service
+	Pricing   *pricing.Service
+	Checkout  *checkout.Service
+	Order     *order.Service
+	Payment   *payment.Service
+	Licensing Licensing
+	APIKey    *apikey.Service
 }
 
-// Routes is the whole JSON API: every operation of every module, in the order of the modules.
+// Routes is the whole JSON API: every operation of every module.
 func Routes(s Services) []kit.Route {
 	return slices.Concat(
+		AccountRoutes(s.Account),
+		CatalogRoutes(s.Catalog),
+		PricingRoutes(s.Pricing),
+		CheckoutRoutes(s.Checkout),
+		OrderRoutes(s.Order),
 		PaymentRoutes(s.Payment),
+		LicensingRoutes(s.Licensing),
+		APIKeyRoutes(s.APIKey),
 	)
 }
 

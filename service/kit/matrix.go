@@ -41,7 +41,7 @@ func Callers(spec Spec) []Caller {
 		out = append(out, Caller{Name: "staff:" + string(role), Actor: licensing.Actor{Kind: licensing.Staff, Role: role, Fresh: true}})
 	}
 	scoped := func(kind licensing.ActorKind, name, scope string) {
-		if scope != "" {
+		if scope != "" && scope != AnyScope {
 			out = append(out, Caller{Name: name, Scope: scope, Actor: licensing.Actor{Kind: kind, Scopes: []string{scope}}})
 		}
 		out = append(out, Caller{Name: name + ":unscoped", Actor: licensing.Actor{Kind: kind}})
@@ -90,9 +90,9 @@ func refusal(spec Spec, caller Caller) int {
 	case licensing.CLI:
 		in = in || len(a.Staff) > 0
 	case licensing.Machine:
-		in = in || caller.Scope != "" && caller.Scope == a.Machine
+		in = in || a.Machine == AnyScope || caller.Scope != "" && caller.Scope == a.Machine
 	case licensing.APIKey:
-		in = in || caller.Scope != "" && caller.Scope == a.APIKey
+		in = in || a.APIKey == AnyScope || caller.Scope != "" && caller.Scope == a.APIKey
 	case licensing.Holder:
 		in = in || a.Holder
 	case licensing.Device:

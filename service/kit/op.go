@@ -50,7 +50,8 @@ type Route interface {
 	bind(b *bound) (http.Handler, error)
 }
 
-// New makes an operation of a Service's method. Mistakes in the Spec or in the types' tags are reported by [Mux], which
+// New makes an operation of a Service's method. A Resp, and an error, may have header fields of its own by a method
+// Headers() http.Header; a Req may check itself by a method Validate() error, which returns a *licensing.Error. Mistakes in the Spec or in the types' tags are reported by [Mux], which
 // names the operation.
 func New[Req, Resp any](spec Spec, fn func(ctx context.Context, req Req) (Resp, error)) Op[Req, Resp] {
 	if spec.Status == 0 {

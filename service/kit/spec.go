@@ -67,6 +67,14 @@ type Allow struct {
 	APIKey string
 }
 
+// AnyScope, as the scope of [Allow], lets every machine token or API key in, whatever its scopes.
+const AnyScope = "*"
+
+// carries reports whether the actor has the scope that an Allow names.
+func carries(actor licensing.Actor, scope string) bool {
+	return scope == AnyScope || scope != "" && actor.Has(scope)
+}
+
 // Permits reports whether actor may call.
 func (a Allow) Permits(actor licensing.Actor) bool {
 	if a.Anonymous {
@@ -80,13 +88,13 @@ func (a Allow) Permits(actor licensing.Actor) bool {
 	case licensing.CLI:
 		return len(a.Staff) > 0
 	case licensing.Machine:
-		return a.Machine != "" && actor.Has(a.Machine)
+		return carries(actor, a.Machine)
 	case licensing.Holder:
 		return a.Holder
 	case licensing.Device:
 		return a.Device
 	case licensing.APIKey:
-		return a.APIKey != "" && actor.Has(a.APIKey)
+		return carries(actor, a.APIKey)
 	}
 	return false
 }

@@ -57,6 +57,7 @@ func (b *bound) handler(spec *Spec, run endpoint.Endpoint) http.Handler {
 		func(_ context.Context, w http.ResponseWriter, response any) error {
 			out, h := response.(*reply), w.Header()
 			h["Cache-Control"] = cache
+			addHeaders(h, out.value)
 			if out.replayed {
 				h.Set("Idempotency-Replayed", "true")
 			}
@@ -75,6 +76,10 @@ func (b *bound) handler(spec *Spec, run endpoint.Endpoint) http.Handler {
 			if e.Kind == licensing.Timeout {
 				w.Header().Set("Connection", "close")
 			}
+			var headed headerer
+			if errors.As(err, &headed) {
+				addHeaders(w.Header(), headed)
+			}
 			writeProblem(w, w.Header().Get(RequestIDHeader), e, challenge)
 		}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -83,6 +88,17 @@ func (b *bound) handler(spec *Spec, run endpoint.Endpoint) http.Handler {
 		}
 		server.ServeHTTP(w, r)
 	})
+}
+
+// headerer is a response or an error with header fields of its own, beyond what its body says.
+type headerer interface{ Headers() http.Header }
+
+func addHeaders(h http.Header, v any) {
+	if headed, ok := v.(headerer); ok {
+		for name, values := range headed.Headers() {
+			h[http.CanonicalHeaderKey(name)] = values
+		}
+	}
 }
 
 func hasBody(r *http.Request) bool {

@@ -1,0 +1,152 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/httpapi"
+	"github.com/mintreu/mintreu/service/kit"
+	"github.com/mintreu/mintreu/service/kit/kittest"
+)
+
+// everything mounts every route of the API on services that do not exist: whoever gets as far as one of them gets 500, which
+// shows that he was let in.
+func everything(t *testing.T) (http.Handler, *kittest.Fixture, []kit.Route) {
+	t.Helper()
+	f := kittest.NewFixture(t)
+	routes := httpapi.Routes(httpapi.Services{})
+	h, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack, Routes: routes, Readiness: httpapi.NewReadiness(), Title: "Mintreu"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h, f, routes
+}
+
+// TestR01_RoleMatrix: each operation of the API lets in exactly the callers that its route names.
+func TestR01_RoleMatrix(t *testing.T) {
+	t.Parallel()
+	h, f, routes := everything(t)
+	kittest.RunMatrix(t, h, routes, func(r *http.Request, caller kit.Caller) *http.Request {
+		switch caller.Actor.Kind {
+		case licensing.Anonymous:
+		case licensing.CLI:
+			return r.WithContext(licensing.WithCall(r.Context(), &licensing.Call{Actor: caller.Actor}))
+		case "":
+			r.Header.Set("Authorization", "Bearer "+caller.Name)
+		default:
+			credential := strings.ReplaceAll(caller.Name, ":", "-") + "-" + caller.Scope
+			f.Actors.Know("Bearer "+credential, caller.Actor)
+			r.Header.Set("Authorization", "Bearer "+credential)
+		}
+		return r
+	}, nil)
+}
+
+// TestR01_StaffAreNamed: no operation of staff is open to the anonymous, and whatever can be written by machines is by a scope that
+// says so.
+func TestR01_StaffAreNamed(t *testing.T) {
+	t.Parallel()
+	for _, route := range httpapi.Routes(httpapi.Services{}) {
+		spec := route.Spec()
+		if spec.Access.Anonymous && len(spec.Access.Staff) > 0 {
+			t.Errorf("%s names staff and is open to everybody", spec.Name)
+		}
+		if spec.Mutates() && strings.HasSuffix(spec.Access.Machine, ":read") {
+			t.Errorf("%s changes something by the scope %s", spec.Name, spec.Access.Machine)
+		}
+	}
+}
+
+// TestI03_EveryRouteRefusesHostileBodies: no operation takes what is not strict JSON, and none answers it with 5xx.
+func TestI03_EveryRouteRefusesHostileBodies(t *testing.T) {
+	t.Parallel()
+	h, f, routes := everything(t)
+	for _, route := range routes {
+		spec := route.Spec()
+		if spec.Method == http.MethodGet || spec.Method == http.MethodDelete {
+			continue
+		}
+		credential := admit(f, spec)
+		for _, body := range kittest.Hostile() {
+			r := kittest.Request(spec)
+			r = httptest.NewRequest(spec.Method, r.URL.Path, strings.NewReader(body.Text))
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Authorization", credential)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code < 400 || w.Code > 499 || w.Code == 401 || w.Code == 403 {
+				t.Errorf("%s answered %q with %d: %.200s", spec.Name, body.Name, w.Code, w.Body)
+			}
+		}
+	}
+}
+
+// admit makes a credential that the operation lets in.
+func admit(f *kittest.Fixture, spec kit.Spec) string {
+	for _, caller := range kit.Callers(spec) {
+		if !caller.Dead() && caller.Actor.Kind != licensing.Anonymous && caller.Actor.Kind != licensing.CLI && caller.Name != "customer:stale" && spec.Access.Permits(caller.Actor) {
+			f.Actors.Know("Bearer for-"+spec.Name, caller.Actor)
+			return "Bearer for-" + spec.Name
+		}
+	}
+	return "Bearer nobody"
+}
+
+// TestAnswersHoldNoSecrets: no answer of the API has a member for something sealed, hashed or secret, but for the secrets that are
+// shown once and say so.
+func TestAnswersHoldNoSecrets(t *testing.T) {
+	t.Parallel()
+	doc, err := httpapi.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed struct {
+		Paths      map[string]map[string]struct{ Responses any }
+		Components struct{ Schemas map[string]any }
+	}
+	if err := json.Unmarshal(doc, &parsed); err != nil {
+		t.Fatal(err)
+	}
+	secret := regexp.MustCompile(`(?i)sealed|hash|password|secret|private`)
+	seen := map[string]bool{}
+	var walk func(at string, v any)
+	walk = func(at string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, e := range v {
+				walk(at, e)
+			}
+		case map[string]any:
+			if ref, ok := v["$ref"].(string); ok && !seen[ref] {
+				seen[ref] = true
+				name := strings.TrimPrefix(ref, "#/components/schemas/")
+				walk(name, parsed.Components.Schemas[name])
+			}
+			for key, inner := range v {
+				if properties, ok := inner.(map[string]any); ok && key == "properties" {
+					for name, property := range properties {
+						if p, _ := property.(map[string]any); secret.MatchString(name) && p["x-secret"] != "once" && p["type"] != "boolean" {
+							t.Errorf("%s answers with %s", at, name)
+						}
+					}
+				}
+				walk(at, inner)
+			}
+		}
+	}
+	operations := 0
+	for path, item := range parsed.Paths {
+		for method, op := range item {
+			operations++
+			walk(method+" "+path, op.Responses)
+		}
+	}
+	if operations < 40 || len(seen) < 20 {
+		t.Errorf("looked at %d operations and %d schemas only", operations, len(seen))
+	}
+}
