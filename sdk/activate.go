@@ -73,11 +73,11 @@ func (c *Client) activate(ctx context.Context, credential string) error {
 		Version: c.cfg.Version, Nonce: random()}
 	var res ActivateResponse
 	err = c.call(ctx, request{method: http.MethodPost, path: PathActivations, auth: SchemeLicense + " " + credential,
-		body: req, repeat: req.Nonce}, &res)
+		body: req}, &res)
 	if err != nil {
 		return err
 	}
-	return c.adopt(ctx, res.License, res.Lease, res.Activation)
+	return c.adopt(ctx, reply{res.License, res.Lease, res.Activation, req.Nonce})
 }
 
 // Install takes a license that came by another way than the server: a license
@@ -120,7 +120,7 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 		f.Lease, activation = c.state.Lease, c.state.Activation
 	}
 	own := c.state.Marks.Own // a file is no contact
-	if err := c.adopt(ctx, f.License, f.Lease, activation); err != nil {
+	if err := c.adopt(ctx, reply{license: f.License, lease: f.Lease, activation: activation}); err != nil {
 		return eval.Decision{}, err
 	}
 	if f.StatusList != "" {

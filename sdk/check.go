@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/mintreu/mintreu/sdk/doc"
@@ -206,48 +207,48 @@ func (c *Client) heartbeat(ctx context.Context) error {
 	if c.lease != nil {
 		req.Seq = c.lease.Seq
 	}
-	if c.license != nil {
+	if req.Token = NoToken; c.license != nil {
 		req.Token = c.license.TokenID
 	}
 	var res HeartbeatResponse
 	err = c.call(ctx, request{method: http.MethodPost, path: PathActivations + "/" + pathPart(c.state.Activation) + PathHeartbeat,
-		auth: SchemeLease + " " + c.state.Lease, body: req, repeat: random()}, &res)
+		auth: SchemeLease + " " + c.state.Lease, body: req}, &res)
 	if err != nil {
 		return err
 	}
 	if res.License == "" {
 		res.License = c.state.License
 	}
-	return c.adopt(ctx, res.License, res.Lease, c.state.Activation)
+	return c.adopt(ctx, reply{license: res.License, lease: res.Lease, activation: c.state.Activation})
 }
 
-// adopt verifies what the server sent and makes it the current state. An older
-// lease never replaces a newer one of the same activation. Needs c.mu.
-func (c *Client) adopt(ctx context.Context, license, lease, activation string) error {
+// reply is what the server sent, or a license file holds.
+type reply struct {
+	license, lease, activation string
+	nonce                      string // that the lease must carry, or ""
+}
+
+// adopt verifies a reply and makes it the current state. An older lease never
+// replaces a newer one of the same activation. Needs c.mu.
+func (c *Client) adopt(ctx context.Context, r reply) error {
 	now := c.now()
 	var lic *doc.License
 	var les *doc.Lease
 	err := c.withKeys(ctx, func() (err error) {
 		v := c.verifier(now)
 		v.Expired = true // eval says what an end means
-		if lic, err = v.License(license); err != nil || lease == "" {
+		if lic, err = v.License(r.license); err != nil || r.lease == "" {
 			return err
 		}
-		if les, err = v.Lease(lease); err == nil {
-			err = les.RestsOn(lic)
+		if les, err = v.Lease(r.lease); err == nil {
+			err = c.fits(les, lic, r)
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if les != nil && les.Activation != activation {
-		return errors.Join(doc.ErrMismatch, errors.New("lease is of another activation"))
-	}
-	if old := c.lease; old != nil && les != nil && old.Activation == les.Activation && les.Seq < old.Seq {
-		return errors.Join(doc.ErrRollback, errors.New("lease is older than the one at hand"))
-	}
-	c.state.License, c.state.Lease, c.state.Activation = license, lease, activation
+	c.state.License, c.state.Lease, c.state.Activation = r.license, r.lease, r.activation
 	c.state.Refused = nil
 	c.license, c.lease, c.broken = lic, les, ""
 	c.state.Marks.saw(lic.IssuedAt)
@@ -255,4 +256,17 @@ func (c *Client) adopt(ctx context.Context, license, lease, activation string) e
 		c.state.Marks.contact(les.IssuedAt)
 	}
 	return nil
+}
+
+// fits checks that a lease is what was asked for and no step back. Needs c.mu.
+func (c *Client) fits(les *doc.Lease, lic *doc.License, r reply) error {
+	switch old := c.lease; {
+	case les.Activation != r.activation:
+		return fmt.Errorf("%w: lease is of another activation", doc.ErrMismatch)
+	case r.nonce != "" && les.Nonce != r.nonce:
+		return fmt.Errorf("%w: lease does not answer this request", doc.ErrMismatch)
+	case old != nil && old.Activation == les.Activation && les.Seq < old.Seq:
+		return fmt.Errorf("%w: lease %d, seen %d", doc.ErrRollback, les.Seq, old.Seq)
+	}
+	return les.RestsOn(lic)
 }

@@ -86,8 +86,9 @@ func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.given = 
 // WithLogger has the client log what it does. Keys and tokens are never logged.
 func WithLogger(l *slog.Logger) Option { return func(c *Client) { c.log = l } }
 
-// WithDevice replaces the device's fingerprint, component by value. A product
-// that runs in containers must give an id here that it knows to be unique.
+// WithDevice replaces the device's fingerprint. A product that runs in
+// containers must give an id that it knows to be unique, as in
+// WithDevice(device.Named(id)).
 func WithDevice(f device.Fingerprint) Option { return func(c *Client) { c.device = f } }
 
 // WithDeviceName names the device in the customer's list of devices; without it
@@ -112,6 +113,7 @@ type Client struct {
 	trust   atomic.Pointer[trust]
 	snap    atomic.Pointer[snapshot]
 	closed  atomic.Bool
+	done    chan struct{} // closed by Close
 
 	mu      sync.Mutex // guards what follows, and the order of contacts
 	state   *state
@@ -131,7 +133,7 @@ var ErrClosed = errors.New("sdk: client is closed")
 // New makes a client. It reads nothing and calls nobody; bad keys, a base URL
 // that is not https and other mistakes of configuration are errors.
 func New(cfg Config, options ...Option) (*Client, error) {
-	c := &Client{cfg: cfg}
+	c := &Client{cfg: cfg, done: make(chan struct{})}
 	for _, o := range options {
 		o(c)
 	}
@@ -193,6 +195,7 @@ func (c *Client) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
+	close(c.done)
 	c.mu.Lock() // wait for a contact under way
 	defer c.mu.Unlock()
 	c.snap.Store(new(snapshot))

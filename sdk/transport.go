@@ -72,7 +72,6 @@ type request struct {
 	method, path string
 	auth         string // the whole Authorization header, or ""
 	body         any    // sent as JSON unless nil
-	repeat       string // Idempotency-Key, or ""
 }
 
 // call sends a request and reads a JSON answer into out, if that is not nil.
@@ -109,9 +108,6 @@ func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 	}
 	if r.auth != "" {
 		req.Header.Set("Authorization", r.auth)
-	}
-	if r.repeat != "" {
-		req.Header.Set("Idempotency-Key", r.repeat)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

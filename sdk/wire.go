@@ -57,8 +57,12 @@ type HeartbeatRequest struct {
 	Device  map[string]string `json:"device,omitempty" doc:"Digest of each component of the device's fingerprint."`
 	User    string            `json:"user,omitempty" doc:"Digest of the user."`
 	Version string            `json:"version,omitempty" doc:"Version of the product." example:"2.1.0"`
-	Token   string            `json:"token,omitempty" doc:"The jti of the license token that the product has."`
+	Token   string            `json:"token,omitempty" doc:"The jti of the license token that the product has; none if it has no good one."`
 }
+
+// NoToken is HeartbeatRequest.Token of a product whose license token is no good,
+// for example because its signing key was revoked. It always gets a new one.
+const NoToken = "none"
 
 // HeartbeatResponse renews a lease.
 type HeartbeatResponse struct {

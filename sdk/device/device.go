@@ -36,7 +36,6 @@ const (
 	Disk    = "disk"    // serial or WWN of the first disk, if readable
 	Network = "network" // hardware addresses of the network cards
 	Host    = "host"    // host name
-	Custom  = "id"      // an id given by the operator
 )
 
 // EnvID is the environment variable that overrides everything else.
@@ -50,6 +49,13 @@ var (
 
 // Fingerprint is a set of components and their values.
 type Fingerprint map[string]string
+
+// Named returns the fingerprint of a device whose id is known, such as the name
+// of a worker in a cluster. The id stands for every component, so it satisfies
+// any policy, however many components that wants to agree.
+func Named(id string) Fingerprint {
+	return Fingerprint{Machine: id, Board: id, Disk: id, Network: id, Host: id}
+}
 
 // Digests returns the digest of each component for a product, the form in
 // which fingerprints are sent and stored in leases.
@@ -95,7 +101,7 @@ func Read() (Fingerprint, error) { return Source{}.Read() }
 func (s Source) Read() (Fingerprint, error) {
 	s = s.complete()
 	if id := strings.TrimSpace(s.Getenv(EnvID)); id != "" {
-		return Fingerprint{Custom: id}, nil
+		return Named(id), nil
 	}
 	if s.container() {
 		return nil, ErrContainer

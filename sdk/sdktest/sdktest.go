@@ -32,12 +32,21 @@ var Start = time.Date(2025, 1, 15, 12, 0, 0, 0, time.UTC)
 
 // Clock is a clock that is set by hand. It is safe for concurrent use.
 type Clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu      sync.Mutex
+	now     time.Time
+	changed chan struct{}
 }
 
 // NewClock makes a clock that stands at an instant.
-func NewClock(at time.Time) *Clock { return &Clock{now: at} }
+func NewClock(at time.Time) *Clock { return &Clock{now: at, changed: make(chan struct{})} }
+
+// Changed returns a channel that is closed when the clock next moves; Client.Run
+// waits for it.
+func (c *Clock) Changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.changed
+}
 
 // Now returns the clock's time.
 func (c *Clock) Now() time.Time {
@@ -47,17 +56,15 @@ func (c *Clock) Now() time.Time {
 }
 
 // Advance moves the clock; a negative length moves it back.
-func (c *Clock) Advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
+func (c *Clock) Advance(d time.Duration) { c.Set(c.Now().Add(d)) }
 
 // Set sets the clock.
 func (c *Clock) Set(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = at
+	close(c.changed)
+	c.changed = make(chan struct{})
 }
 
 // Key returns a test key; the same name gives the same key in every run.
