@@ -17,10 +17,10 @@ import (
 	"github.com/mintreu/mintreu/service/db/lite"
 )
 
-// exec runs statements that may not fail.
-func exec(t *testing.T, d db.DB, statements ...string) {
+// statements runs statements that may not fail.
+func statements(t *testing.T, d db.DB, all ...string) {
 	t.Helper()
-	for _, s := range statements {
+	for _, s := range all {
 		if _, err := d.Exec(t.Context(), s); err != nil {
 			t.Fatalf("%s: %v", s, err)
 		}
@@ -38,7 +38,7 @@ func TestF42_SecondWriterRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	exec(t, first, `CREATE TABLE t (a bigint)`)
+	statements(t, first, `CREATE TABLE t (a bigint)`)
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -53,9 +53,9 @@ func TestReadOnlyBesideTheWriter(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 	writer := open(t, lite.Config{Path: path})
-	exec(t, writer, `CREATE TABLE t (a bigint)`)
+	statements(t, writer, `CREATE TABLE t (a bigint)`)
 	reader := open(t, lite.Config{Path: path, ReadOnly: true})
-	exec(t, writer, `INSERT INTO t VALUES (7)`)
+	statements(t, writer, `INSERT INTO t VALUES (7)`)
 	var a int
 	if err := reader.QueryRow(t.Context(), `SELECT a FROM t`).Scan(&a); err != nil || a != 7 {
 		t.Errorf("%d, %v", a, err)
@@ -100,7 +100,7 @@ func TestSettings(t *testing.T) {
 func TestF25_DiskFull(t *testing.T) {
 	t.Parallel()
 	d := open(t, lite.Config{})
-	exec(t, d, `CREATE TABLE t (a bytea)`, `INSERT INTO t VALUES (zeroblob(10))`)
+	statements(t, d, `CREATE TABLE t (a bytea)`, `INSERT INTO t VALUES (zeroblob(10))`)
 	limit := func(pages string) {
 		var n int
 		if err := d.SQLDB().QueryRowContext(t.Context(), "PRAGMA max_page_count = "+pages).Scan(&n); err != nil {
@@ -116,7 +116,7 @@ func TestF25_DiskFull(t *testing.T) {
 		t.Errorf("%d rows, %v", n, err)
 	}
 	limit("1000000")
-	exec(t, d, `INSERT INTO t VALUES (zeroblob(1000000))`)
+	statements(t, d, `INSERT INTO t VALUES (zeroblob(1000000))`)
 }
 
 // F42: a file that is no database, and one with a damaged page, are refused with an error and never read as something else.
@@ -131,7 +131,7 @@ func TestF42_DamagedFile(t *testing.T) {
 	}
 	path = filepath.Join(t.TempDir(), "test.db")
 	d := open(t, lite.Config{Path: path})
-	exec(t, d, `CREATE TABLE t (a text)`, `INSERT INTO t VALUES (hex(randomblob(20000)))`)
+	statements(t, d, `CREATE TABLE t (a text)`, `INSERT INTO t VALUES (hex(randomblob(20000)))`)
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +156,7 @@ func TestF42_FilesRemoved(t *testing.T) {
 	for _, suffix := range []string{"", "-wal"} {
 		path := filepath.Join(t.TempDir(), "test.db")
 		d := open(t, lite.Config{Path: path})
-		exec(t, d, `CREATE TABLE t (a bigint)`)
+		statements(t, d, `CREATE TABLE t (a bigint)`)
 		if err := d.Ping(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -173,7 +173,7 @@ func TestF42_FilesRemoved(t *testing.T) {
 func TestF42_BusyWriter(t *testing.T) {
 	t.Parallel()
 	d := open(t, lite.Config{})
-	exec(t, d, `CREATE TABLE t (a bigint)`)
+	statements(t, d, `CREATE TABLE t (a bigint)`)
 	foreign, err := sql.Open("sqlite", "file:"+d.Path()+"?_txlock=immediate")
 	if err != nil {
 		t.Fatal(err)
@@ -197,14 +197,14 @@ func TestF42_BusyWriter(t *testing.T) {
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
 	}
-	exec(t, d, `INSERT INTO t VALUES (1)`)
+	statements(t, d, `INSERT INTO t VALUES (1)`)
 }
 
 // A write that waits for a transaction which never ends fails after the configured wait instead of hanging.
 func TestWriterWaitIsBounded(t *testing.T) {
 	t.Parallel()
 	d := open(t, lite.Config{WriterWait: 20 * time.Millisecond})
-	exec(t, d, `CREATE TABLE t (a bigint)`)
+	statements(t, d, `CREATE TABLE t (a bigint)`)
 	err := d.InTx(t.Context(), func(context.Context) error {
 		other := make(chan error)
 		go func() { _, err := d.Exec(t.Context(), `INSERT INTO t VALUES (1)`); other <- err }()
@@ -216,7 +216,7 @@ func TestWriterWaitIsBounded(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	exec(t, d, `INSERT INTO t VALUES (1)`)
+	statements(t, d, `INSERT INTO t VALUES (1)`)
 }
 
 // A transaction that kept the writer longer than allowed is reported with its operation; a short one only to the hook.
