@@ -18,7 +18,7 @@ const attempts = 8
 
 // Activate gives the caller's device or user a seat. Asking again for the same device or user answers with the same
 // activation, takes no second seat, and advances the seq of its lease. A key that is unknown, of another product, or of a
-// license that is not active is answered as "no such object", whichever it is.
+// license that is not active is answered with [ErrRefused], whichever it is.
 func (s *Service) Activate(ctx context.Context, r sdk.ActivateRequest) (sdk.ActivateResponse, error) {
 	if err := checkForm(&r); err != nil {
 		return sdk.ActivateResponse{}, err
@@ -40,11 +40,14 @@ func (s *Service) Activate(ctx context.Context, r sdk.ActivateRequest) (sdk.Acti
 // attempt reads, and takes or renews: two round trips. done is false when what it read was no longer so; then look again.
 func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest) (out sdk.ActivateResponse, done bool, err error) {
 	l, a, err := s.Store.Find(ctx, seek)
+	if notFound(err) {
+		return out, false, ErrRefused
+	}
 	if err != nil {
 		return out, false, err
 	}
 	if l.State != license.Active || l.ProductSlug != r.Product {
-		return out, false, licensing.ErrNotFound
+		return out, false, ErrRefused
 	}
 	if err := s.admits(&l, r); err != nil {
 		return out, false, err
@@ -96,10 +99,10 @@ func (s *Service) admits(l *license.License, r *sdk.ActivateRequest) error {
 	}
 	for _, known := range refusals {
 		if d.Code == known.code {
-			return licensing.Fail(licensing.Conflict, known.problem, "%s", d.Explanation)
+			return licensing.Fail(licensing.Forbidden, known.problem, "%s", d.Explanation)
 		}
 	}
-	return licensing.Fail(licensing.Conflict, "not-allowed", "%s", d.Explanation)
+	return licensing.Fail(licensing.Forbidden, "not-allowed", "%s", d.Explanation)
 }
 
 // refusals are the problems that decisions become when an activation is refused.

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk"
@@ -214,7 +213,7 @@ func TestS05_RevokedDuringActivate(t *testing.T) {
 			for i := range 20 {
 				wg.Go(func() {
 					<-start
-					if _, err := w.replicas[i%2].activate(t.Context(), d.Key, device(i)); err != nil && !errors.Is(err, licensing.ErrNotFound) {
+					if _, err := w.replicas[i%2].activate(t.Context(), d.Key, device(i)); err != nil && !errors.Is(err, activation.ErrRefused) {
 						t.Error(err)
 					}
 				})

@@ -62,6 +62,8 @@ func New(d Deps) *Service {
 
 // What a product is told. The codes are those of package sdk.
 var (
+	// ErrRefused is the one answer to a credential that gives no right to a seat, whatever the reason.
+	ErrRefused = licensing.Fail(licensing.Unauthorized, sdk.CodeUnauthorized, "This needs a valid credential in the Authorization header.")
 	// ErrSeats refuses an activation when every seat is taken.
 	ErrSeats = licensing.Fail(licensing.Conflict, sdk.CodeSeatsExhausted,
 		"Every seat of the license is taken. Deactivate another device first.")
@@ -69,9 +71,9 @@ var (
 	ErrReleased = licensing.Fail(licensing.Conflict, sdk.CodeActivationReleased,
 		"The activation no longer holds a seat. Activate again.")
 	// ErrSuspended answers a heartbeat while the license is suspended; the seat stays held.
-	ErrSuspended = licensing.Fail(licensing.Conflict, sdk.CodeLicenseSuspended, "The license is suspended.")
+	ErrSuspended = licensing.Fail(licensing.Forbidden, sdk.CodeLicenseSuspended, "The license is suspended.")
 	// ErrRevoked answers a heartbeat after the license was revoked.
-	ErrRevoked = licensing.Fail(licensing.Conflict, sdk.CodeLicenseRevoked, "The license was revoked.")
+	ErrRevoked = licensing.Fail(licensing.Forbidden, sdk.CodeLicenseRevoked, "The license was revoked.")
 	// ErrDevice refuses a request that does not say enough of its device, or speaks of another one.
 	ErrDevice = licensing.Fail(licensing.Conflict, sdk.CodeDeviceMismatch, "The request comes from another device.")
 	// ErrUser refuses an activation without a user where users take the seats.

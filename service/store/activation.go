@@ -172,7 +172,7 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
 	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2, lease_until = $3, dies_at = $4,
 			seq_seen = CASE WHEN seq_seen < $5 THEN $5 ELSE seq_seen END,
-			forked_at = COALESCE(forked_at, CASE WHEN $6 AND $5 < seq AND $5 <> seq_seen THEN $2 END)
+			forked_at = COALESCE(forked_at, CASE WHEN $6 AND $5 < seq AND $5 <> seq_seen THEN COALESCE($2, last_seen_at) END)
 		WHERE id = $1 AND state = 'held' AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')
 		RETURNING seq`,
 		r.ID, r.At, nullable(r.LeaseUntil), nullable(r.DiesAt), r.Presented, r.Watch).Scan(&seq)
