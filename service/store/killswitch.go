@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/killswitch"
 )
@@ -34,4 +36,14 @@ func (s *switches) FlipSwitch(ctx context.Context, k killswitch.State) (killswit
 		return k, err
 	}
 	return k, s.changed(ctx, killswitch.ChangeKind, killswitch.Target(k.Switch, k.Product))
+}
+
+// ProductExists fails with [licensing.ErrNotFound] when there is no product with the id.
+func (s *Store) ProductExists(ctx context.Context, id string) error {
+	var found string
+	err := s.db.QueryRow(ctx, `SELECT id FROM product WHERE id = $1`, id).Scan(&found)
+	if errors.Is(err, db.ErrNoRows) {
+		return licensing.ErrNotFound
+	}
+	return err
 }
