@@ -1,0 +1,164 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/audit"
+	"github.com/mintreu/mintreu/service/feed"
+	"github.com/mintreu/mintreu/service/limit"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// mailbox is an account.Notices that keeps what was mailed.
+type mailbox struct {
+	mu    sync.Mutex
+	mails []mail
+}
+
+type mail struct {
+	to     string
+	exists bool
+	token  string
+}
+
+func (m *mailbox) AccountConfirm(_ context.Context, to account.Person, token string, _ time.Time) error {
+	return m.put(mail{to.Email, false, token})
+}
+
+func (m *mailbox) AccountExists(_ context.Context, to account.Person, token string, _ time.Time) error {
+	return m.put(mail{to.Email, true, token})
+}
+
+func (m *mailbox) put(one mail) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mails = append(m.mails, one)
+	return nil
+}
+
+func (m *mailbox) last(t *testing.T) mail {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.mails) == 0 {
+		t.Fatal("no mail")
+	}
+	return m.mails[len(m.mails)-1]
+}
+
+// rig is one replica on the test's database.
+type rig struct {
+	storetest.Env
+	*account.Service
+	mail *mailbox
+	feed *feed.Feed
+	from string
+}
+
+func newRig(t *testing.T, e storetest.Env) *rig {
+	t.Helper()
+	r := &rig{Env: e, mail: &mailbox{}}
+	r.feed = feed.New(feed.Deps{Store: e.Store.Changes(), Clock: e.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	s, err := account.New(account.Deps{
+		People: e.Store.People(), Sessions: e.Store.Sessions(), Machines: e.Store.Machines(), Notices: r.mail,
+		Throttle: limit.Throttle{Limiter: limit.NewLocal(e.Clock.Now)}, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store,
+		Audit:     audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs}),
+		FeedAlive: r.feed.Fresh, From: func(context.Context) string { return r.from },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Service = s
+	for _, kind := range []string{"customer", "session", "machine_token"} {
+		r.feed.Subscribe(kind, func(_ context.Context, id string) { s.Invalidate(id) })
+	}
+	r.poll(t)
+	return r
+}
+
+func (r *rig) poll(t *testing.T) {
+	t.Helper()
+	if err := r.feed.Poll(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// as is a context in which an actor runs a mutating operation.
+func as(t *testing.T, a licensing.Actor) context.Context {
+	t.Helper()
+	return licensing.WithCall(t.Context(), &licensing.Call{Operation: "test", Actor: a, Mutating: true})
+}
+
+var (
+	nobody   = licensing.Actor{Kind: licensing.Anonymous}
+	operator = licensing.Actor{Kind: licensing.CLI, ID: "root"}
+)
+
+const password = "correct horse battery"
+
+// staff makes a confirmed person with a role.
+func (r *rig) staff(t *testing.T, email string, role licensing.Role) (id string) {
+	t.Helper()
+	out, err := r.CreateStaff(as(t, operator), account.CreateStaffRequest{Email: email, Role: role, Password: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.ID
+}
+
+// signUp makes a confirmed customer.
+func (r *rig) signUp(t *testing.T, email string) (id string) {
+	t.Helper()
+	if _, err := r.SignUp(as(t, nobody), account.SignUpRequest{Email: email}); err != nil {
+		t.Fatal(err)
+	}
+	out, err := r.Confirm(as(t, nobody), account.ConfirmRequest{Token: r.mail.last(t).token, Password: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.ID
+}
+
+func (r *rig) signIn(t *testing.T, email string) account.SignInResponse {
+	t.Helper()
+	out, err := r.SignIn(as(t, nobody), account.SignInRequest{Email: email, Password: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func (r *rig) actor(t *testing.T, text string) licensing.Actor {
+	t.Helper()
+	a, err := r.ByBearer(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// dead checks that a text is refused in the one way.
+func (r *rig) dead(t *testing.T, what, text string) {
+	t.Helper()
+	a, err := r.ByBearer(t.Context(), text)
+	var told *licensing.Error
+	if !errors.As(err, &told) || told.Code != account.ErrCredential.Code || told.Text != account.ErrCredential.Text || a.Kind != "" {
+		t.Errorf("%s: %+v, %v", what, a, err)
+	}
+}
+
+func fails(t *testing.T, what string, err error, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
