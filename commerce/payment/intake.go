@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -24,7 +25,7 @@ type ProcessArgs struct {
 	Event string `json:"event"`
 }
 
-// Deps are what a [Service] needs; all but Alert are required.
+// Deps are what a [Service] needs; all but Alert and Log are required.
 type Deps struct {
 	Store   Store
 	Gateway Gateway
@@ -36,6 +37,8 @@ type Deps struct {
 	Jobs       licensing.Enqueuer
 	// Alert tells people that something needs them: code is stable ("payment-event-parked"), text names the object.
 	Alert func(ctx context.Context, code, text string)
+	// Log is told why a delivery was refused, which its sender is not told. By default it discards.
+	Log *slog.Logger
 }
 
 // Service is the intake of webhooks. It is safe for concurrent use once every [Applier] is registered.
@@ -48,6 +51,9 @@ type Service struct {
 func New(d Deps) *Service {
 	if d.Alert == nil {
 		d.Alert = func(context.Context, string, string) {}
+	}
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{Deps: d, appliers: map[string]Applier{}}
 }
@@ -67,6 +73,7 @@ func (s *Service) Receive(ctx context.Context, body []byte, signature string) er
 	}
 	e, err := s.Gateway.Verify(body, signature, s.Clock.Now())
 	if err != nil {
+		s.Log.WarnContext(ctx, "payment: delivery refused", "err", err)
 		if errors.Is(err, ErrForeign) {
 			s.Alert(ctx, "payment-event-foreign", "A rightly signed delivery speaks of another account or mode: "+err.Error())
 		}

@@ -205,6 +205,8 @@ func decode(r Record) (shower, error) {
 		o = new(charge)
 	case "refund":
 		o = new(refund)
+	case "dispute":
+		o = new(dispute)
 	case "event":
 		o = new(event)
 	case "webhook_endpoint":

@@ -149,6 +149,8 @@ func (s *Server) routes() {
 		"POST /v1/refunds":                              s.createRefund,
 		"GET /v1/refunds":                               s.listRefunds,
 		"GET /v1/refunds/{id}":                          s.retrieve("refund"),
+		"GET /v1/disputes":                              s.listDisputes,
+		"GET /v1/disputes/{id}":                         s.retrieve("dispute"),
 		"GET /v1/events":                                s.listEvents,
 		"GET /v1/events/{id}":                           s.retrieve("event"),
 		"POST /v1/webhook_endpoints":                    s.createEndpoint,
@@ -160,6 +162,8 @@ func (s *Server) routes() {
 		"POST /control/faults":                          s.controlFaults,
 		"POST /control/events/{id}/resend":              s.controlResend,
 		"POST /control/events/{id}/replay":              s.controlReplay,
+		"POST /control/charges/{id}/dispute":            s.controlDispute,
+		"POST /control/disputes/{id}/decide":            s.controlDecide,
 		"POST /control/checkout/sessions/{id}/complete": s.controlComplete,
 		"POST /control/checkout/sessions/{id}/settle":   s.controlSettle,
 	} {

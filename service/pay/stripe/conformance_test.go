@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -208,6 +209,43 @@ func TestRefund(t *testing.T) {
 	}
 	if _, err := s.gateway.FindRefund(t.Context(), intent, "ref_9"); !errors.Is(err, payment.ErrNoObject) {
 		t.Errorf("found what was never refunded: %v", err)
+	}
+}
+
+// TestDispute guarantees that a session tells whether its payment is disputed: while the dispute is open and when it is lost,
+// not when it is won; and that a disputed payment is not refunded.
+func TestDispute(t *testing.T) {
+	t.Parallel()
+	for decision, want := range map[string]bool{"won": false, "lost": true} {
+		t.Run(decision, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			c := s.open(s.request("ord_1"))
+			s.pay(c, sandbox.CardSucceeds)
+			s.flush()
+			paid := s.session(c.ID)
+			if status, body := s.call("POST", "/control/charges/"+paid.Charge+"/dispute", ""); status != 200 {
+				t.Fatalf("disputing answered %d %s", status, body)
+			}
+			if !s.session(c.ID).Disputed {
+				t.Error("an open dispute is not told")
+			}
+			_, err := s.gateway.Refund(t.Context(), payment.RefundRequest{Key: "k", Intent: paid.Intent, Amount: money.New(1, "EUR"), Refund: "ref_1"})
+			if !errors.Is(err, payment.ErrRefused) {
+				t.Errorf("a refund while disputed gave %v", err)
+			}
+			_, list := s.call("GET", "/v1/disputes?charge="+paid.Charge, "")
+			id := regexp.MustCompile(`dp_[0-9a-f]+`).FindString(list)
+			if status, body := s.call("POST", "/control/disputes/"+id+"/decide", "outcome="+decision); status != 200 {
+				t.Fatalf("deciding answered %d %s", status, body)
+			}
+			if got := s.session(c.ID).Disputed; got != want {
+				t.Errorf("%s: disputed is %t", decision, got)
+			}
+			if got := s.flush(); !slices.Equal(got, []string{"charge.dispute.created", "charge.dispute.closed"}) && !slices.Equal(got, []string{"charge.dispute.closed", "charge.dispute.created"}) {
+				t.Errorf("delivered %v", got)
+			}
+		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stripe/stripe-go/v76"
 	"github.com/stripe/stripe-go/v76/checkout/session"
 	"github.com/stripe/stripe-go/v76/coupon"
+	"github.com/stripe/stripe-go/v76/dispute"
 
 	"github.com/mintreu/mintreu/commerce/money"
 	"github.com/mintreu/mintreu/commerce/payment"
@@ -190,7 +191,9 @@ func (g *Gateway) session(ctx context.Context, s *stripe.CheckoutSession) (payme
 			if ch.Status == stripe.ChargeStatusSucceeded {
 				out.Charge = ch.ID
 			}
-			out.Disputed = ch.Disputed
+			if out.Disputed, err = g.disputed(ctx, ch); err != nil {
+				return payment.Session{}, err
+			}
 			figures = append(figures, figure{&out.Refunded, ch.AmountRefunded})
 		}
 	}
@@ -203,6 +206,23 @@ func (g *Gateway) session(ctx context.Context, s *stripe.CheckoutSession) (payme
 	}
 	out.Lines, err = g.lines(ctx, s, c)
 	return out, err
+}
+
+// disputed reports whether a charge is disputed and not won back: Stripe leaves a charge marked as disputed for good.
+func (g *Gateway) disputed(ctx context.Context, ch *stripe.Charge) (bool, error) {
+	if !ch.Disputed {
+		return false, nil
+	}
+	it := dispute.Client{B: g.backend, Key: g.config.Key}.List(&stripe.DisputeListParams{ListParams: stripe.ListParams{Context: ctx, Limit: stripe.Int64(100)}, Charge: stripe.String(ch.ID)})
+	for it.Next() {
+		if s := it.Dispute().Status; s != stripe.DisputeStatusWon && s != stripe.DisputeStatusWarningClosed {
+			return true, nil
+		}
+	}
+	if err := outcome(it.Err(), it.DisputeList().URL != ""); err != nil {
+		return false, fmt.Errorf("stripe: disputes of %s: %w", ch.ID, err)
+	}
+	return false, nil
 }
 
 // figure is an amount to be translated from Stripe's units.
