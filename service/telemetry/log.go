@@ -4,6 +4,7 @@ package telemetry
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -54,7 +55,22 @@ func scrubAttr(_ []string, a slog.Attr) slog.Attr {
 			return slog.String(a.Key, Scrub(x.String()))
 		case []byte:
 			return slog.String(a.Key, hidden)
+		case *slog.Source, nil:
+		default:
+			return scrubValue(a, x)
 		}
+	}
+	return a
+}
+
+// scrubValue cleans a value of another type by its JSON form, which is what would be written.
+func scrubValue(a slog.Attr, v any) slog.Attr {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return slog.String(a.Key, fmt.Sprintf("[%T]", v))
+	}
+	if clean := Scrub(string(text)); clean != string(text) {
+		return slog.String(a.Key, clean)
 	}
 	return a
 }
@@ -68,9 +84,10 @@ func secretShapes() *regexp.Regexp {
 		`\b[a-z]{2,12}_(live|test)_[0-9A-Za-z]{10}_[0-9A-Za-z]{20,}`,     // API keys
 		`\b(mtk|ses)_[0-9A-Za-z]{16,}_[0-9A-Za-z]{16,}`,                  // machine tokens and sessions
 		`\b[sr]k_(live|test)_[0-9A-Za-z]{8,}`, `\bwhsec_[0-9A-Za-z+/=]+`, // Stripe
-		`\b[A-Z0-9]{2,12}(-[0-9A-HJKMNP-TV-Z]{5}){6}\b`,                // license keys
-		`(?i)\b(bearer|license|lease|basic)\s+[A-Za-z0-9._~+/=-]{16,}`, // Authorization
-		`(?i)(postgres(ql)?|rediss?|smtps?)://[^\s/@]*:[^\s/@]+@`,      // passwords in URLs
+		`\b[A-Z0-9]{2,12}(-[0-9A-HJKMNP-TV-Z]{5}){6}\b`,                              // license keys
+		`(?i)\b(bearer|license|lease|basic)\s+[A-Za-z0-9._~+/=-]{16,}`,               // Authorization
+		`(?i)\b(token|secret|password|api_key|access_token|license_key)=[^\s&"'#;]+`, // parameters of links
+		`(?i)(postgres(ql)?|rediss?|smtps?)://[^\s/@]*:[^\s/@]+@`,                    // passwords in URLs
 	}, "|"))
 }
 

@@ -24,11 +24,12 @@ func canaries() map[string]string {
 		"webhook":  "whsec_c2VjcmV0c2VjcmV0",
 		"license":  "MINT-ABCDE-FGH12-34567-89ABC-DEFGH-JKMNP",
 		"header":   "Bearer c29tZXRoaW5nLXNlY3JldA",
+		"link":     "https://shop.example/confirm?token=0123456789ABCDEFGHIJabcdefghij0123456789abc",
 		"password": "postgres://mintreu:hunter2hunter2@db.example/mintreu",
 	}
 }
 
-// TestM10_LogsHoldNoCredential: a credential in a message, a string, an error or a nested group never reaches the log.
+// TestM10_LogsHoldNoCredential: a credential in a message, a string, an error, a list, a structure or a nested group never reaches the log.
 func TestM10_LogsHoldNoCredential(t *testing.T) {
 	t.Parallel()
 	for name, secret := range canaries() {
@@ -37,7 +38,8 @@ func TestM10_LogsHoldNoCredential(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		log.With("outer", secret).WithGroup("g").Error("failed with "+secret, "text", "x "+secret, "err", errors.New("call: "+secret), "token", "short", "bytes", []byte(secret))
+		log.With("outer", secret).WithGroup("g").Error("failed with "+secret, "text", "x "+secret, "err", errors.New("call: "+secret), "token", "short", "bytes", []byte(secret),
+			"struct", struct{ Name string }{secret}, "list", []string{secret}, "map", map[string]any{"a": []any{secret}})
 		if needle := secret[len(secret)/2:]; strings.Contains(out.String(), needle) || strings.Contains(out.String(), "short") {
 			t.Errorf("%s leaks: %s", name, out.String())
 		}
