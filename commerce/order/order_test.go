@@ -1,0 +1,195 @@
+package order
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"math"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/mintreu/mintreu/commerce/money"
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// TestC04_TenThousandBaskets guarantees that the totals of random baskets, with discount and tax of each mode, are those of unbounded
+// arithmetic; that lines always sum to the totals; and that the postings of sale and partial refunds balance and cancel out.
+func TestC04_TenThousandBaskets(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		o := &Order{ID: "ord_1", Currency: "EUR"}
+		o.Snapshot.Tax = Tax{Mode: FixedTax, Country: "DE", Rate: money.BasisPoints(rapid.Int64Range(0, 3000).Draw(t, "rate")), Inclusive: rapid.Bool().Draw(t, "inclusive")}
+		for i := range rapid.IntRange(1, MaxLines).Draw(t, "lines") {
+			o.Snapshot.Lines = append(o.Snapshot.Lines, Line{N: int64(i + 1), ProductID: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "product"),
+				Unit: rapid.Int64Range(0, 1_000_000_000_000).Draw(t, "unit"), Quantity: rapid.Int64Range(1, MaxQuantity).Draw(t, "quantity")})
+		}
+		discount := rapid.Int64Range(0, 1_000_000_000_000).Draw(t, "discount")
+		if err := o.Settle(discount); err != nil {
+			t.Fatal(err)
+		}
+		var subtotal, discounts, tax, total int64
+		for _, l := range o.Snapshot.Lines {
+			if l.Subtotal != l.Unit*l.Quantity {
+				t.Fatalf("line of %d × %d is %d", l.Unit, l.Quantity, l.Subtotal)
+			}
+			price := l.Subtotal - l.Discount
+			want := reference(price, int64(o.Snapshot.Tax.Rate), 10_000)
+			if o.Snapshot.Tax.Inclusive {
+				want = reference(price, int64(o.Snapshot.Tax.Rate), 10_000+int64(o.Snapshot.Tax.Rate))
+			}
+			if l.Tax != want || l.Discount < 0 || price < 0 {
+				t.Fatalf("tax of %d is %d, want %d", price, l.Tax, want)
+			}
+			subtotal, discounts, tax, total = subtotal+l.Subtotal, discounts+l.Discount, tax+l.Tax, total+l.Total
+		}
+		if subtotal != o.Subtotal || discounts != o.Discount || o.Discount != min(discount, subtotal) || tax != o.Tax || total != o.Total {
+			t.Fatalf("lines sum to %d %d %d %d, the order says %d %d %d %d", subtotal, discounts, tax, total, o.Subtotal, o.Discount, o.Tax, o.Total)
+		}
+		cancelOut(t, o)
+	})
+}
+
+// cancelOut posts the sale and refunds of it in steps, and checks that everything balances and nothing is left at the end.
+func cancelOut(t *rapid.T, o *Order) {
+	sale, ok := o.Sale(time.Time{})
+	if !ok {
+		return
+	}
+	left := map[string]int64{}
+	add := func(p Posting) {
+		if err := p.Check(); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range p.Legs {
+			left[l.Account] += l.Amount.Minor
+		}
+	}
+	add(sale)
+	for before := int64(0); before < o.Total; {
+		after := before + rapid.Int64Range(max(1, o.Total/7), o.Total).Draw(t, "refund")
+		after = min(after, o.Total)
+		p, err := o.Refund(before, after, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		add(p)
+		before = after
+	}
+	for account, minor := range left {
+		if minor != 0 {
+			t.Fatalf("%s is left with %d", account, minor)
+		}
+	}
+}
+
+func reference(a, b, c int64) int64 {
+	n := new(big.Int).Mul(big.NewInt(2*a), big.NewInt(b))
+	n.Add(n, big.NewInt(c)).Quo(n, big.NewInt(2*c))
+	return n.Int64()
+}
+
+// TestC04_OverflowIsRefused guarantees that a total that does not fit is an error and never a small number.
+func TestC04_OverflowIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, lines := range [][]Line{
+		{{Unit: math.MaxInt64, Quantity: 2}}, {{Unit: math.MaxInt64, Quantity: 1}, {Unit: 1, Quantity: 1}},
+	} {
+		o := Order{Currency: "EUR", Snapshot: Snapshot{Lines: lines}}
+		if err := o.Settle(0); !errors.Is(err, ErrTotal) {
+			t.Errorf("total %d, %v", o.Total, err)
+		}
+	}
+	o := Order{Currency: "EUR", Snapshot: Snapshot{Lines: []Line{{Unit: math.MaxInt64, Quantity: 1}}, Tax: Tax{Mode: FixedTax, Rate: 1900}}}
+	if err := o.Settle(0); !errors.Is(err, ErrTotal) {
+		t.Errorf("total %d, %v", o.Total, err)
+	}
+}
+
+// TestUnbalancedPostingRefused guarantees that a posting must balance in each currency by itself.
+func TestUnbalancedPostingRefused(t *testing.T) {
+	t.Parallel()
+	eur, usd := money.New(5, "EUR"), money.New(-5, "USD")
+	for name, p := range map[string]Posting{
+		"one leg":        {Source: "s", Order: "o", Legs: []Leg{{Cash, eur}}},
+		"off by one":     {Source: "s", Order: "o", Legs: []Leg{{Cash, eur}, {Revenue("p"), money.New(-4, "EUR")}}},
+		"two currencies": {Source: "s", Order: "o", Legs: []Leg{{Cash, eur}, {Revenue("p"), usd}}},
+		"no account":     {Source: "s", Order: "o", Legs: []Leg{{"", eur}, {Revenue("p"), money.New(-5, "EUR")}}},
+		"no source":      {Order: "o", Legs: []Leg{{Cash, eur}, {Revenue("p"), money.New(-5, "EUR")}}},
+		"zero":           {Source: "s", Order: "o", Legs: []Leg{{Cash, money.Zero("EUR")}, {Revenue("p"), money.Zero("EUR")}}},
+	} {
+		if err := p.Check(); !errors.Is(err, ErrUnbalanced) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// sample is a paid order with everything that a receipt can show.
+func sample() (Order, Seller) {
+	o := Order{ID: "ord_0190a6f0c5b87c2ab0f14d5c6e7f8091", Email: "ada.lovelace@example.com", Env: licensing.Live, Currency: "EUR", Receipt: "2026-000042",
+		PaidAt: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	o.Snapshot.VATID = "DE123456789"
+	o.Snapshot.Tax = Tax{Mode: FixedTax, Country: "DE", Rate: 1900}
+	o.Snapshot.Lines = []Line{
+		{ProductName: "Editor", PlanName: "Professional, perpetual", Unit: 123450, Quantity: 12},
+		{ProductName: "Résumé Ελλάδα Москва <b>&", PlanName: strings.Repeat("a rather long name of a plan ", 4), Unit: 999, Quantity: 1},
+	}
+	if err := o.Settle(5000); err != nil {
+		panic(err)
+	}
+	return o, Seller{Name: "Example Software GmbH", Address: []string{"Beispielstraße 1", "10115 Berlin", "Germany"}, VATID: "DE999999999", Email: "billing@example.com"}
+}
+
+// TestReceiptIsAlwaysTheSame guarantees that a receipt's page and PDF are byte for byte the same each time and as they were when this was
+// written, and that a buyer's text cannot become markup.
+func TestReceiptIsAlwaysTheSame(t *testing.T) {
+	t.Parallel()
+	o, seller := sample()
+	for name, render := range map[string]func(Receipt) ([]byte, error){"receipt.html": Receipt.HTML, "receipt.pdf": Receipt.PDF} {
+		first, err := render(NewReceipt(o, seller))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := render(NewReceipt(o, seller))
+		if err != nil || !bytes.Equal(first, second) {
+			t.Errorf("%s differs between two renderings: %v", name, err)
+		}
+		path := filepath.Join("testdata", name)
+		if *update {
+			if err := os.WriteFile(path, first, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil || !bytes.Equal(first, want) {
+			t.Errorf("%s is not the golden file (run with -update and look at it): %v", name, err)
+		}
+		if bytes.Contains(first, []byte("<b>&")) {
+			t.Errorf("%s holds the product's markup", name)
+		}
+	}
+}
+
+// TestReceiptOfManyLinesHasManyPages guarantees that the longest order and words without a break still make a PDF.
+func TestReceiptOfManyLinesHasManyPages(t *testing.T) {
+	t.Parallel()
+	o, seller := sample()
+	o.Snapshot.Lines = nil
+	for range MaxLines {
+		o.Snapshot.Lines = append(o.Snapshot.Lines, Line{ProductName: strings.Repeat("W", 120), PlanName: strings.Repeat("я", 60), Unit: 1_000_000_000_000, Quantity: MaxQuantity})
+	}
+	if err := o.Settle(0); err != nil {
+		t.Fatal(err)
+	}
+	pdf, err := NewReceipt(o, seller).PDF()
+	if err != nil || bytes.Count(pdf, []byte("/Type /Page\n")) < 2 {
+		t.Errorf("%d pages, %v", bytes.Count(pdf, []byte("/Type /Page\n")), err)
+	}
+}
