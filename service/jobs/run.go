@@ -105,7 +105,7 @@ func (r *Runner) Every(name string, interval time.Duration, fn func(ctx context.
 	}
 	attempts := int(min(max(interval/time.Minute, 1), 5))
 	run := func(ctx context.Context, _ json.RawMessage) error { return fn(ctx) }
-	if err := r.Handle(name, run, Options{Timeout: max(interval, time.Minute), MaxAttempts: attempts}); err != nil {
+	if err := r.Handle(name, run, Options{Timeout: min(max(interval, time.Minute), time.Hour), MaxAttempts: attempts}); err != nil {
 		return err
 	}
 	construct := func() (river.JobArgs, *river.InsertOpts) {
@@ -162,11 +162,7 @@ func (r *Runner) working() *river.Config {
 	}
 	c.PeriodicJobs = r.periodic
 	c.ErrorHandler = &failures{r.config.Logger}
-	// A slot's row must outlive the slot, or the slot would run twice.
-	c.CompletedJobRetentionPeriod = max(time.Hour, r.longest+r.longest/2)
-	c.CancelledJobRetentionPeriod = max(24*time.Hour, c.CompletedJobRetentionPeriod)
-	c.DiscardedJobRetentionPeriod = max(7*24*time.Hour, c.CompletedJobRetentionPeriod)
-	c.RescueStuckJobsAfter = r.rescueAfter()
+	r.keep(c)
 	c.FetchCooldown = 50 * time.Millisecond
 	c.FetchPollInterval = time.Second
 	if r.config.Driver.PollOnly() {
@@ -175,13 +171,20 @@ func (r *Runner) working() *river.Config {
 	return c
 }
 
-// rescueAfter is when a job whose process died is given to another: well after the longest timeout.
-func (r *Runner) rescueAfter() time.Duration {
-	longest := time.Minute
-	for _, k := range r.kinds {
-		longest = max(longest, k.options.Timeout)
+// keep says how long finished jobs are kept and when a running one is taken for dead.
+func (r *Runner) keep(c *river.Config) {
+	if r.config.Clock != nil { // these two go by the system's clock, under which the test's jobs may be years old
+		const never = 100 * 365 * 24 * time.Hour
+		c.CompletedJobRetentionPeriod, c.CancelledJobRetentionPeriod, c.DiscardedJobRetentionPeriod = never, never, never
+		c.RescueStuckJobsAfter = never
+		return
 	}
-	return longest + time.Minute
+	// A slot's row must outlive the slot, or the slot would run twice.
+	c.CompletedJobRetentionPeriod = max(time.Hour, r.longest+r.longest/2)
+	c.CancelledJobRetentionPeriod = max(24*time.Hour, c.CompletedJobRetentionPeriod)
+	c.DiscardedJobRetentionPeriod = max(7*24*time.Hour, c.CompletedJobRetentionPeriod)
+	// Jobs of a process that died go to another one after this time, or after their kind's timeout when that is longer.
+	c.RescueStuckJobsAfter = 90 * time.Second
 }
 
 // Stop ends the work: no job is begun any more, and those that run are waited for. When ctx ends first they are cancelled

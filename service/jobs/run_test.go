@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/db/lite"
 	"github.com/mintreu/mintreu/service/jobs"
 )
 
@@ -168,4 +170,51 @@ func TestPeriodicRunsOnceInItsSlot(t *testing.T) {
 			t.Errorf("%d rows and %d runs, %v; want one", rows, runs.Load(), err)
 		}
 	})
+}
+
+// On SQLite a job that was running when its process died runs again as soon as the next process starts, even on its last
+// attempt; a second runner of a living process takes nothing from the first.
+func TestJobOfADeadProcessRunsAgain(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "test.db")
+	d, err := lite.Open(t.Context(), lite.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.MigrateQueue(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	r := newRunner(t, jobs.Config{Driver: d})
+	handle(t, r, "note", func(context.Context, json.RawMessage) error { return nil }, jobs.Options{MaxAttempts: 1})
+	enqueue(t, t.Context(), r, licensing.Job{Kind: "note", Unique: "a", Args: note{"left"}})
+	if _, err := d.Exec(t.Context(), `UPDATE river_job SET state = 'running', attempt = 1, attempted_at = CURRENT_TIMESTAMP`); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if d, err = lite.Open(t.Context(), lite.Config{Path: path}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	ran, finish := make(chan string, 10), make(chan struct{})
+	var runners [2]*jobs.Runner
+	for i := range runners {
+		runners[i] = newRunner(t, jobs.Config{Driver: d})
+		handle(t, runners[i], "note", func(ctx context.Context, args json.RawMessage) error {
+			defer func() { <-finish }()
+			return handler(ran)(ctx, args)
+		}, jobs.Options{})
+		start(t, runners[i])
+		if i == 0 {
+			if id := receive(t, ran); id != "left" {
+				t.Errorf("ran %q", id)
+			}
+		}
+	}
+	enqueue(t, t.Context(), runners[1], licensing.Job{Kind: "note", Args: note{"mark"}})
+	if id := receive(t, ran); id != "mark" {
+		t.Errorf("%q was run twice at once", id)
+	}
+	close(finish)
 }

@@ -61,7 +61,8 @@ type DB struct {
 	guard    guard.Guard
 	close    sync.Once
 
-	migrating sync.Mutex
+	migrating sync.Mutex // also guards reclaimed
+	reclaimed bool       // the jobs of the process before were put back
 }
 
 var _ db.DB = (*DB)(nil)

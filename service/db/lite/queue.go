@@ -56,6 +56,26 @@ func (d *DB) NewQueue(config *river.Config) (jobs.Client, error) {
 	return &queue{client, d}, nil
 }
 
+// Start implements [jobs.Client]. The first start since the database was opened puts back the jobs that were running when the
+// process before died: it is dead, since this one holds the directory's lock.
+func (q *queue) Start(ctx context.Context) error {
+	if err := q.db.reclaim(ctx); err != nil {
+		return err
+	}
+	return q.Client.Start(ctx)
+}
+
+func (d *DB) reclaim(ctx context.Context) error {
+	d.migrating.Lock()
+	defer d.migrating.Unlock()
+	if d.reclaimed {
+		return nil
+	}
+	_, err := d.Exec(ctx, `UPDATE river_job SET state = 'available', max_attempts = max(max_attempts, attempt + 1) WHERE state = 'running'`)
+	d.reclaimed = err == nil
+	return err
+}
+
 // Insert implements [jobs.Client].
 func (q *queue) Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (duplicate bool, err error) {
 	t := q.db.txFrom(ctx)
