@@ -53,18 +53,20 @@ func newReplica(t *testing.T, e storetest.Env, d db.DB) *replica {
 	return r
 }
 
-// world is a database with one or two replicas on it, as the engine allows.
+// world is a database with two replicas on it, each with its own services and memory.
 type world struct {
 	storetest.Env
 	*replica
 	replicas []*replica
 }
 
-// newWorld makes one replica, and a second one with its own pool of connections on PostgreSQL.
+// newWorld makes two replicas and, when the test ends, demands that no invariant is broken.
 func newWorld(t *testing.T, e storetest.Env) *world {
 	t.Helper()
-	first := newReplica(t, e, e.DB)
-	return &world{Env: e, replica: first, replicas: []*replica{first, newReplica(t, e, e.DB)}}
+	first, second := newReplica(t, e, e.DB), newReplica(t, e, e.DB)
+	w := &world{Env: e, replica: first, replicas: []*replica{first, second}}
+	t.Cleanup(func() { w.sound(t) })
+	return w
 }
 
 // terms are those of five seats by device, of which two components of three must agree.
@@ -165,6 +167,18 @@ func (w *world) seats(t *testing.T, id string) (used, held int) {
 		t.Fatal(err)
 	}
 	return used, held
+}
+
+// sound demands that no invariant of licenses is broken.
+func (w *world) sound(t *testing.T) {
+	t.Helper()
+	found, err := w.Store.LicenseViolations(context.Background(), w.Clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range found {
+		t.Errorf("%s: %s: %s", v.Invariant, v.Object, v.Text)
+	}
 }
 
 // lease reads a lease's claims.

@@ -1,0 +1,54 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// licenseChecks are what must hold of licenses, seats and signing keys at every commit. Each statement returns the object and what
+// is wrong of it, and nothing when all is well.
+var licenseChecks = []struct{ invariant, sql string }{
+	{"INV3", `SELECT l.id, 'it names no source' FROM license l WHERE l.source_kind = '' OR l.source_id = ''`},
+	{"INV4", `SELECT l.id, 'the seats counted are not those held' FROM license l
+		WHERE l.seats_used <> (SELECT count(*) FROM activation a WHERE a.license_id = l.id AND a.state = 'held')`},
+	{"INV4", `SELECT l.id, 'more seats are held than there are' FROM license l
+		WHERE l.seats_max >= 0 AND l.seats_used > l.seats_max AND l.seats_used > l.seats_kept`},
+	{"INV4", `SELECT a.license_id, 'one device or user holds two seats' FROM activation a
+		WHERE a.state = 'held' GROUP BY a.license_id, a.subject HAVING count(*) > 1`},
+	{"INV9", `SELECT a.id, 'it holds a seat of a revoked license' FROM activation a JOIN license l ON l.id = a.license_id
+		WHERE a.state = 'held' AND l.state = 'revoked'`},
+	{"INV9", `SELECT t.jti, 'it is the valid token of a revoked license' FROM license_token t JOIN license l ON l.id = t.license_id
+		WHERE t.current AND l.state = 'revoked'`},
+	{"TOKEN", `SELECT l.id, 'it has no valid token' FROM license l
+		WHERE l.state <> 'revoked'
+			AND NOT EXISTS (SELECT 1 FROM license_token t WHERE t.jti = l.token_jti AND t.license_id = l.id AND t.current)`},
+	{"KEYS", `SELECT 'signing_key', 'there is not exactly one active signing key' FROM keyset k
+		WHERE k.num = 1 AND (SELECT count(*) FROM signing_key s WHERE s.role = 'signing' AND s.state = 'active') <> 1`},
+	{"KEYS", `SELECT s.kid, 'the active signing key has no private part' FROM signing_key s
+		WHERE s.role = 'signing' AND s.state = 'active' AND s.sealed IS NULL`},
+}
+
+// LicenseViolations checks what must hold of licenses at any time, on a live database:
+//
+//	INV3   every license names its source; that an order unit's license is its grant is [Store.OrderViolations]' to say
+//	INV4   activations holding a seat are those counted, and no more than there are seats
+//	INV9   a revoked license has no activation with a seat and no valid token
+//	TOKEN  every other license has a valid token
+//	KEYS   exactly one signing key is active, and it can sign
+func (s *Store) LicenseViolations(ctx context.Context, _ time.Time) ([]Violation, error) {
+	var out []Violation
+	for _, check := range licenseChecks {
+		rows, err := s.db.Query(ctx, check.sql)
+		found, err := db.Collect(rows, err, func(r db.Row) (Violation, error) {
+			v := Violation{Invariant: check.invariant}
+			return v, r.Scan(&v.Object, &v.Text)
+		})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
