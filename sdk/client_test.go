@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +132,20 @@ func TestCheck_NewTokenArrives(t *testing.T) {
 	expect(t, check(t, c), true, eval.Valid)
 	if !c.Allowed("export") {
 		t.Fatal("not entitled after contact")
+	}
+}
+
+// A feature with an end of its own goes at that instant, without a check.
+func TestAllowed_FeatureEnds(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	c := client(t, s)
+	activate(t, c, s.Issue(sdktest.Spec{Product: "editor", Ent: features, EntUntil: map[string]int64{"export": sdktest.Start.Unix() + 3600}}))
+	for _, after := range []time.Duration{0, time.Hour - time.Second, time.Hour, 20 * time.Hour} {
+		s.Clock.Set(sdktest.Start.Add(after))
+		if c.Allowed("export") != (after < time.Hour) || !c.Allowed("projects") {
+			t.Fatalf("after %v: export is %v", after, c.Allowed("export"))
+		}
 	}
 }
 
@@ -353,68 +364,6 @@ func TestVerify_CacheKeepsTheEnd(t *testing.T) {
 		if _, err := c.Verify(token); !errors.Is(err, step.want) {
 			t.Fatalf("after %v: %v, want %v", step.at, err, step.want)
 		}
-	}
-}
-
-// Mistakes of configuration are found when the client is made.
-func TestNew_RefusesBadConfiguration(t *testing.T) {
-	t.Parallel()
-	root := doc.FormatPublicKey(sdktest.Public(sdktest.Key("root")))
-	good := sdk.Config{BaseURL: "https://example.com", Product: "editor", Roots: []string{root}}
-	for name, change := range map[string]func(*sdk.Config){
-		"no product":       func(c *sdk.Config) { c.Product = "" },
-		"no base":          func(c *sdk.Config) { c.BaseURL = "" },
-		"plain http":       func(c *sdk.Config) { c.BaseURL = "http://example.com" },
-		"like loopback":    func(c *sdk.Config) { c.BaseURL = "http://localhost.example.com" },
-		"user in base":     func(c *sdk.Config) { c.BaseURL = "https://a:b@example.com" },
-		"query in base":    func(c *sdk.Config) { c.BaseURL = "https://example.com?x=1" },
-		"no keys":          func(c *sdk.Config) { c.Roots = nil },
-		"both kinds":       func(c *sdk.Config) { c.Keys = []string{root} },
-		"same root twice":  func(c *sdk.Config) { c.Roots = []string{root, root} },
-		"L26 zero key":     func(c *sdk.Config) { c.Roots = []string{strings.Repeat("A", 43)} },
-		"short key":        func(c *sdk.Config) { c.Roots = []string{root[:42]} },
-		"unknown env":      func(c *sdk.Config) { c.Env = "production" },
-		"padded key":       func(c *sdk.Config) { c.Roots = []string{root + "="} },
-		"line in key":      func(c *sdk.Config) { c.Roots = []string{root[:20] + "\n" + root[20:]} },
-		"loopback by name": func(c *sdk.Config) { c.BaseURL = "http://127.0.0.1.example.com" },
-	} {
-		cfg := good
-		change(&cfg)
-		if c, err := sdk.New(cfg); err == nil {
-			c.Close()
-			t.Errorf("%s: accepted", name)
-		}
-	}
-	c, err := sdk.New(good, sdk.WithStore(new(sdk.MemoryStore)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Close()
-}
-
-// A redirect to another host is not followed: the key is never sent there.
-func TestL25_RedirectNeverCarriesTheKey(t *testing.T) {
-	t.Parallel()
-	var hits atomic.Int64
-	evil := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { hits.Add(1) }))
-	defer evil.Close()
-	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, evil.URL+r.URL.Path, http.StatusTemporaryRedirect)
-	}))
-	defer front.Close()
-	s := server(t)
-	cfg := s.Config("editor")
-	cfg.BaseURL = front.URL
-	c, err := sdk.New(cfg, s.Options()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if _, err := c.Activate(context.Background(), s.Issue(sdktest.Spec{Product: "editor"})); err == nil {
-		t.Fatal("activated through a redirect")
-	}
-	if err := c.Refresh(context.Background()); err == nil || hits.Load() != 0 {
-		t.Fatalf("%d requests to the other host, %v", hits.Load(), err)
 	}
 }
 

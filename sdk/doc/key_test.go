@@ -188,6 +188,20 @@ func TestK12_J47_J48_KeysetNumberAndStates(t *testing.T) {
 	}
 }
 
+// A time of revocation alone revokes a key, whatever its state says.
+func TestJ47_RevokedAtAlone(t *testing.T) {
+	t.Parallel()
+	k := doc.Key{KID: kid(), Public: public(key(1)), For: []string{doc.TypeLicense}, Aud: []string{"editor"}, State: doc.KeyActive}
+	for at, want := range map[int64]error{0: nil, t0 + 2*day: doc.ErrKeyRevoked} {
+		k.RevokedAt = at
+		v := verifier(t, t0+day)
+		v.Keys, _ = doc.NewKeys(k)
+		if _, err := v.License(sign(t, key(1), license())); !errors.Is(err, want) {
+			t.Errorf("revoked at %d: %v", at, err)
+		}
+	}
+}
+
 // Roots in a keyset replace the pinned ones, and may sign keysets alone.
 func TestKeyset_RootsReplacePins(t *testing.T) {
 	t.Parallel()

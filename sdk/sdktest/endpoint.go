@@ -37,6 +37,9 @@ func (s *Server) activate(w http.ResponseWriter, r *http.Request) {
 	if a.first == "" {
 		a.first = lease
 	}
+	if s.fault == Replay && s.times != 0 {
+		lease = a.first
+	}
 	answer(w, sdk.ActivateResponse{Activation: a.id, License: s.sign(rec.claims), Lease: lease})
 }
 

@@ -28,7 +28,7 @@ const (
 	Garbage         // answers are a page of somebody else, with status 200
 	Error           // answers are status 500
 	Forged          // documents are signed by a key that nobody trusts
-	Replay          // heartbeats are answered with the first lease again
+	Replay          // answers carry the first lease of the activation again
 	Redirect        // answers send the client to another host
 )
 
@@ -270,6 +270,7 @@ func (s *Server) faulty(next http.Handler) http.Handler {
 		s.mu.Unlock()
 		switch fault {
 		case Down:
+			s.used()
 			panic(http.ErrAbortHandler)
 		case LostReply:
 			next.ServeHTTP(httptest.NewRecorder(), r)
