@@ -31,13 +31,32 @@ var shared struct {
 func Postgres(t testing.TB) string {
 	t.Helper()
 	shared.once.Do(startShared)
-	if errors.Is(shared.err, server.ErrMissing) && os.Getenv("CI") != "true" {
-		t.Skipf("PostgreSQL is missing, so nothing was tested on it: %v; install it or set %s", shared.err, PostgresEnv)
-	}
-	if shared.err != nil {
-		t.Fatalf("PostgreSQL is needed: %v; install it or set %s", shared.err, PostgresEnv)
-	}
+	need(t, shared.err)
 	return shared.url
+}
+
+// PrivatePostgres starts a server with durable commits that belongs to this test alone, which may kill it.
+func PrivatePostgres(t testing.TB) *server.Postgres {
+	t.Helper()
+	p, err := server.NewPostgres(t.Context(), true)
+	need(t, err)
+	t.Cleanup(func() {
+		if err := p.Stop(); err != nil {
+			t.Errorf("stop PostgreSQL: %v", err)
+		}
+	})
+	return p
+}
+
+// need skips the test when PostgreSQL is not installed, and fails it then when CI=true, and whenever it does not start.
+func need(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, server.ErrMissing) && os.Getenv("CI") != "true" {
+		t.Skipf("PostgreSQL is missing, so nothing was tested on it: %v; install it or set %s", err, PostgresEnv)
+	}
+	if err != nil {
+		t.Fatalf("PostgreSQL is needed: %v; install it or set %s", err, PostgresEnv)
+	}
 }
 
 // startShared starts the server of this test program. Its watcher ends it when the program does.

@@ -3,7 +3,6 @@ package pg_test
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/db/dbtest"
-	"github.com/mintreu/mintreu/service/db/dbtest/server"
 	"github.com/mintreu/mintreu/service/db/pg"
 )
 
@@ -232,14 +230,7 @@ func TestF20_F21_ServerKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	p, err := server.NewPostgres(ctx, true)
-	if errors.Is(err, server.ErrMissing) && os.Getenv("CI") != "true" {
-		t.Skipf("nothing was tested: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Stop()
+	p := dbtest.PrivatePostgres(t)
 	d := open(t, pg.Config{URL: p.URL})
 	exec(t, d, `CREATE TABLE t (a bigint PRIMARY KEY)`)
 	const perRound = 40
