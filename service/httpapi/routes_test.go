@@ -62,17 +62,22 @@ func TestR01_StaffAreNamed(t *testing.T) {
 	}
 }
 
-// TestI03_EveryRouteRefusesHostileBodies: no operation takes what is not strict JSON, and none answers it with 5xx.
+// TestI03_EveryRouteRefusesHostileBodies: no operation takes what is not strict JSON, and none answers it with 5xx. The bodies that
+// are hostile by size alone are tried on every eighth, since all operations share their reader.
 func TestI03_EveryRouteRefusesHostileBodies(t *testing.T) {
 	t.Parallel()
 	h, f, routes := everything(t)
-	for _, route := range routes {
+	hostile := kittest.Hostile()
+	for i, route := range routes {
 		spec := route.Spec()
 		if spec.Method == http.MethodGet || spec.Method == http.MethodDelete {
 			continue
 		}
 		credential := admit(f, spec)
-		for _, body := range kittest.Hostile() {
+		for _, body := range hostile {
+			if len(body.Text) > 50_000 && i%8 != 0 {
+				continue
+			}
 			r := kittest.Request(spec)
 			r = httptest.NewRequest(spec.Method, r.URL.Path, strings.NewReader(body.Text))
 			r.Header.Set("Content-Type", "application/json")

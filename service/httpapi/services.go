@@ -23,6 +23,7 @@ type Services struct {
 	Payment   *payment.Service
 	Licensing Licensing
 	APIKey    *apikey.Service
+	Platform  Platform
 }
 
 // Routes is the whole JSON API: every operation of every module.
@@ -36,6 +37,7 @@ func Routes(s Services) []kit.Route {
 		PaymentRoutes(s.Payment),
 		LicensingRoutes(s.Licensing),
 		APIKeyRoutes(s.APIKey),
+		PlatformRoutes(s.Platform),
 	)
 }
 
