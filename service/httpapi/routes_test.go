@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/kit"
@@ -100,6 +101,15 @@ func admit(f *kittest.Fixture, spec kit.Spec) string {
 		}
 	}
 	return "Bearer nobody"
+}
+
+// TestServicesAreComplete: a Service that was not handed in is named, those within a group too.
+func TestServicesAreComplete(t *testing.T) {
+	t.Parallel()
+	err := httpapi.Services{Account: &account.Service{}}.Complete()
+	if err == nil || strings.Contains(err.Error(), "Account") || !strings.Contains(err.Error(), "Services.APIKey is missing") || !strings.Contains(err.Error(), "Services.Platform.Audit is missing") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // TestAnswersHoldNoSecrets: no answer of the API has a member for something sealed, hashed or secret, but for the secrets that are

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"errors"
+	"reflect"
 	"slices"
 
 	"github.com/mintreu/mintreu/commerce/account"
@@ -24,6 +26,24 @@ type Services struct {
 	Licensing Licensing
 	APIKey    *apikey.Service
 	Platform  Platform
+}
+
+// Complete returns an error that names each Service that is missing; whoever is to serve [Routes] asks it first.
+func (s Services) Complete() error {
+	var missing []error
+	var walk func(name string, v reflect.Value)
+	walk = func(name string, v reflect.Value) {
+		for i := range v.NumField() {
+			field, at := v.Field(i), name+"."+v.Type().Field(i).Name
+			if field.Kind() == reflect.Struct {
+				walk(at, field)
+			} else if field.IsNil() {
+				missing = append(missing, errors.New("httpapi: "+at+" is missing"))
+			}
+		}
+	}
+	walk("Services", reflect.ValueOf(s))
+	return errors.Join(missing...)
 }
 
 // Routes is the whole JSON API: every operation of every module.
