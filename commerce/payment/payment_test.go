@@ -162,8 +162,8 @@ func TestW16_UnknownSession(t *testing.T) {
 		if s.effects(known.ID) != 1 || s.effects("") != 1 {
 			t.Errorf("%d effects", s.effects(""))
 		}
-		for range 300 {
-			e.Clock.Advance(15 * time.Minute)
+		for range 75 {
+			e.Clock.Advance(time.Hour)
 			s.work()
 		}
 		rows := s.rows(payment.Parked)

@@ -48,8 +48,7 @@ func webhook(s *payment.Service, patience time.Duration) http.Handler {
 		body, err := deliveryBody(w, r, patience)
 		if err == nil {
 			failpoint.Hit("webhook-received")
-			// What arrived whole is stored even if the provider hangs up now.
-			err = s.Receive(context.WithoutCancel(r.Context()), body, signatureOf(r))
+			err = receive(s, r, body)
 		}
 		if err != nil {
 			kit.WriteError(w, r, err)
@@ -59,6 +58,13 @@ func webhook(s *payment.Service, patience time.Duration) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"received":true}`)) // stored either way
 	})
+}
+
+// receive stores the delivery even if the provider hangs up now that it has arrived whole, but does not wait for ever.
+func receive(s *payment.Service, r *http.Request, body []byte) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), webhookPatience)
+	defer cancel()
+	return s.Receive(ctx, body, signatureOf(r))
 }
 
 // signatureOf is the one signature header; two of them are none.
