@@ -107,28 +107,3 @@ func TestFile_RoundTrip(t *testing.T) {
 		t.Fatalf("%v\n%+v\n%+v", err, in, out)
 	}
 }
-
-func BenchmarkRawVerify(b *testing.B) {
-	token := sign(b, key(1), license())
-	i := strings.LastIndexByte(token, '.')
-	msg, pub := []byte(token[:i]), public(key(1))
-	sig := ed25519.Sign(key(1), msg)
-	b.ReportAllocs()
-	for b.Loop() {
-		if !ed25519.Verify(pub, msg, sig) {
-			b.Fatal()
-		}
-	}
-}
-
-func BenchmarkVerify(b *testing.B) {
-	token := sign(b, key(1), license())
-	v := verifier(b, t0+day)
-	b.ReportMetric(float64(len(token)), "bytes")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := v.License(token); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
