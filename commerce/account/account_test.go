@@ -313,3 +313,33 @@ func TestGuest(t *testing.T) {
 		}
 	})
 }
+
+// TestU06_AnIPv6NetworkIsOnePlace: attempts from addresses of one /64 count as from one place, those of another do not.
+func TestU06_AnIPv6NetworkIsOnePlace(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	attempt := func(from string) error {
+		r.from = from
+		_, err := r.SignIn(as(t, nobody), account.SignInRequest{Email: "ada@example.com", Password: password})
+		return err
+	}
+	for i := range 5 {
+		fails(t, "within", attempt(fmt.Sprintf("2001:db8:0:1::%x", i)), account.ErrSignIn)
+	}
+	fails(t, "the same network", attempt("2001:db8:0:1:ffff::1"), account.ErrSlowDown)
+	fails(t, "another network", attempt("2001:db8:0:2::1"), account.ErrSignIn)
+}
+
+// TestNamesCarryNoLinks: a stranger cannot put a link or markup into a mail to somebody else through the name.
+func TestNamesCarryNoLinks(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	for _, bad := range []string{"win at https://evil.example", "<b>x</b>", "a\nb", "a\u202eb", "mail me@example.com", strings.Repeat("x", 101), "\xff"} {
+		if _, err := r.SignUp(as(t, nobody), account.SignUpRequest{Email: "ada@example.com", Name: bad}); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	if _, err := r.SignUp(as(t, nobody), account.SignUpRequest{Email: "ada@example.com", Name: "Ada Lovelace-O'Neill, 李"}); err != nil {
+		t.Error(err)
+	}
+}

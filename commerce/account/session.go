@@ -40,7 +40,7 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignInResponse, 
 	if err := s.slowSource(ctx, "sign-in", 30, time.Minute); err != nil {
 		return SignInResponse{}, err
 	}
-	if err := s.allow(ctx, "account:sign-in:both:"+email+" "+s.From(ctx), 5, time.Minute); err != nil {
+	if err := s.allow(ctx, "account:sign-in:both:"+email+" "+s.place(ctx), 5, time.Minute); err != nil {
 		return SignInResponse{}, err
 	}
 	p, err := s.People.PersonByEmail(ctx, email)
@@ -64,10 +64,10 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignInResponse, 
 // signed in to the account from the same place in the last thirty days passes: a flood does not lock the owner out.
 func (s *Service) slowAddress(ctx context.Context, email, personID string) error {
 	slow := s.allow(ctx, "account:sign-in:email:"+email, 30, time.Minute)
-	if slow == nil || !errors.Is(slow, ErrSlowDown) || s.From(ctx) == "" {
+	if slow == nil || !errors.Is(slow, ErrSlowDown) || s.place(ctx) == "" {
 		return slow
 	}
-	known, err := s.Sessions.KnownSource(ctx, personID, source(personID, s.From(ctx)), s.Clock.Now().Add(-30*24*time.Hour))
+	known, err := s.Sessions.KnownSource(ctx, personID, source(personID, s.place(ctx)), s.Clock.Now().Add(-30*24*time.Hour))
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func (s *Service) startSession(ctx context.Context, p Person) (SignInResponse, e
 	}
 	now := s.Clock.Now()
 	text := sessionPrefix + secret
-	session := Session{ID: s.IDs.New("ses"), PersonID: p.ID, Digest: credential.Sum(text), SignedInAt: now, ExpiresAt: now.Add(s.SessionTTL), Source: source(p.ID, s.From(ctx))}
+	session := Session{ID: s.IDs.New("ses"), PersonID: p.ID, Digest: credential.Sum(text), SignedInAt: now, ExpiresAt: now.Add(s.SessionTTL), Source: source(p.ID, s.place(ctx))}
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
 		if err := s.Sessions.AddSession(ctx, session); err != nil {
 			return err

@@ -2,7 +2,11 @@ package account
 
 import (
 	"context"
+	"net/netip"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
@@ -16,8 +20,8 @@ type SignUpRequest struct {
 
 // Validate refuses what is no e-mail address and names that are too long.
 func (r SignUpRequest) Validate() error {
-	if len(r.Name) > 100 {
-		return licensing.Fail(licensing.Invalid, "invalid", "The name is too long.").With("/name", "must have at most 100 bytes")
+	if err := checkName(r.Name); err != nil {
+		return err
 	}
 	_, err := NormalEmail(r.Email)
 	return err
@@ -148,11 +152,42 @@ func (s *Service) slow(ctx context.Context, what, email string, count int64, per
 
 // slowSource counts one attempt against the source of the request, if that is known.
 func (s *Service) slowSource(ctx context.Context, what string, count int64, period time.Duration) error {
-	from := s.From(ctx)
+	from := s.place(ctx)
 	if from == "" {
 		return nil
 	}
 	return s.allow(ctx, "account:"+what+":from:"+from, count, period)
+}
+
+// place is where a request comes from, as attempts are counted: an IPv4 address, or the /64 network of an IPv6 address, since
+// whoever has one address there has them all. "" when it is not known.
+func (s *Service) place(ctx context.Context) string {
+	from := s.From(ctx)
+	addr, err := netip.ParseAddr(from)
+	if err != nil {
+		return from
+	}
+	if addr = addr.Unmap(); addr.Is4() {
+		return addr.String()
+	}
+	network, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return from
+	}
+	return network.String()
+}
+
+// checkName refuses names that are too long, and those with characters by which a stranger would send links and markup to others
+// through our mails.
+func checkName(name string) error {
+	bad := licensing.Fail(licensing.Invalid, "invalid", "The name cannot be used.")
+	if len(name) > 100 || !utf8.ValidString(name) {
+		return bad.With("/name", "must be text of at most 100 bytes")
+	}
+	if strings.ContainsAny(name, "<>/@:") || strings.ContainsFunc(name, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
+		return bad.With("/name", "must not contain < > / @ : or invisible characters")
+	}
+	return nil
 }
 
 func (s *Service) allow(ctx context.Context, key string, count int64, period time.Duration) error {

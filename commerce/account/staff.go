@@ -71,8 +71,8 @@ func (s *Service) newStaff(ctx context.Context, r CreateStaffRequest) (Person, e
 	if err := mayGrant(ctx, "", r.Role); err != nil {
 		return Person{}, err
 	}
-	if len(r.Name) > 100 {
-		return Person{}, licensing.Fail(licensing.Invalid, "invalid", "The name is too long.").With("/name", "must have at most 100 bytes")
+	if err := checkName(r.Name); err != nil {
+		return Person{}, err
 	}
 	now := s.Clock.Now()
 	p := Person{ID: s.IDs.New("cus"), Email: email, Name: r.Name, Role: r.Role, CreatedAt: now}
