@@ -1,0 +1,184 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Config is what a process is told. Every member is a flag, an environment variable MINTREU_… and a line of the configuration
+// file; the tags name them. The zero value with defaults works: everything embedded, on loopback.
+type Config struct {
+	DataDir       string `help:"Directory of the database, the master key, files and the operator's socket." default:"mintreu-data" env:"MINTREU_DATA_DIR" type:"path" group:"where"`
+	Addr          string `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" env:"MINTREU_ADDR" group:"where"`
+	OpsAddr       string `help:"Address of metrics, profiles and alert rules; never the public one. \"off\" for none." default:"127.0.0.1:9090" env:"MINTREU_OPS_ADDR" group:"where"`
+	BaseURL       string `help:"URL under which customers reach the service. Default: http:// and the address." env:"MINTREU_BASE_URL" group:"where"`
+	Issuer        string `help:"iss of every signed document; set once, by the first start. Default: the base URL." env:"MINTREU_ISSUER" group:"where"`
+	PostgresURL   string `help:"PostgreSQL to use instead of the embedded SQLite." env:"MINTREU_POSTGRES_URL" group:"where"`
+	RedisURL      string `help:"Redis for counters shared by replicas." env:"MINTREU_REDIS_URL" group:"where"`
+	MasterKeyFile string `help:"File of the master key. Default: master.key in the data directory." env:"MINTREU_MASTER_KEY_FILE" type:"path" group:"where"`
+
+	Production bool `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
+
+	StripeKeyFile           string   `help:"File with the Stripe secret key. Without it payments go to the built-in sandbox." env:"MINTREU_STRIPE_KEY_FILE" type:"path" group:"payment"`
+	StripeWebhookSecretFile string   `help:"File with the webhook signing secret(s), one whsec_… a line, optionally followed by the instant it ends." env:"MINTREU_STRIPE_WEBHOOK_SECRET_FILE" type:"path" group:"payment"`
+	StripeAccount           string   `help:"Stripe account id; deliveries of another account are refused." env:"MINTREU_STRIPE_ACCOUNT" group:"payment"`
+	StripeURL               string   `help:"Base URL of the Stripe API, for an emulator." env:"MINTREU_STRIPE_URL" group:"payment"`
+	StorefrontOrigin        []string `help:"Origins whose pages may call the catalogue and checkout." env:"MINTREU_STOREFRONT_ORIGIN" group:"payment"`
+	SingleOperator          bool     `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"payment"`
+
+	SMTPURL          string `help:"SMTP server, smtp://user@host:587 or smtps://…; without it mail is kept in the database." env:"MINTREU_SMTP_URL" group:"mail"`
+	SMTPPasswordFile string `help:"File with the SMTP password." env:"MINTREU_SMTP_PASSWORD_FILE" type:"path" group:"mail"`
+	MailFrom         string `help:"Sender of mail." default:"Mintreu <shop@localhost>" env:"MINTREU_MAIL_FROM" group:"mail"`
+
+	TrustedProxy  []string `help:"Networks whose X-Forwarded-For is believed." env:"MINTREU_TRUSTED_PROXY" group:"how"`
+	AuthorizeFrom []string `help:"Networks that may use forward-auth (GET /v1/keys/authorize)." default:"127.0.0.0/8,::1/128" env:"MINTREU_AUTHORIZE_FROM" group:"how"`
+	KeyPrefix     string   `help:"First word of API keys." default:"mtr" env:"MINTREU_KEY_PREFIX" group:"how"`
+	ShopName      string   `help:"Name of the shop in mail and receipts." default:"Mintreu" env:"MINTREU_SHOP_NAME" group:"how"`
+	LogLevel      string   `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MINTREU_LOG_LEVEL" group:"how"`
+	OTLPEndpoint  string   `help:"OpenTelemetry collector; traces are off without it." env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"how"`
+
+	// Clock, IDs and Seams are for tests; zero values are the real ones.
+	Clock licensing.Clock `kong:"-"`
+	IDs   licensing.IDs   `kong:"-"`
+	Seams Seams           `kong:"-"`
+}
+
+// Seams replace parts of a process in tests.
+type Seams struct {
+	// StripeKey, StripeSecret replace the files, for a sandbox that lives outside the process.
+	StripeKey    string
+	StripeSecret string
+	// JobPoll is how often sweepers run; zero means their own intervals.
+	SweepEvery time.Duration
+}
+
+// Sandbox reports whether payments go to the built-in sandbox.
+func (c Config) Sandbox() bool { return c.StripeKeyFile == "" && c.Seams.StripeKey == "" }
+
+// Embedded reports whether the database is the SQLite file of the data directory.
+func (c Config) Embedded() bool { return c.PostgresURL == "" }
+
+// Socket is the operator's unix socket.
+func (c Config) Socket() string { return filepath.Join(c.DataDir, "mintreu.sock") }
+
+// sampleSecrets are values that documentation and templates show; production refuses them.
+func sampleSecrets() []string {
+	return []string{"whsec_test", "whsec_secret", "whsec_sample", "whsec_changeme", "sk_test_sample", "changeme", "password", "secret"}
+}
+
+// Validate checks the configuration as a whole and names every fault at once, with what would be right.
+func (c Config) Validate() error {
+	var faults []error
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		bad("--addr %q: want host:port, for example 127.0.0.1:8080", c.Addr)
+	}
+	if c.OpsAddr != "off" {
+		if _, _, err := net.SplitHostPort(c.OpsAddr); err != nil {
+			bad("--ops-addr %q: want host:port or \"off\"", c.OpsAddr)
+		}
+		if c.OpsAddr == c.Addr && !strings.HasSuffix(c.Addr, ":0") {
+			bad("--ops-addr is the public address; metrics and profiles need their own")
+		}
+	}
+	if c.BaseURL != "" {
+		if u, err := url.Parse(c.BaseURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" || strings.TrimSuffix(u.Path, "/") != "" {
+			bad("--base-url %q: want https://host without a path", c.BaseURL)
+		}
+	}
+	for _, o := range c.StorefrontOrigin {
+		if u, err := url.Parse(o); err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+			bad("--storefront-origin %q: want an exact origin such as https://shop.example", o)
+		}
+	}
+	for name, list := range map[string][]string{"--trusted-proxy": c.TrustedProxy, "--authorize-from": c.AuthorizeFrom} {
+		if _, err := prefixes(list); err != nil {
+			bad("%s: %w", name, err)
+		}
+	}
+	if (c.StripeKeyFile == "") != (c.StripeWebhookSecretFile == "") {
+		bad("--stripe-key-file and --stripe-webhook-secret-file belong together")
+	}
+	if c.RedisURL != "" && c.Embedded() {
+		bad("--redis-url without --postgres-url: the embedded database has one process, which counts for itself")
+	}
+	if c.Production {
+		faults = append(faults, c.production()...)
+	}
+	return errors.Join(faults...)
+}
+
+// production lists what --production refuses (Q07).
+func (c Config) production() []error {
+	var faults []error
+	bad := func(format string, args ...any) {
+		faults = append(faults, fmt.Errorf("--production: "+format, args...))
+	}
+	if c.Sandbox() {
+		bad("payments would go to the sandbox; give --stripe-key-file and --stripe-webhook-secret-file")
+	}
+	if c.StripeURL != "" {
+		bad("--stripe-url points at an emulator")
+	}
+	if !strings.HasPrefix(c.BaseURL, "https://") {
+		bad("--base-url must be https, not %q", c.BaseURL)
+	}
+	if c.SMTPURL == "" {
+		bad("mail would stay in the database; give --smtp-url")
+	}
+	if strings.HasSuffix(strings.Trim(c.MailFrom, ">"), "@localhost") {
+		bad("--mail-from is the sample address %q", c.MailFrom)
+	}
+	for flag, file := range map[string]string{"--stripe-key-file": c.StripeKeyFile, "--stripe-webhook-secret-file": c.StripeWebhookSecretFile, "--smtp-password-file": c.SMTPPasswordFile} {
+		if file == "" {
+			continue
+		}
+		text, err := readSecret(file)
+		switch {
+		case err != nil:
+			bad("%s: %w", flag, err)
+		case text == "":
+			bad("%s: the file is empty", flag)
+		case slices.Contains(sampleSecrets(), strings.Fields(text)[0]):
+			bad("%s holds a sample value", flag)
+		case flag == "--stripe-key-file" && !strings.HasPrefix(text, "sk_live_") && !strings.HasPrefix(text, "rk_live_"):
+			bad("--stripe-key-file holds a test-mode key")
+		}
+	}
+	return faults
+}
+
+// readSecret reads a file that holds one secret. The file must not be readable by others.
+func readSecret(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return "", fmt.Errorf("%s can be read by others; chmod 600 it", path)
+	}
+	text, err := os.ReadFile(path)
+	return strings.TrimSpace(string(text)), err
+}
+
+func prefixes(list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, s := range list {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network; want 10.0.0.0/8", s)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

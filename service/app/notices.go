@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/commerce/checkout"
+	"github.com/mintreu/mintreu/commerce/notice"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/mail"
+)
+
+// accountNotices says in mail what accounts want said.
+type accountNotices struct {
+	notices *notice.Service
+	base    string
+}
+
+var _ account.Notices = accountNotices{}
+
+func (n accountNotices) AccountConfirm(ctx context.Context, to account.Person, token string, expires time.Time) error {
+	return n.queue(ctx, "account_confirm", to, token, expires)
+}
+
+func (n accountNotices) AccountExists(ctx context.Context, to account.Person, token string, expires time.Time) error {
+	return n.queue(ctx, "account_exists", to, token, expires)
+}
+
+func (n accountNotices) queue(ctx context.Context, template string, to account.Person, token string, expires time.Time) error {
+	return n.notices.Queue(ctx, notice.Message{Template: template, Subject: to.ID, Epoch: expires.UnixMicro(), To: to.Email,
+		Data: notice.Data{Name: to.Name, Link: n.base + "/confirm?token=" + url.QueryEscape(token), Until: expires.UTC().Format("2 January 2006 15:04 UTC")}})
+}
+
+// checkoutNotices says in mail what checkout wants said. Only the order's id is stored; keys are filled in when the mail is sent.
+type checkoutNotices struct {
+	notices *notice.Service
+	base    string
+}
+
+var _ checkout.Notices = checkoutNotices{}
+
+func (n checkoutNotices) Queue(ctx context.Context, c checkout.Notice) error {
+	return n.notices.Queue(ctx, notice.Message{Template: c.Template, Subject: c.Order, Epoch: c.Epoch, To: c.Email, Data: notice.Data{Order: c.Order}})
+}
+
+// expandPurchase completes the purchase mail when it is sent: what was bought, the license keys, the receipt.
+func (p *parts) expandPurchase(ctx context.Context, order string, d notice.Data) (notice.Data, error) {
+	ctx = licensing.WithCall(ctx, &licensing.Call{Operation: "notice.expand", Actor: licensing.Actor{Kind: licensing.System, ID: "mail"}})
+	c, err := p.checkout.Get(ctx, checkout.GetRequest{ID: order})
+	if err != nil {
+		return d, err
+	}
+	d.Order, d.Total = c.ID, c.Total.String()
+	if c.Receipt != nil {
+		d.Receipt = c.Receipt.Number
+	}
+	names := map[string]string{}
+	for _, l := range c.Lines {
+		names[l.Product] = l.Name
+	}
+	for _, g := range c.Grants {
+		item := notice.Item{Name: names[g.Product], Kind: g.Kind, Key: g.Key}
+		switch g.Kind {
+		case "license":
+			item.Note = "Enter this key in the product to activate it on a device."
+		case "apikey":
+			item.Note = "It is shown once, on the page of your order."
+		}
+		d.Items = append(d.Items, item)
+	}
+	return d, nil
+}
+
+// smtp makes the sender that hands mail to a server.
+func (a *App) smtp() (sender notice.Sender, err error) {
+	password := ""
+	if a.config.SMTPPasswordFile != "" {
+		if password, err = readSecret(a.config.SMTPPasswordFile); err != nil {
+			return nil, err
+		}
+	}
+	return mail.NewSMTP(mail.SMTPConfig{URL: a.config.SMTPURL, Password: password})
+}

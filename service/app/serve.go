@@ -1,0 +1,96 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/mintreu/mintreu/commerce/order"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/httpapi"
+	"github.com/mintreu/mintreu/service/kit"
+	"github.com/mintreu/mintreu/service/telemetry"
+	"github.com/mintreu/mintreu/service/web"
+)
+
+// serve makes the handlers: operations, webhooks, documents and pages on the public one; metrics, profiles and alert rules on
+// the operator's.
+func (p *parts) serve(readiness *httpapi.Readiness) error {
+	stack, err := p.stack()
+	if err != nil {
+		return err
+	}
+	docs, err := web.Docs()
+	if err != nil {
+		return err
+	}
+	lic := httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}
+	raws := []httpapi.Raw{
+		{Name: "webhook.stripe", Pattern: "POST " + webhookPath, Handler: httpapi.StripeWebhook(p.payments)},
+		{Name: "page.docs", Pattern: "GET /docs/", Handler: docs},
+	}
+	raws = append(raws, httpapi.LicensingRaws(lic)...)
+	raws = append(raws, httpapi.ReceiptFiles(p.checkout)...)
+	if p.sandbox != nil {
+		raws = append(raws, httpapi.Raw{Name: "sandbox", Pattern: sandboxPath + "/", Handler: withoutControl(http.StripPrefix(sandboxPath, p.sandbox))})
+	}
+	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: httpapi.Routes(p.services()), Raws: raws, Readiness: readiness,
+		Title: p.app.config.ShopName, Links: []httpapi.Link{
+			{Href: "/docs/", Title: "Documentation"}, {Href: "/docs/api", Title: "API reference"}, {Href: "/v1/catalog", Title: "Catalogue"}, {Href: "/readyz", Title: "Health"}}})
+	if err != nil {
+		return err
+	}
+	p.opsHandler = httpapi.OpsHandler(p.metrics, readiness, httpapi.Raw{Name: "alerts", Pattern: "GET /alerts.yml", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/yaml")
+		_, _ = w.Write(telemetry.Alerts())
+	})})
+	return nil
+}
+
+func (p *parts) services() httpapi.Services {
+	return httpapi.Services{Account: p.accounts, Catalog: p.catalog, Pricing: p.prices, Checkout: p.checkout, Order: order.NewService(order.Deps{Store: p.app.storage.store.Orders()}),
+		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}, APIKey: p.keys,
+		Platform: httpapi.Platform{Switches: p.flips, Audit: p.trail, Mail: p.mails}}
+}
+
+func (p *parts) stack() (kit.Stack, error) {
+	c := p.app.config
+	proxies, err := prefixes(c.TrustedProxy)
+	if err != nil {
+		return kit.Stack{}, err
+	}
+	return kit.Stack{Auth: authenticator{p}, Switches: p.switches, Replays: p.app.storage.store, Clock: c.Clock, IDs: c.IDs, Logger: p.app.log, Metrics: p.metrics,
+		CursorKey: p.cursorKey(), Origins: c.StorefrontOrigin, TrustedProxies: proxies}, nil
+}
+
+// withoutControl keeps the sandbox's levers for misbehaviour off the public listener; tests hold the sandbox itself.
+func withoutControl(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, sandboxPath+"/control") {
+			http.NotFound(w, r)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// authenticator sends each kind of credential to the module that issued it (keys-and-usage §5).
+type authenticator struct{ p *parts }
+
+var _ kit.Authenticator = authenticator{}
+
+// Authenticate implements [kit.Authenticator].
+func (a authenticator) Authenticate(ctx context.Context, scheme, credential string) (licensing.Actor, error) {
+	switch scheme {
+	case "License":
+		return a.p.licenses.ByCredential(ctx, credential)
+	case "Lease":
+		return a.p.activations.ByLease(ctx, credential)
+	case "Bearer":
+		if _, ok := a.p.keys.Format().Parse(credential); ok {
+			return a.p.keys.ByCredential(ctx, credential)
+		}
+		return a.p.accounts.ByBearer(ctx, credential)
+	}
+	return licensing.Actor{}, licensing.Fail(licensing.Unauthorized, "unauthorized", "This kind of credential is not known here.")
+}

@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/mintreu/mintreu/sdk"
+	"github.com/mintreu/mintreu/service/app"
+)
+
+// operator calls operations as the person at the machine: over the unix socket of a running service, else in process on the
+// opened data directory. Both go through the same operations, with their audit trail.
+type operator struct {
+	do    func(*http.Request) (*http.Response, error)
+	close func() error
+}
+
+// connect finds the running service or opens the data directory.
+func connect(ctx context.Context, cfg app.Config) (*operator, error) {
+	if conn, err := net.Dial("unix", cfg.Socket()); err == nil {
+		_ = conn.Close()
+		client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", cfg.Socket())
+		}}}
+		return &operator{do: client.Do, close: func() error { client.CloseIdleConnections(); return nil }}, nil
+	}
+	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) && cfg.Embedded() {
+		return nil, fmt.Errorf("no service runs here and %s does not exist; start one with \"mintreu serve\", or name its --data-dir", cfg.DataDir)
+	}
+	cfg.Addr, cfg.OpsAddr = "127.0.0.1:0", "off"
+	a, err := app.New(ctx, cfg, app.Options{})
+	if err != nil {
+		return nil, err
+	}
+	h := a.OperatorHandler()
+	return &operator{
+		do: func(r *http.Request) (*http.Response, error) {
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, r)
+			return rec.Result(), nil
+		},
+		close: a.Close,
+	}, nil
+}
+
+// call runs one operation. in is nil for none; out receives the answer's JSON. A refusal becomes an error with the
+// problem's text.
+func (o *operator) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://mintreu"+path, body)
+	if err != nil {
+		return err
+	}
+	if in != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	res, err := o.do(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 32<<20))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode >= 300 {
+		return problem(res.StatusCode, text)
+	}
+	if out == nil || len(text) == 0 {
+		return nil
+	}
+	if raw, ok := out.(*json.RawMessage); ok {
+		*raw = text
+		return nil
+	}
+	return json.Unmarshal(text, out)
+}
+
+// all reads every page of a list.
+func (o *operator) all(ctx context.Context, path string) ([]map[string]any, error) {
+	var items []map[string]any
+	cursor := ""
+	for {
+		sep := "?"
+		if strings.Contains(path, "?") {
+			sep = "&"
+		}
+		var page struct {
+			Items []map[string]any `json:"items"`
+			Next  string           `json:"next"`
+		}
+		if err := o.call(ctx, http.MethodGet, path+sep+"limit=100&cursor="+url.QueryEscape(cursor), nil, &page); err != nil {
+			return nil, err
+		}
+		items = append(items, page.Items...)
+		if cursor = page.Next; cursor == "" {
+			return items, nil
+		}
+	}
+}
+
+// problem turns a problem+json body into an error for people.
+func problem(status int, body []byte) error {
+	var p sdk.Problem
+	if json.Unmarshal(body, &p) != nil || p.Detail == "" {
+		return fmt.Errorf("%s: %s", http.StatusText(status), bytes.TrimSpace(body))
+	}
+	var fields struct {
+		Errors []struct{ Name, Detail string } `json:"errors"`
+	}
+	_ = json.Unmarshal(body, &fields)
+	text := p.Detail
+	for _, f := range fields.Errors {
+		text += "\n  " + f.Name + ": " + f.Detail
+	}
+	return errors.New(text)
+}

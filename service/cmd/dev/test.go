@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/mintreu/mintreu/service/db/dbtest/server"
+)
+
+const everything = "github.com/mintreu/mintreu/..."
+
+type testCommand struct {
+	Only string `name:"run" help:"Run only tests that match."`
+	Fast bool   `help:"Leave out the runs under the race detector and with failpoints."`
+}
+
+// Run runs every test of both modules: once plainly, then what races under the race detector, then the kills at each step of
+// the path with the failpoints compiled in.
+func (c *testCommand) Run(ctx context.Context) error {
+	start := time.Now()
+	env, stop, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	var t tally
+	args := []string{"-timeout", "15m"}
+	if c.Only != "" {
+		args = append(args, "-run", c.Only)
+	}
+	fmt.Println("\n== build and vet")
+	if err := run(ctx, nil, "go", "vet", everything); err != nil {
+		t.broken = append(t.broken, "go vet")
+	}
+	if err := t.goTest(ctx, env, "every test of both modules", append(args, everything)...); err != nil {
+		return err
+	}
+	if !c.Fast {
+		if err := t.goTest(ctx, env, "the packages that race, under the race detector", append(append([]string{"-race", "-short"}, args...), racing()...)...); err != nil {
+			return err
+		}
+		if err := t.goTest(ctx, env, "kills at each step of the path", append(append([]string{"-tags", "failpoint", "-count", "1"}, args...), kills()...)...); err != nil {
+			return err
+		}
+	}
+	return t.close(start)
+}
+
+// racing are the packages whose tests are about concurrency.
+func racing() []string {
+	var out []string
+	for _, p := range []string{"sdk/...", "service/limit/...", "service/kit/...", "service/feed/...", "service/killswitch/...", "licensing/...", "commerce/checkout/..."} {
+		out = append(out, "github.com/mintreu/mintreu/"+p)
+	}
+	return out
+}
+
+func kills() []string {
+	return []string{"github.com/mintreu/mintreu/service/failpoint", "github.com/mintreu/mintreu/service/e2e", "-run", "^(TestKill|TestFailpoint)"}
+}
+
+type e2eCommand struct{}
+
+// Run runs the golden path and the fault tests alone.
+func (*e2eCommand) Run(ctx context.Context) error {
+	start := time.Now()
+	env, stop, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	var t tally
+	if err := t.goTest(ctx, env, "the golden path", "-timeout", "15m", "-count", "1", "github.com/mintreu/mintreu/service/e2e"); err != nil {
+		return err
+	}
+	if err := t.goTest(ctx, env, "kills at each step of the path", append([]string{"-tags", "failpoint", "-count", "1", "-timeout", "15m"}, kills()...)...); err != nil {
+		return err
+	}
+	return t.close(start)
+}
+
+type soakCommand struct{}
+
+// Run repeats the race and fault tests in their long forms: MINTREU_SOAK=1 raises the rounds that tests read.
+func (*soakCommand) Run(ctx context.Context) error {
+	start := time.Now()
+	env, stop, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	env = append(env, "MINTREU_SOAK=1")
+	var t tally
+	if err := t.goTest(ctx, env, "long races", append([]string{"-race", "-count", "1", "-timeout", "2h"}, racing()...)...); err != nil {
+		return err
+	}
+	if err := t.goTest(ctx, env, "long kills", append([]string{"-tags", "failpoint", "-count", "5", "-timeout", "2h"}, kills()...)...); err != nil {
+		return err
+	}
+	return t.close(start)
+}
+
+// prepare installs what is missing, starts a private PostgreSQL and Redis, and returns the environment that points tests at them.
+func prepare(ctx context.Context) (env []string, stop func(), err error) {
+	if err := install(ctx); err != nil {
+		return nil, nil, err
+	}
+	fmt.Println("starting private PostgreSQL and Redis …")
+	pg, stopPG, err := server.StartPostgres(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("PostgreSQL: %w", err)
+	}
+	redis, stopRedis, err := server.StartRedis(ctx)
+	if err != nil {
+		_ = stopPG()
+		return nil, nil, fmt.Errorf("Redis: %w", err)
+	}
+	env = []string{"MINTREU_TEST_POSTGRES_URL=" + pg, "MINTREU_TEST_REDIS_URL=" + redis, "CI=true"}
+	return env, func() { _, _ = stopRedis(), stopPG() }, nil
+}
+
+type checkCommand struct{}
+
+// Run checks formatting, vet and static analysis of both modules.
+func (*checkCommand) Run(ctx context.Context) error {
+	var faults []error
+	fmt.Println("== gofmt")
+	if err := gofmt(ctx); err != nil {
+		faults = append(faults, err)
+	}
+	fmt.Println("== go vet")
+	faults = append(faults, run(ctx, nil, "go", "vet", everything), run(ctx, nil, "go", "vet", "-tags", "failpoint", everything))
+	fmt.Println("== staticcheck (built on first use)")
+	bin, err := filepath.Abs(filepath.Join(".cache", "bin"))
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(bin, "staticcheck")); err != nil {
+		if err := run(ctx, []string{"GOBIN=" + bin, "GOFLAGS="}, "go", "install", "honnef.co/go/tools/cmd/staticcheck@v0.8.2"); err != nil {
+			return err
+		}
+	}
+	faults = append(faults, run(ctx, nil, filepath.Join(bin, "staticcheck"), everything))
+	return errors.Join(faults...)
+}
