@@ -153,7 +153,8 @@ func (c *Client) Deactivate(ctx context.Context) error {
 			return fmt.Errorf("sdk: deactivate: %w", err)
 		}
 	}
-	c.state = &state{Install: c.state.Install, Marks: c.state.Marks, Keyset: c.state.Keyset, RootChain: c.state.RootChain}
+	c.state = &state{Install: c.state.Install, Marks: c.state.Marks, Keyset: c.state.Keyset, KeysAt: c.state.KeysAt,
+		RootChain: c.state.RootChain}
 	c.reread(c.now())
 	_, err := c.settled(ctx)
 	return err

@@ -160,8 +160,14 @@ const (
 // contact renews what the license rests on. Needs c.mu.
 func (c *Client) contact(ctx context.Context, now int64) {
 	err := c.renew(ctx)
-	c.triedAt = now
 	var p *Problem
+	if err == nil || errors.As(err, &p) { // somebody is there
+		c.keepKeys(ctx, now)
+		if c.license == nil && p == nil { // its key turned out to be revoked
+			err = c.renew(ctx)
+		}
+	}
+	c.triedAt = now
 	switch {
 	case err == nil:
 		c.retryAt, c.fails = 0, 0

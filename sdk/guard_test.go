@@ -248,6 +248,45 @@ func TestJ47_RevokedSigningKey(t *testing.T) {
 	}
 }
 
+// A product that only ever checks learns of a revoked key within a day of
+// contact, although the key that signs now was known before.
+func TestJ47_RevocationReachesAProductThatOnlyChecks(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	c := client(t, s)
+	key := s.Issue(sdktest.Spec{Product: "editor"})
+	old := s.Token(key)
+	s.RotateKey(false)
+	activate(t, c, key)
+	if _, err := c.Verify(old); err != nil {
+		t.Fatal(err)
+	}
+	s.RevokeOldKeys()
+	s.Clock.Advance(day)
+	expect(t, check(t, c), true, eval.Valid)
+	if _, err := c.Verify(old); !errors.Is(err, doc.ErrKeyRevoked) {
+		t.Fatalf("token under a revoked key: %v", err)
+	}
+}
+
+// A license token under a revoked key is replaced within the very contact that
+// tells of the revocation.
+func TestJ47_RevokedLicenseTokenIsReplacedAtOnce(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	c := client(t, s)
+	activate(t, c, s.Issue(sdktest.Spec{Product: "editor", Ent: features}))
+	s.RotateKey(false)
+	s.Clock.Advance(day)
+	expect(t, check(t, c), true, eval.Valid)
+	s.RevokeOldKeys()
+	s.Clock.Advance(day)
+	expect(t, check(t, c), true, eval.Valid)
+	if !c.Allowed("export") {
+		t.Fatal("not allowed after the contact")
+	}
+}
+
 // A planned rotation changes nothing for documents that are already out.
 func TestJ48_RetiredSigningKey(t *testing.T) {
 	t.Parallel()

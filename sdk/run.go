@@ -28,11 +28,9 @@ type Event struct {
 	Decision eval.Decision
 }
 
-// Lengths of Run in seconds.
-const (
-	lookEvery   = 30        // so often it looks at the clock, which a sleeping machine's timers do not follow
-	refreshKeys = 24 * 3600 // so often it fetches the signing keys
-)
+// lookEvery is how often, in seconds, Run looks at the clock, which a sleeping
+// machine's timers do not follow.
+const lookEvery = 30
 
 // Run keeps the license current until ctx ends or the client is closed: it
 // checks it whenever contact is due or the answer may change, and fetches the

@@ -21,6 +21,7 @@ type state struct {
 	Lease      string        `json:"lease,omitempty"`
 	Activation string        `json:"activation,omitempty"`
 	Keyset     string        `json:"keyset,omitempty"`
+	KeysAt     int64         `json:"keys_at,omitempty"`    // when the keyset was fetched
 	RootChain  []string      `json:"root_chain,omitempty"` // keysets that replaced the roots, oldest first
 	StatusList string        `json:"status_list,omitempty"`
 	Refused    *eval.Finding `json:"refused,omitempty"` // what the server said last, if it refused

@@ -115,7 +115,28 @@ func (c *Client) fetchKeys(ctx context.Context) error {
 	if err := c.adoptKeys(strings.TrimSpace(string(text)), c.now()); err != nil {
 		return fmt.Errorf("sdk: keyset: %w", err)
 	}
+	c.state.KeysAt = c.now()
 	return nil
+}
+
+// refreshKeys is how often, in seconds, the signing keys are fetched anew when
+// the server is asked anyway, so that a revoked key becomes known.
+const refreshKeys = 24 * 3600
+
+// keepKeys fetches the keyset when it is old and reads the documents at hand
+// under it. Needs c.mu.
+func (c *Client) keepKeys(ctx context.Context, now int64) {
+	if c.roots == nil || now >= c.state.KeysAt && now < c.state.KeysAt+refreshKeys {
+		return
+	}
+	before := c.trust.Load().keys
+	if err := c.fetchKeys(ctx); err != nil {
+		c.log.Warn("signing keys could not be fetched", "error", err)
+		return
+	}
+	if after := c.trust.Load().keys; before == nil || before.Num() != after.Num() {
+		c.reread(now)
+	}
 }
 
 // adoptKeys verifies a keyset and makes it the current one, unless it is older

@@ -213,6 +213,21 @@ func (s *Server) RotateKey(revoke bool) {
 	s.keyset = &next
 }
 
+// RevokeOldKeys publishes a keyset in which every signing key but the current
+// one is revoked.
+func (s *Server) RevokeOldKeys() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := *s.keyset
+	next.Num++
+	next.IssuedAt = s.now()
+	next.Keys = append([]doc.JWK(nil), s.keyset.Keys...)
+	for i := range len(next.Keys) - 1 {
+		next.Keys[i].State, next.Keys[i].RevokedAt = doc.KeyRevoked, s.now()
+	}
+	s.keyset = &next
+}
+
 // Keyset returns the signed keyset.
 func (s *Server) Keyset() string {
 	s.mu.Lock()
