@@ -62,7 +62,7 @@ func parseJSON(data string) ([]entry, []ImportRow, error) {
 	unreadable := func(offset int64, err error) error {
 		return licensing.Fail(licensing.Invalid, "import-unreadable", "The file is not JSON of the form {\"products\": […]}: see line %d.", lineAt(data, offset)).Because(err)
 	}
-	d := jsontext.NewDecoder(strings.NewReader(data))
+	d := jsontext.NewDecoder(strings.NewReader(data), jsontext.AllowDuplicateNames(true)) // each product is checked by itself
 	for _, want := range []string{"{", `"products"`, "["} {
 		if t, err := d.ReadToken(); err != nil || t.Kind() != jsontext.Kind(want[0]) || want[0] == '"' && t.String() != "products" {
 			return nil, nil, unreadable(d.InputOffset(), err)
@@ -118,6 +118,10 @@ func cause(err error) string {
 		return s.Err.Error()
 	} else if s != nil {
 		return "a JSON " + s.JSONKind.String() + " is not what belongs here"
+	}
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) && errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
+		return "a member is there twice"
 	}
 	return "it is not valid JSON"
 }

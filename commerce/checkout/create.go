@@ -37,6 +37,9 @@ func (s *Service) Create(ctx context.Context, r CreateRequest) (Checkout, error)
 	access := newSecret()
 	hash := sha256.Sum256([]byte(access))
 	o.SecretHash = hash[:]
+	if o.Access, err = s.Seal.Seal([]byte(access), accessPlace(o.ID)); err != nil {
+		return Checkout{}, err
+	}
 	intent, err := s.intent(o, r)
 	if err != nil {
 		return Checkout{}, err
@@ -98,12 +101,17 @@ func (s *Service) freeze(ctx context.Context, r CreateRequest) (order.Order, err
 	if err != nil {
 		return o, err
 	}
+	grants := int64(0)
 	for i, l := range r.Lines {
 		line, err := s.freezeLine(ctx, &o, i, l, sold[i])
 		if err != nil {
 			return o, err
 		}
 		o.Snapshot.Lines = append(o.Snapshot.Lines, line)
+		grants += l.Quantity * int64(len(line.Grants))
+	}
+	if grants > order.MaxGrants {
+		return o, licensing.Fail(licensing.Invalid, "too-many-grants", "The basket gives %d licenses and keys; an order gives at most %d. Split it.", grants, order.MaxGrants)
 	}
 	if err := o.Settle(0); err != nil {
 		return o, err
@@ -148,8 +156,10 @@ func (s *Service) identify(ctx context.Context, o *order.Order, email string) (e
 		return licensing.Fail(licensing.Invalid, "invalid-request", "Say where license and receipt go.").With("/email", "is needed of guests")
 	}
 	o.Email = email
-	o.Owner, err = s.Buyers.Guest(asSystem(ctx, "checkout.guest"), email)
-	return err
+	return s.Tx.InTx(asSystem(ctx, "checkout.guest"), func(ctx context.Context) (err error) {
+		o.Owner, err = s.Buyers.Guest(ctx, email)
+		return err
+	})
 }
 
 func (s *Service) intent(o order.Order, r CreateRequest) (Session, error) {
@@ -319,6 +329,21 @@ func pageLines(o order.Order) []payment.Line {
 		lines = append(lines, payment.Line{Name: "Tax " + t.Country + " " + t.Rate.String(), Unit: o.Amount(o.Tax), Quantity: 1})
 	}
 	return lines
+}
+
+func accessPlace(id string) string { return "orders/" + id + "/access" }
+
+// Link is the address under which whoever has it sees the order's receipt, for the mail to its buyer. It holds the access code.
+func (s *Service) Link(ctx context.Context, id string) (string, error) {
+	o, err := s.Orders.Order(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	code, err := s.Seal.Open(o.Access, accessPlace(o.ID))
+	if err != nil {
+		return "", err
+	}
+	return s.BaseURL + "/v1/checkouts/" + o.ID + "/receipt.html?access=" + string(code), nil
 }
 
 func newSecret() string {

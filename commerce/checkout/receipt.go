@@ -66,10 +66,10 @@ func (s *Service) Redrive(ctx context.Context, r RedriveRequest) (Checkout, erro
 	if err := s.Fulfil(asSystem(ctx, "checkout.redrive"), o.ID); err != nil {
 		return Checkout{}, ErrTryAgain.Because(err)
 	}
-	return s.show(ctx, o.ID, "")
+	return s.Get(ctx, GetRequest{ID: o.ID})
 }
 
 // Redriven answers the replay of a redrive.
 func (s *Service) Redriven(ctx context.Context, id, _ string) (Checkout, error) {
-	return s.show(ctx, id, "")
+	return s.Get(ctx, GetRequest{ID: id})
 }

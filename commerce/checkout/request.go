@@ -29,7 +29,7 @@ type CreateRequest struct {
 // LineRequest is a line of a basket.
 type LineRequest struct {
 	Plan     string `json:"plan" doc:"Id of the plan."`
-	Quantity int64  `json:"quantity" doc:"Units, 1 to 1000." example:"1"`
+	Quantity int64  `json:"quantity" doc:"Units, 1 to 100." example:"1"`
 	Price    string `json:"price,omitempty" doc:"Version of the price the buyer saw; the checkout is refused with price-changed when it is another by now."`
 }
 

@@ -63,7 +63,7 @@ type GetRequest struct {
 	Access string `query:"access" doc:"Access code that the checkout was answered with; needed by guests."`
 }
 
-// Get tells a buyer where the order stands. It asks the payment provider itself, so that a payment shows even when no webhook came.
+// Get tells a buyer where the order stands. It asks the payment provider itself, so that a payment shows even when no webhook came. Staff see no keys.
 // Whoever has neither the access code nor the account sees no order at all.
 func (s *Service) Get(ctx context.Context, r GetRequest) (Checkout, error) {
 	o, err := s.Find(ctx, r.ID, r.Access)
@@ -73,10 +73,16 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (Checkout, error) {
 	if o.State == order.Pending || o.State == order.AwaitingFunds || o.State == order.Paid {
 		s.poll(ctx, o.ID)
 	}
-	return s.show(ctx, o.ID, "")
+	c, err := s.show(ctx, o.ID, "")
+	if kind := licensing.ActorFrom(ctx).Kind; r.Access == "" && kind != licensing.Customer && kind != licensing.System {
+		for i := range c.Grants {
+			c.Grants[i].Key = "" // staff reveal a license's key in the license, which is audited
+		}
+	}
+	return c, err
 }
 
-// Find loads an order for whoever calls: by the access code, by the customer's account, or by id alone for staff. Everything else is
+// Find loads an order for whoever calls: by the access code, by the customer's account, or by id alone for staff and jobs. Everything else is
 // [licensing.ErrNotFound].
 func (s *Service) Find(ctx context.Context, id, access string) (order.Order, error) {
 	actor := licensing.ActorFrom(ctx)
@@ -86,10 +92,19 @@ func (s *Service) Find(ctx context.Context, id, access string) (order.Order, err
 		return s.Orders.OrderBySecret(ctx, id, hash[:])
 	case actor.Kind == licensing.Customer && actor.Owner != "":
 		return s.Orders.OrderOf(ctx, id, actor.Owner)
-	case actor.Kind == licensing.Staff || actor.Kind == licensing.CLI:
+	case actor.Kind == licensing.CLI, actor.Kind == licensing.System, actor.Kind == licensing.Staff && mayRead(actor.Role):
 		return s.Orders.Order(ctx, id)
 	}
 	return order.Order{}, licensing.ErrNotFound
+}
+
+// mayRead lists the staff roles that see orders.
+func mayRead(r licensing.Role) bool {
+	switch r {
+	case licensing.RoleOwner, licensing.RoleAdmin, licensing.RoleFinance, licensing.RoleSupport, licensing.RoleAuditor:
+		return true
+	}
+	return false
 }
 
 // show makes the view of an order that the caller may see.

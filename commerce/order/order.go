@@ -120,7 +120,8 @@ type Order struct {
 	Refunded    int64
 	Disputed    int64
 	Snapshot    Snapshot
-	SecretHash  []byte // SHA-256 of the secret that lets a guest see the order
+	SecretHash  []byte // SHA-256 of the access code that lets a guest see the order
+	Access      []byte // the code itself, sealed, for links in mail
 	Version     int64  // counts transitions
 	Session     string // the provider's ids, empty until known
 	Intent      string

@@ -5,10 +5,12 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// Limits of a basket. Together with the dearest price they keep every total far from the largest int64.
+// Limits of a basket. Together with the dearest price they keep every total far from the largest int64; MaxGrants, of all units
+// together, keeps the transaction that gives them short.
 const (
 	MaxLines    = 20
-	MaxQuantity = 1000
+	MaxQuantity = 100
+	MaxGrants   = 200
 )
 
 // ErrTotal refuses a basket whose total cannot be expressed.

@@ -20,13 +20,13 @@ var _ order.Store = (*orders)(nil)
 func (s *Store) Orders() order.Store { return &orders{s} }
 
 const orderColumns = `id, owner, email, env, state, reason, currency, subtotal, discount, tax, total, captured, refunded, disputed, snapshot, secret_hash,
-	version, session, intent, charge, receipt, created_at, updated_at, expires_at, checked_at, paid_at, fulfilled_at`
+	access, version, session, intent, charge, receipt, created_at, updated_at, expires_at, checked_at, paid_at, fulfilled_at`
 
 func scanOrder(row db.Row) (o order.Order, err error) {
 	var snapshot string
 	var paid, fulfilled *time.Time
 	err = row.Scan(&o.ID, &o.Owner, &o.Email, &o.Env, &o.State, &o.Reason, &o.Currency, &o.Subtotal, &o.Discount, &o.Tax, &o.Total, &o.Captured, &o.Refunded,
-		&o.Disputed, &snapshot, &o.SecretHash, &o.Version, &o.Session, &o.Intent, &o.Charge, &o.Receipt, &o.CreatedAt, &o.UpdatedAt, &o.ExpiresAt, &o.CheckedAt,
+		&o.Disputed, &snapshot, &o.SecretHash, &o.Access, &o.Version, &o.Session, &o.Intent, &o.Charge, &o.Receipt, &o.CreatedAt, &o.UpdatedAt, &o.ExpiresAt, &o.CheckedAt,
 		&paid, &fulfilled)
 	if err != nil {
 		return o, missing(err)
@@ -41,8 +41,8 @@ func (s *orders) Add(ctx context.Context, o order.Order) error {
 		return err
 	}
 	batch := []db.Statement{{SQL: `INSERT INTO orders (` + orderColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-		$20, $21, $22, $23, $24, $25, $26, $27)`, Args: []any{o.ID, string(o.Owner), o.Email, string(o.Env), string(o.State), o.Reason, string(o.Currency), o.Subtotal, o.Discount, o.Tax, o.Total,
-		o.Captured, o.Refunded, o.Disputed, string(snapshot), o.SecretHash, o.Version, o.Session, o.Intent, o.Charge, o.Receipt, o.CreatedAt, o.UpdatedAt,
+		$20, $21, $22, $23, $24, $25, $26, $27, $28)`, Args: []any{o.ID, string(o.Owner), o.Email, string(o.Env), string(o.State), o.Reason, string(o.Currency), o.Subtotal, o.Discount, o.Tax, o.Total,
+		o.Captured, o.Refunded, o.Disputed, string(snapshot), o.SecretHash, o.Access, o.Version, o.Session, o.Intent, o.Charge, o.Receipt, o.CreatedAt, o.UpdatedAt,
 		o.ExpiresAt, o.CheckedAt, nullable(o.PaidAt), nullable(o.FulfilledAt)}}}
 	for _, l := range o.Snapshot.Lines {
 		batch = append(batch, db.Statement{SQL: `INSERT INTO order_line (id, order_id, n, product_id, plan_id, price_id, quantity, unit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,

@@ -1,6 +1,7 @@
 -- +goose Up
 -- An order keeps what was sold as it was sold: snapshot is the frozen basket and never changes. version counts its transitions;
--- every one is a conditional update on it, so that of many callers exactly one makes a transition.
+-- every one is a conditional update on it, so that of many callers exactly one makes a transition. secret_hash finds the order for who
+-- has its access code; access is that code, sealed, for the link in its mail.
 CREATE TABLE orders (
     id           text COLLATE "C" PRIMARY KEY,
     owner        text COLLATE "C" NOT NULL,
@@ -18,6 +19,7 @@ CREATE TABLE orders (
     disputed     bigint NOT NULL CHECK (disputed >= 0),
     snapshot     text NOT NULL,
     secret_hash  bytea NOT NULL,
+    access       bytea NOT NULL,
     version      bigint NOT NULL CHECK (version > 0),
     session      text COLLATE "C" NOT NULL,
     intent       text COLLATE "C" NOT NULL,

@@ -1,0 +1,164 @@
+package checkout_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/mintreu/mintreu/commerce/checkout"
+	"github.com/mintreu/mintreu/commerce/order"
+	"github.com/mintreu/mintreu/commerce/payment"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// TestW11_RefundBeforeCompletion guarantees that an order whose money went back before we heard of its payment never has an active
+// license: the ledger shows sale and refund, nothing is given, and a later look changes nothing.
+func TestW11_RefundBeforeCompletion(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := newShop(t, e)
+		c := s.order(t, 1)
+		if _, err := s.Applier().Apply(t.Context(), payment.Event{Type: "charge.refunded", ObjectKind: "charge", Object: "ch_" + c.ID}); !errors.Is(err, payment.ErrPending) {
+			t.Errorf("a charge not known yet: %v, want ErrPending", err)
+		}
+		s.bank.pay(c.ID)
+		s.bank.set(c.ID, func(p *payment.Session) { p.Refunded = 2000 })
+		for range 2 {
+			if err := s.Fulfil(t.Context(), c.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if o := s.load(t, c.ID); o.State != order.Refunded || o.Refunded != 2000 {
+			t.Errorf("%s, refunded %d", o.State, o.Refunded)
+		}
+		if n := s.count(t, `license`) + s.count(t, `api_key`); n != 0 {
+			t.Errorf("%d objects were given", n)
+		}
+		s.sound(t)
+	})
+}
+
+// TestW11_RefundAfterFulfilmentRevokes guarantees that a full refund revokes every grant and that partial ones only move money, each once
+// and together exactly the sale.
+func TestW11_RefundAfterFulfilmentRevokes(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := newShop(t, e)
+		c := s.order(t, 1)
+		s.bank.pay(c.ID)
+		for _, refunded := range []int64{0, 700, 700, 1999, 2000, 2000} {
+			s.bank.set(c.ID, func(p *payment.Session) { p.Refunded = refunded })
+			if err := s.Fulfil(t.Context(), c.ID); err != nil {
+				t.Fatal(err)
+			}
+			wantActive := 1
+			if refunded == 2000 {
+				wantActive = 0
+			}
+			if n := s.count(t, `license WHERE state = 'active'`); n != wantActive {
+				t.Errorf("refunded %d: %d active licenses", refunded, n)
+			}
+			if n := s.count(t, `api_key WHERE revoked_at IS NULL`); n != wantActive {
+				t.Errorf("refunded %d: %d live keys", refunded, n)
+			}
+			s.sound(t)
+		}
+		for _, b := range must(s.Store.Balances(t.Context()))(t) {
+			if b.Amount.Minor != 0 {
+				t.Errorf("%s is left with %s", b.Account, b.Amount)
+			}
+		}
+	})
+}
+
+// TestW11_DisputeSuspendsAndItsEndReinstates guarantees that a disputed payment leaves no active grant, before or after fulfilment, and
+// that a dispute that ends well gives back what was held.
+func TestW11_DisputeSuspendsAndItsEndReinstates(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := newShop(t, e)
+		before, after := s.order(t, 1), s.order(t, 1)
+		dispute := func(id string, on bool) {
+			s.bank.set(id, func(p *payment.Session) { p.Disputed = on })
+			if err := s.Fulfil(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+			s.sound(t)
+		}
+		active := func() int {
+			return s.count(t, `license WHERE state = 'active'`) + s.count(t, `api_key WHERE disabled_at IS NULL`)
+		}
+		s.bank.pay(before.ID)
+		dispute(before.ID, true)
+		if n := s.count(t, `license`); n != 0 || s.load(t, before.ID).State != order.Paid {
+			t.Errorf("%d licenses of a payment disputed before completion", n)
+		}
+		s.bank.pay(after.ID)
+		dispute(after.ID, false)
+		dispute(after.ID, true)
+		if n := active(); n != 0 {
+			t.Errorf("%d active while disputed", n)
+		}
+		dispute(after.ID, false)
+		dispute(before.ID, false)
+		if n := active(); n != 4 {
+			t.Errorf("%d active after the disputes, want 4", n)
+		}
+	})
+}
+
+// TestRevealShowsEachKeyOnce guarantees that an API key is shown by the first reveal and never again, and that the kept copy is gone.
+func TestRevealShowsEachKeyOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := newShop(t, e)
+		c := s.order(t, 2)
+		s.bank.pay(c.ID)
+		if err := s.Fulfil(t.Context(), c.ID); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		shown := map[string]int{}
+		for _, err := range together(8, func() error {
+			got, err := s.Reveal(as(context.Background(), licensing.Actor{Kind: licensing.Anonymous}), checkout.RevealRequest{ID: c.ID, Access: c.Access})
+			mu.Lock()
+			defer mu.Unlock()
+			for _, k := range got.Keys {
+				shown[k.Key]++
+			}
+			return err
+		}) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if len(shown) != 2 {
+			t.Errorf("shown %v", shown)
+		}
+		for key, n := range shown {
+			if n != 1 {
+				t.Errorf("%s was shown %d times", key, n)
+			}
+		}
+		if n := s.count(t, `order_grant WHERE kind = 'apikey' AND sealed IS NOT NULL`); n != 0 {
+			t.Errorf("%d keys are still kept", n)
+		}
+	})
+}
+
+// TestSandboxPaymentsMakeTestObjects guarantees that an order paid in test mode gives test licenses, test keys and a receipt of its own
+// series.
+func TestSandboxPaymentsMakeTestObjects(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, storetest.SQLite(t), func(d *checkout.Deps) { d.Gateway.(*bank).env = licensing.Test })
+	c := s.order(t, 1)
+	s.bank.pay(c.ID)
+	if err := s.Fulfil(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.count(t, `license WHERE env = 'test'`) + s.count(t, `api_key WHERE env = 'test'`); n != 2 {
+		t.Errorf("%d test objects, want 2", n)
+	}
+	if o := s.load(t, c.ID); o.Receipt != "T2026-000001" {
+		t.Errorf("receipt %s", o.Receipt)
+	}
+	s.sound(t)
+}
