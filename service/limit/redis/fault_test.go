@@ -1,7 +1,9 @@
 package redis_test
 
 import (
+	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,7 +30,8 @@ func healthy(t *testing.T, l limit.Limiter) bool {
 func TestF26_KilledAndEmptyRestart(t *testing.T) {
 	t.Parallel()
 	s := limittest.OwnRedis(t)
-	l := open(t, redis.Config{URL: s.URL, Budget: budget, Replicas: func() int64 { return 2 }})
+	var log strings.Builder
+	l := open(t, redis.Config{URL: s.URL, Budget: budget, Replicas: func() int64 { return 2 }, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	if !limittest.Eventually(5*time.Second, func() bool { return healthy(t, l) }) {
 		t.Fatal("Redis never answered")
 	}
@@ -68,6 +71,9 @@ func TestF26_KilledAndEmptyRestart(t *testing.T) {
 		if out := take(t, l, openLimit(most)); out.Allowed && !out.Degraded {
 			after++
 		}
+	}
+	if text := log.String(); !strings.Contains(text, "redis is away") || !strings.Contains(text, "redis is back") || strings.Count(text, "\n") > 10 {
+		t.Errorf("the log tells neither or too much:\n%s", text)
 	}
 	if after > most {
 		t.Errorf("%d admitted after the restart, at most %d", after, most)

@@ -13,6 +13,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,8 @@ type Config struct {
 	Replicas func() int64
 	// Clock times the counters of the degraded mode.
 	Clock licensing.Clock
+	// Logger is told when Redis goes away and when it is back. Nil tells nobody.
+	Logger *slog.Logger
 }
 
 // Limiter counts on Redis. It is safe for concurrent use.
@@ -84,6 +87,10 @@ func New(cfg Config) (*Limiter, error) {
 	if cfg.Replicas == nil {
 		cfg.Replicas = func() int64 { return 1 }
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	silence.Do(func() { goredis.SetLogger(mute{}) })
 	opts, err := goredis.ParseURL(cfg.URL)
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
@@ -99,6 +106,13 @@ func New(cfg Config) (*Limiter, error) {
 		cfg: cfg, client: goredis.NewClient(opts), script: goredis.NewScript(source), local: limit.NewLocal(cfg.Clock), start: time.Now(),
 	}, nil
 }
+
+// go-redis logs every failed dial to standard error, for the whole process; here the limiter's own logger is told once.
+var silence sync.Once
+
+type mute struct{}
+
+func (mute) Printf(context.Context, string, ...any) {}
 
 // Close ends the connections.
 func (l *Limiter) Close() error { return l.client.Close() }
@@ -166,12 +180,18 @@ func (l *Limiter) decide(groups [][]limit.Check) [][]limit.Result {
 	}
 	results, err := l.eval(groups)
 	if err != nil {
-		if l.failures.Add(1) >= 2 {
+		failures := l.failures.Add(1)
+		if failures == 2 {
+			l.cfg.Logger.Warn("redis is away; limits follow their degraded mode", "error", err)
+		}
+		if failures >= 2 {
 			l.downUntil.Store(int64(time.Since(l.start) + pause))
 		}
 		return l.without(groups)
 	}
-	l.failures.Store(0)
+	if l.failures.Swap(0) >= 2 {
+		l.cfg.Logger.Info("redis is back")
+	}
 	return results
 }
 

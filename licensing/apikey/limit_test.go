@@ -1,0 +1,97 @@
+package apikey_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// TestA13_LimitedThenRefused: exactly the limit is verified, then 429 with the time to wait, spending nothing; it ends by itself.
+func TestA13_LimitedThenRefused(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		_, text := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{{Name: "calls", Count: 5, Seconds: 60}} })
+		for i := range 5 {
+			got := r.verify(t, apikey.VerifyCheck{Key: text})
+			if got.Code != apikey.Valid || got.Limits[0].Remaining != int64(4-i) {
+				t.Fatalf("use %d: %+v", i, got)
+			}
+		}
+		for range 3 {
+			got := r.verify(t, apikey.VerifyCheck{Key: text})
+			if got.Code != apikey.RateLimited || got.RetryAfter != 12 || got.Limits[0].Allowed {
+				t.Fatalf("beyond: %+v", got)
+			}
+		}
+		_, err := r.Authorize(t.Context(), apikey.Question{Text: text})
+		var told *licensing.Error
+		if !errors.As(err, &told) || told.Kind != licensing.TooMany || told.Code != "quota-exceeded" || told.RetryAfter != seconds(12) {
+			t.Errorf("authorize: %v", err)
+		}
+		e.Clock.Advance(seconds(12))
+		r.poll(t)
+		expect(t, "after the wait", r.code(t, text), apikey.Valid)
+		expect(t, "and no more", r.code(t, text), apikey.RateLimited)
+	})
+}
+
+// TestLimitsAreCountedPerOwner: limits of plan and owner are shared by the keys of one owner and never across owners or
+// environments; a refusal by one spends none of the others.
+func TestLimitsAreCountedPerOwner(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	with := func(owner licensing.Owner, env licensing.Env) string {
+		_, text := r.issue(t, func(c *apikey.CreateRequest) {
+			c.Owner, c.Env = owner, env
+			c.Limits = []apikey.Limit{{Name: "all", Per: apikey.PerOwner, Count: 3, Seconds: 3600}, {Name: "own", Count: 100, Seconds: 3600}}
+		})
+		return text
+	}
+	a1, a2, a3, b := with("cus_a", "live"), with("cus_a", "live"), with("cus_a", "test"), with("cus_b", "live")
+	for _, text := range []string{a1, a2, a1, b, a3} {
+		expect(t, "within", r.code(t, text), apikey.Valid)
+	}
+	for range 5 {
+		got := r.verify(t, apikey.VerifyCheck{Key: a2})
+		if got.Code != apikey.RateLimited || got.Limits[1].Remaining != 99 || !got.Limits[1].Allowed {
+			t.Fatalf("%+v", got)
+		}
+	}
+	expect(t, "the other owner", r.code(t, b), apikey.Valid)
+}
+
+// TestA22_CostsRefused: zero, negative and huge costs are refused by name and spend nothing.
+func TestA22_CostsRefused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	_, text := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{{Name: "calls", Count: 5, Seconds: 60}} })
+	for _, cost := range []int64{0, -1, math.MinInt64, 6, math.MaxInt64} {
+		_, err := r.Verify(as(t, machine), apikey.VerifyRequest{VerifyCheck: apikey.VerifyCheck{Key: text, Cost: ptr(cost)}})
+		if licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("cost %d: %v", cost, err)
+		}
+	}
+	if got := r.verify(t, apikey.VerifyCheck{Key: text, Cost: ptr(int64(5))}); got.Code != apikey.Valid || got.Limits[0].Remaining != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestA18_RefusalsReadNothing: a flood over the limit is answered without the database.
+func TestA18_RefusalsReadNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	_, text := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{{Name: "calls", Count: 1, Seconds: 60}} })
+	expect(t, "first", r.code(t, text), apikey.Valid)
+	reads := r.store.reads.Load()
+	for range 1000 {
+		expect(t, "flood", r.code(t, text), apikey.RateLimited)
+	}
+	if n := r.store.reads.Load() - reads; n != 0 {
+		t.Errorf("%d reads", n)
+	}
+}
