@@ -1,0 +1,95 @@
+package activation_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/activation"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk"
+	"github.com/mintreu/mintreu/sdk/eval"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// The server's decision follows state, seats and contact: what it says before and after revocation, release and activation.
+func TestJ46_ValidateFollowsRevocation(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		d := w.issue(t, terms(1))
+		ask := func(n int) eval.Code {
+			t.Helper()
+			ctx, err := w.holder(t.Context(), d.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := w.Validate(ctx, activation.ValidateRequest{ValidateRequest: sdk.ValidateRequest{Product: "editor", Device: device(n)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out.Decision.Code
+		}
+		want := func(n int, code eval.Code) {
+			t.Helper()
+			if got := ask(n); got != code {
+				t.Errorf("got %s, want %s", got, code)
+			}
+		}
+		want(1, eval.ActivationRequired)
+		out, err := w.activate(t.Context(), d.Key, device(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(1, eval.Valid)
+		want(2, eval.ActivationRequired)
+		if _, err := w.licenses.Suspend(staff(t.Context()), license.StateRequest{ID: d.License.ID, Reason: "r"}); err != nil {
+			t.Fatal(err)
+		}
+		want(1, eval.Suspended)
+		if _, err := w.beat(t.Context(), out.Lease); !errors.Is(err, activation.ErrSuspended) {
+			t.Errorf("heartbeat while suspended: %v", err)
+		}
+		if _, err := w.licenses.Revoke(staff(t.Context()), license.StateRequest{ID: d.License.ID, Reason: "r"}); err != nil {
+			t.Fatal(err)
+		}
+		want(1, eval.Revoked)
+		if _, err := w.beat(t.Context(), out.Lease); !errors.Is(err, activation.ErrRevoked) {
+			t.Errorf("heartbeat after revocation: %v", err)
+		}
+		none, err := w.Validate(licensing.WithCall(context.Background(), &licensing.Call{Actor: licensing.Actor{Kind: licensing.Holder}}), activation.ValidateRequest{})
+		if err != nil || none.Decision.Code != eval.NotFound || none.Decision.Allowed {
+			t.Errorf("unknown: %+v, %v", none, err)
+		}
+	})
+}
+
+// A license token is no lease, a lease no license token, and neither is a key.
+func TestJ24_DocumentsAreNotInterchangeable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	d := w.issue(t, terms(1))
+	out, err := w.activate(t.Context(), d.Key, device(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := w.licenses.StatusList(t.Context(), d.License.Token.List)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyset, err := w.keys.Keyset(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"license": out.License, "status list": status, "keyset": keyset, "key": d.Key, "session": "mts_0123456789abcdef", "empty": ""} {
+		if _, err := w.ByLease(t.Context(), text); licensing.KindOf(err) != licensing.Unauthorized {
+			t.Errorf("%s as lease: %v", name, err)
+		}
+	}
+	for name, text := range map[string]string{"lease": out.Lease, "status list": status, "keyset": keyset, "session": "mts_0123456789abcdef", "empty": ""} {
+		if a, err := w.licenses.ByCredential(t.Context(), text); err != nil || a.License != "" {
+			t.Errorf("%s as license: %+v, %v", name, a, err)
+		}
+	}
+}

@@ -1,0 +1,124 @@
+package license_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// Key hints and ids tell nothing of the key, whose random part has 140 bits and never repeats.
+func TestS09_KeysAreNotGuessable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t), perpetual())
+	seen := map[string]bool{}
+	places := map[int64]bool{}
+	ordered := true
+	last := int64(-1)
+	for range 200 {
+		d, err := w.Draft(w.ctx, w.spec("line/1/1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		random := d.Key[len("MINT-") : len(d.Key)-2]
+		if n := len(random) - 5; n != 28 || seen[random] || places[d.License.Token.Index] {
+			t.Fatalf("%d characters, or a repetition", n)
+		}
+		seen[random], places[d.License.Token.Index] = true, true
+		ordered = ordered && d.License.Token.Index > last
+		last = d.License.Token.Index
+	}
+	if ordered {
+		t.Error("the places in the status list are in order of sale")
+	}
+}
+
+// Terms that contradict themselves are refused, each with the field that does.
+func TestPolicyRules(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t), perpetual())
+	for field, change := range map[string]func(*license.Terms){
+		"type":     func(p *license.Terms) { p.Type = "forever" },
+		"duration": func(p *license.Terms) { p.Type = doc.Timed },
+		"recheck":  func(p *license.Terms) { p.Fresh, p.Recheck = 60, 60 },
+		"dead_after": func(p *license.Terms) {
+			p.Seats.Floating, p.Fresh, p.Stale, p.Grace, p.DeadAfter = true, 60, 60, 60, 179
+		},
+		"expiry_basis": func(p *license.Terms) {
+			p.Type, p.Duration, p.ExpiryBasis, p.Activation = doc.Timed, 60, license.FromFirstActivation, doc.ActivationNone
+		},
+		"seats/n":         func(p *license.Terms) { p.Seats.N = -1 },
+		"overage_percent": func(p *license.Terms) { p.OveragePercent = -2 },
+		"over_limit":      func(p *license.Terms) { p.OverLimit = "queue" },
+		"keep":            func(p *license.Terms) { p.Keep = []string{"nothing"} },
+		"entitlements":    func(p *license.Terms) { p.Entitlements = license.Entitlements{"No Code": doc.On()} },
+		"grace":           func(p *license.Terms) { p.Grace = -1 },
+		"match":           func(p *license.Terms) { p.Match = 99 },
+		"transfer/expiry": func(p *license.Terms) { p.Transfer = license.Transfer{Allowed: true, Expiry: "never"} },
+	} {
+		p := perpetual()
+		change(&p)
+		_, err := w.CreatePolicy(w.ctx, license.CreatePolicyRequest{ProductID: w.policy.ProductID, Code: "broken", Name: "Broken", Terms: p})
+		var told *licensing.Error
+		if !errors.As(err, &told) || !errors.Is(err, license.ErrPolicy) {
+			t.Errorf("%s: %v", field, err)
+			continue
+		}
+		found := false
+		for _, f := range told.Fields {
+			found = found || f.Name == field
+		}
+		if !found {
+			t.Errorf("%s: fields %+v", field, told.Fields)
+		}
+	}
+	floating := perpetual()
+	floating.Seats.Floating, floating.Fresh, floating.Stale, floating.Grace, floating.DeadAfter = true, 60, 60, 60, 180
+	if _, err := w.CreatePolicy(w.ctx, license.CreatePolicyRequest{ProductID: w.policy.ProductID, Code: "floating", Name: "F", Terms: floating}); err != nil {
+		t.Errorf("a floating policy that is exact: %v", err)
+	}
+	if _, err := w.CreatePolicy(w.ctx, license.CreatePolicyRequest{ProductID: w.policy.ProductID, Code: "floating", Name: "F", Terms: floating}); !errors.Is(err, license.ErrPolicyCode) {
+		t.Errorf("the same code again: %v", err)
+	}
+}
+
+// A changed policy is for licenses to come; one issued before keeps its terms, and a change made from an old look is refused.
+func TestPolicyIsFrozenAtIssue(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e, perpetual())
+		before := w.issue(t, w.spec("line/1/1"))
+		changed := perpetual()
+		changed.Seats.N = 50
+		r := license.ChangePolicyRequest{ID: w.policy.ID, Version: 1, Name: "Bigger", Terms: changed}
+		if _, err := w.ChangePolicy(w.ctx, r); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.ChangePolicy(w.ctx, r); !errors.Is(err, license.ErrChanged) {
+			t.Errorf("from an old look: %v", err)
+		}
+		after := w.issue(t, w.spec("line/1/2"))
+		old, err := w.Get(w.ctx, license.GetRequest{ID: before.License.ID})
+		if err != nil || old.Seats != 3 || after.License.Seats != 50 {
+			t.Errorf("seats %d and %d, %v", old.Seats, after.License.Seats, err)
+		}
+	})
+}
+
+// A timed license's token carries the commercial end and, behind the grace, the hard end that any library enforces.
+func TestHardEndIsTheTokensExp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t), license.Terms{Type: doc.Timed, Duration: 30 * license.Day, ExpiryGrace: 3 * license.Day})
+	d := w.issue(t, w.spec("line/1/1"))
+	got, err := w.keys.VerifyLicense(w.ctx, d.License.Token.Text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := w.Clock.Now().Unix()
+	if got.ValidUntil != now+30*license.Day || got.Expires != now+33*license.Day {
+		t.Errorf("valid until %d, exp %d", got.ValidUntil-now, got.Expires-now)
+	}
+}
