@@ -287,6 +287,58 @@ func TestJ47_RevokedLicenseTokenIsReplacedAtOnce(t *testing.T) {
 	}
 }
 
+// A keyset under a pinned root may name new roots. They replace the pinned ones,
+// also in the next run, and the old root is believed no more.
+func TestKeyset_NewRootsOutliveARestart(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	token := s.Token(s.Issue(sdktest.Spec{Product: "editor"}))
+	store := new(sdk.MemoryStore)
+	entry := func(name string, types ...string) doc.JWK {
+		j, err := doc.NewJWK(sdktest.Public(sdktest.Key(name)), sdktest.Start.Unix(), types...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	set := &doc.Keyset{Issuer: s.URL(), IssuedAt: sdktest.Start.Unix(), Num: 5, Keys: []doc.JWK{entry("signing 1", doc.TypeLicense)}}
+	install := func(root string, num int64, roots ...doc.JWK) error {
+		set.Num, set.Roots = num, roots
+		file, err := doc.EncodeFile(doc.File{License: token, Keyset: sdktest.Sign(sdktest.Key(root), set)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client(t, s, sdk.WithStore(store)).Install(context.Background(), file)
+		return err
+	}
+	for i, step := range []struct {
+		root  string
+		num   int64
+		roots []doc.JWK
+		want  error
+	}{
+		{"root 2", 5, nil, doc.ErrUnknownKey},
+		{"root", 5, []doc.JWK{entry("root 2")}, nil},
+		{"root", 5, []doc.JWK{entry("root 2")}, nil}, // the same again
+		{"root", 6, nil, doc.ErrUnknownKey},
+		{"root 2", 6, []doc.JWK{entry("root 2")}, nil},
+		{"root 2", 7, []doc.JWK{entry("root 2"), entry("root 3")}, nil},
+		{"root 3", 8, nil, nil},
+		{"root", 9, nil, doc.ErrUnknownKey},
+	} {
+		if err := install(step.root, step.num, step.roots...); !errors.Is(err, step.want) {
+			t.Fatalf("step %d, keyset %d under %s: %v", i, step.num, step.root, err)
+		}
+		c := client(t, s, sdk.WithStore(store))
+		if _, err := c.Verify(token); (err == nil) != (i > 0) {
+			t.Fatalf("step %d: after a restart: %v", i, err)
+		}
+	}
+	if s.Requests() != 0 {
+		t.Fatal("the network was used")
+	}
+}
+
 // A planned rotation changes nothing for documents that are already out.
 func TestJ48_RetiredSigningKey(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -142,7 +143,7 @@ func (c *Client) keepKeys(ctx context.Context, now int64) {
 // adoptKeys verifies a keyset and makes it the current one, unless it is older
 // than the current one. Needs c.mu.
 func (c *Client) adoptKeys(text string, now int64) error {
-	roots, err := c.currentRoots(now)
+	roots, err := c.rootsFor(text, now)
 	if err != nil {
 		return err
 	}
@@ -159,7 +160,7 @@ func (c *Client) adoptKeys(text string, now int64) error {
 	if err != nil {
 		return err
 	}
-	if len(set.Roots) > 0 && c.state.Keyset != text {
+	if changes(set, roots) && !slices.Contains(c.state.RootChain, text) {
 		c.state.RootChain = append(c.state.RootChain, text)
 	}
 	c.state.Keyset = text
@@ -168,20 +169,31 @@ func (c *Client) adoptKeys(text string, now int64) error {
 	return nil
 }
 
-// currentRoots follows the chain of keysets that replaced the pinned roots.
-func (c *Client) currentRoots(now int64) (*doc.Keys, error) {
+// changes reports whether a keyset replaces the roots by others.
+func changes(set *doc.Keyset, roots *doc.Keys) bool {
+	if len(set.Roots) == 0 {
+		return false
+	}
+	return len(set.Roots) != roots.Len() || slices.ContainsFunc(set.Roots, func(r doc.JWK) bool { return roots.Get(r.KID) == nil })
+}
+
+// rootsFor follows the chain of keysets that replaced the pinned roots, up to
+// the given keyset if that is one of them. Needs c.mu.
+func (c *Client) rootsFor(text string, now int64) (*doc.Keys, error) {
 	roots, floor := c.roots, int64(0)
-	for _, text := range c.state.RootChain {
+	for _, link := range c.state.RootChain {
+		if link == text {
+			break
+		}
 		v := &doc.Verifier{Keys: roots, Issuer: c.cfg.Issuer, Now: func() time.Time { return time.Unix(now, 0) }}
-		set, err := v.Keyset(text, floor)
+		set, err := v.Keyset(link, floor)
 		if err != nil {
 			return nil, err
 		}
-		next, err := set.TrustRoots()
-		if err != nil {
+		if roots, err = set.TrustRoots(); err != nil {
 			return nil, err
 		}
-		roots, floor = next, set.Num
+		floor = set.Num
 	}
 	return roots, nil
 }

@@ -248,6 +248,9 @@ func (s *Keys) Issuer() string { return s.issuer }
 // Num returns the number of the keyset that these keys come from, or 0.
 func (s *Keys) Num() int64 { return s.num }
 
+// Len returns how many keys there are.
+func (s *Keys) Len() int { return len(s.byKID) }
+
 // Get returns the key with the given kid, or nil. The caller must not change it.
 func (s *Keys) Get(kid string) *Key { return s.byKID[kid] }
 
