@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -25,9 +26,15 @@ func (c *Client) Check(ctx context.Context) (eval.Decision, error) {
 		return eval.Decision{}, err
 	}
 	now := c.now()
+	if c.state.License == "" {
+		c.sync(ctx, now)
+	}
 	if c.due(now) && (now >= c.retryAt || now < c.triedAt) {
-		c.contact(ctx, now)
-		now = c.now()
+		c.sync(ctx, now)
+		if c.due(now) {
+			c.contact(ctx, now)
+			now = c.now()
+		}
 	}
 	if !c.state.Marks.rolledBack(now) {
 		c.state.Marks.ran(now)
@@ -87,7 +94,7 @@ func (c *Client) loaded(ctx context.Context) error {
 	if !ok && len(text) > 0 {
 		c.log.Warn("license state is unreadable and counts as absent")
 	}
-	c.state, c.saved = s, s.Marks.Own
+	c.state, c.saved, c.text = s, s.Marks.Own, text
 	now := max(c.now(), s.Marks.high())
 	if c.roots != nil && s.Keyset != "" {
 		if err := c.adoptKeys(s.Keyset, now); err != nil {
@@ -97,6 +104,34 @@ func (c *Client) loaded(ctx context.Context) error {
 	}
 	c.reread(now)
 	return nil
+}
+
+// sync takes over what another process of the product has written since, unless
+// its lease is older than the one at hand. Needs c.mu.
+func (c *Client) sync(ctx context.Context, now int64) {
+	text, err := c.store.Load(ctx)
+	if err != nil || bytes.Equal(text, c.text) {
+		return
+	}
+	s, ok := decodeState(c.cfg.Product, text)
+	if !ok {
+		return
+	}
+	mine, lease := c.state, c.lease
+	s.Marks.Signed = max(s.Marks.Signed, mine.Marks.Signed)
+	c.state = s
+	if c.reread(now); lease != nil && c.lease != nil && c.lease.Activation == lease.Activation && c.lease.Seq < lease.Seq {
+		c.state = mine
+		c.reread(now)
+		return
+	}
+	if keys := c.trust.Load().keys; c.roots != nil && s.Keyset != mine.Keyset {
+		if err := c.adoptKeys(s.Keyset, now); err != nil && keys != nil {
+			s.Keyset, s.RootChain, s.KeysAt = mine.Keyset, mine.RootChain, mine.KeysAt
+		}
+		c.reread(now)
+	}
+	c.text, c.saved = text, s.Marks.Own
 }
 
 // reread verifies the stored documents under the current keys. Their ends are
@@ -134,7 +169,7 @@ func (c *Client) save(ctx context.Context) {
 		c.log.Warn("license state could not be saved", "error", err)
 		return
 	}
-	c.saved = c.state.Marks.Own
+	c.saved, c.text = c.state.Marks.Own, text
 }
 
 // due reports whether the server should be asked. Needs c.mu.

@@ -114,6 +114,32 @@ func TestCheck_HeartbeatWhenDue(t *testing.T) {
 	}
 }
 
+// Two processes of a product share one state: what one renews, the other uses.
+func TestCheck_ProcessesShareTheState(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	store := sdk.WithStore(new(sdk.MemoryStore))
+	a, b := client(t, s, store), client(t, s, store)
+	expect(t, check(t, b), false, eval.ActivationRequired)
+	activate(t, a, s.Issue(sdktest.Spec{Product: "editor"}))
+	expect(t, check(t, b), true, eval.Valid)
+	for range 3 {
+		s.Clock.Advance(day)
+		check(t, a)
+		before := s.Requests()
+		expect(t, check(t, b), true, eval.Valid)
+		if s.Requests() != before || b.Lease().Seq != a.Lease().Seq {
+			t.Fatalf("%d further requests, seq %d and %d", s.Requests()-before, a.Lease().Seq, b.Lease().Seq)
+		}
+		a, b = b, a
+	}
+	if err := a.Deactivate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	s.Clock.Advance(day)
+	expect(t, check(t, b), false, eval.ActivationRequired)
+}
+
 // A new token of the license arrives with the heartbeat.
 func TestCheck_NewTokenArrives(t *testing.T) {
 	t.Parallel()

@@ -117,7 +117,8 @@ type Client struct {
 
 	mu      sync.Mutex // guards what follows, and the order of contacts
 	state   *state
-	saved   int64 // own mark when the state was last saved
+	text    []byte // the state as last read or written
+	saved   int64  // own mark when the state was last saved
 	license *doc.License
 	lease   *doc.Lease
 	status  *statusOf
