@@ -261,3 +261,6 @@ func (c Config) https() bool {
 
 // Engine names the database.
 func (a *App) Engine() string { return a.config.engineName() }
+
+// OpsHandler is the operator's handler: metrics, profiles, alert rules.
+func (a *App) OpsHandler() http.Handler { return a.parts.opsHandler }

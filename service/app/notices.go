@@ -30,7 +30,7 @@ func (n accountNotices) AccountExists(ctx context.Context, to account.Person, to
 
 func (n accountNotices) queue(ctx context.Context, template string, to account.Person, token string, expires time.Time) error {
 	return n.notices.Queue(ctx, notice.Message{Template: template, Subject: to.ID, Epoch: expires.UnixMicro(), To: to.Email,
-		Data: notice.Data{Name: to.Name, Link: n.base + "/confirm?token=" + url.QueryEscape(token), Until: expires.UTC().Format("2 January 2006 15:04 UTC")}})
+		Data: notice.Data{Name: to.Name, Link: n.base + "/confirm#token=" + url.QueryEscape(token), Until: expires.UTC().Format("2 January 2006 15:04 UTC")}})
 }
 
 // checkoutNotices says in mail what checkout wants said. Only the order's id is stored; keys are filled in when the mail is sent.

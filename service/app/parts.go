@@ -117,7 +117,7 @@ func (p *parts) platform(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.trail = audit.NewService(audit.ServiceDeps{Store: s.store.Audit(), Key: p.sequencer.VerifierKey()})
+	p.trail = audit.NewService(audit.ServiceDeps{Store: s.store.Audit(), Key: p.sequencer.VerifierKey(), Anchor: audit.AnchorIn(files)})
 	p.flips = killswitch.New(killswitch.Deps{Store: s.store.Switches(), Tx: s.store, Audit: p.audit, Clock: clock,
 		Product: func(ctx context.Context, id string) error { _, err := s.store.Catalog().Product(ctx, id); return err }})
 	var driver jobs.Driver = s.pg

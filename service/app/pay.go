@@ -38,7 +38,7 @@ func (p *parts) pay(ctx context.Context) error {
 		return err
 	}
 	p.gateway = gateway
-	p.payments = payment.New(payment.Deps{Store: st.Payments(), Gateway: gateway, APIVersion: stripe.Version, Clock: a.config.Clock, Tx: st, Audit: p.audit, Jobs: p.jobs, Alert: p.alert})
+	p.payments = payment.New(payment.Deps{Store: st.Payments(), Gateway: gateway, APIVersion: stripe.Version, Clock: a.config.Clock, Tx: st, Audit: p.audit, Jobs: p.jobs, Alert: p.alert, Log: a.log})
 	return nil
 }
 

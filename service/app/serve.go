@@ -16,6 +16,10 @@ import (
 // serve makes the handlers: operations, webhooks, documents and pages on the public one; metrics, profiles and alert rules on
 // the operator's.
 func (p *parts) serve(readiness *httpapi.Readiness) error {
+	services := p.services()
+	if err := services.Complete(); err != nil {
+		return err
+	}
 	stack, err := p.stack()
 	if err != nil {
 		return err
@@ -34,7 +38,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if p.sandbox != nil {
 		raws = append(raws, httpapi.Raw{Name: "sandbox", Pattern: sandboxPath + "/", Handler: withoutControl(http.StripPrefix(sandboxPath, p.sandbox))})
 	}
-	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: httpapi.Routes(p.services()), Raws: raws, Readiness: readiness,
+	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: httpapi.Routes(services), Raws: raws, Readiness: readiness,
 		Title: p.app.config.ShopName, Links: []httpapi.Link{
 			{Href: "/docs/", Title: "Documentation"}, {Href: "/docs/api", Title: "API reference"}, {Href: "/v1/catalog", Title: "Catalogue"}, {Href: "/readyz", Title: "Health"}}})
 	if err != nil {
