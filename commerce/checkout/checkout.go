@@ -91,10 +91,14 @@ type Grants interface {
 	TakeSecret(ctx context.Context, source string, at time.Time) (bool, error)
 }
 
+// Due says which orders are to be looked at: young ones, and those paid whose grants are queued, when they were last looked at before
+// Soon; all others, which wait for a bank, a dispute or a buyer who left, when that was before Late. Young ones were made after Young.
+type Due struct{ Soon, Late, Young time.Time }
+
 // Queue finds orders that want looking after.
 type Queue interface {
-	// Due returns up to limit unfinished orders that were last looked at before an instant, the longest ago first.
-	Due(ctx context.Context, before time.Time, limit int) ([]string, error)
+	// Due returns up to limit unfinished orders, those looked at the longest ago first.
+	Due(ctx context.Context, d Due, limit int) ([]string, error)
 	// Touch notes that an order is looked at now, unless it was since notSince; it reports whether it noted.
 	Touch(ctx context.Context, order string, now, notSince time.Time) (bool, error)
 	// ByPayment finds an order by the provider's id of its session, payment intent or charge.

@@ -8,6 +8,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
 )
 
 // errLost reports that somebody else moved the order first: look again.
@@ -29,7 +30,7 @@ func (s *Service) Fulfil(ctx context.Context, id string) error {
 			return nil
 		}
 		err = s.Tx.InTx(ctx, commit)
-		if !errors.Is(err, errLost) {
+		if !errors.Is(err, errLost) && !errors.Is(err, license.ErrCollision) {
 			return err
 		}
 	}

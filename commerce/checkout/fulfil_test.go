@@ -276,6 +276,10 @@ func TestW20_SweeperFindsPaymentsWithoutDeliveries(t *testing.T) {
 		s.bank.pay(paid.ID)
 		s.bank.set(expired.ID, func(p *payment.Session) { p.Status = payment.SessionExpired })
 		s.Clock.Advance(time.Minute)
+		if n, err := s.Sweep(t.Context()); n != 0 || err != nil {
+			t.Fatalf("looked at %d old orders again after a minute: %v", n, err)
+		}
+		s.Clock.Advance(5 * time.Minute)
 		if n, err := s.Sweep(t.Context()); n != 3 || err != nil {
 			t.Fatalf("looked at %d: %v", n, err)
 		}

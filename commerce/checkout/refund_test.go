@@ -3,6 +3,7 @@ package checkout_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
@@ -161,4 +162,90 @@ func TestSandboxPaymentsMakeTestObjects(t *testing.T) {
 		t.Errorf("receipt %s", o.Receipt)
 	}
 	s.sound(t)
+}
+
+// TestW11_RefundDuringFulfilment guarantees that a refund which becomes known while many fulfil the order leaves nothing active at rest,
+// whoever saw what first.
+func TestW11_RefundDuringFulfilment(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := newShop(t, e)
+		for range 4 {
+			c := s.order(t, 2)
+			s.bank.pay(c.ID)
+			var once sync.Once
+			for _, err := range together(12, func() error {
+				err := s.Fulfil(context.Background(), c.ID)
+				once.Do(func() { s.bank.set(c.ID, func(p *payment.Session) { p.Refunded = p.Total }) })
+				return errors.Join(err, s.Fulfil(context.Background(), c.ID))
+			}) {
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if err := s.Fulfil(t.Context(), c.ID); err != nil {
+				t.Fatal(err)
+			}
+			if o := s.load(t, c.ID); o.State != order.Refunded {
+				t.Errorf("%s", o.State)
+			}
+		}
+		if n := s.count(t, `license WHERE state = 'active'`) + s.count(t, `api_key WHERE revoked_at IS NULL`); n != 0 {
+			t.Errorf("%d objects are active", n)
+		}
+		s.sound(t)
+	})
+}
+
+// TestMachineTokenSeesItsProductOnly guarantees that a machine token narrowed to a product or an environment sees the orders within it and
+// no other.
+func TestMachineTokenSeesItsProductOnly(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, storetest.SQLite(t))
+	c := s.order(t, 1)
+	for name, m := range map[string]struct {
+		actor licensing.Actor
+		sees  bool
+	}{
+		"wide":          {licensing.Actor{}, true},
+		"this product":  {licensing.Actor{Product: s.product.ID, Env: licensing.Live}, true},
+		"other product": {licensing.Actor{Product: "prod_other"}, false},
+		"other env":     {licensing.Actor{Env: licensing.Test}, false},
+	} {
+		m.actor.Kind, m.actor.ID = licensing.Machine, "mtk_1"
+		ctx := as(t.Context(), m.actor)
+		_, err := s.orders.Get(ctx, order.GetRequest{ID: c.ID})
+		list := must(s.orders.List(ctx, order.ListRequest{}))(t)
+		if (err == nil) != m.sees || (len(list.Items) == 1) != m.sees {
+			t.Errorf("%s: %v, %d listed", name, err, len(list.Items))
+		}
+		if _, err := s.orders.List(ctx, order.ListRequest{Product: "prod_x"}); m.actor.Product != "" && err == nil {
+			t.Errorf("%s: lists another product", name)
+		}
+	}
+}
+
+// TestTimelineTellsTheStory guarantees that staff see each step of an order with its actor, that every transition is audited, and that
+// staff see no keys.
+func TestTimelineTellsTheStory(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, storetest.SQLite(t))
+	c := s.order(t, 1)
+	s.bank.pay(c.ID)
+	got := must(s.Redrive(s.staff, checkout.RedriveRequest{ID: c.ID}))(t)
+	if got.State != order.Fulfilled || len(got.Grants) != 2 || got.Grants[0].Key+got.Grants[1].Key != "" {
+		t.Errorf("redriven: %+v", got)
+	}
+	var kinds []string
+	for _, e := range must(s.orders.Get(s.staff, order.GetRequest{ID: c.ID}))(t).Timeline {
+		kinds = append(kinds, e.Kind+" by "+e.Actor)
+	}
+	want := []string{"created by anonymous", "session by anonymous", "redrive by staff:cus_boss", "paid by system:checkout.redrive", "fulfilled by system:checkout.redrive"}
+	if strings.Join(kinds, "; ") != strings.Join(want, "; ") {
+		t.Errorf("timeline: %v", kinds)
+	}
+	for _, action := range []string{"order.create", "order.session", "order.redrive", "order.fulfilled", "license.issue", "key.issue"} {
+		if n := s.count(t, `audit WHERE action = $1`, action); n != 1 {
+			t.Errorf("%s was audited %d times", action, n)
+		}
+	}
 }

@@ -12,8 +12,11 @@ import (
 const (
 	// sinceSlack is by how much the provider's clock may be behind ours when an order's page is looked for.
 	sinceSlack = 5 * time.Minute
-	// sweepAfter is for how long an unfinished order is left to its webhook before the sweeper asks the provider.
+	// sweepAfter is for how long an unfinished order is left to its webhook before the sweeper asks the provider; once it is older
+	// than young it is asked about every sweepLate.
 	sweepAfter = 30 * time.Second
+	sweepLate  = 5 * time.Minute
+	young      = 10 * time.Minute
 	// sweepBatch is how many orders one sweep looks after.
 	sweepBatch = 200
 	// pollEvery is the least time between two questions to the provider that one order's buyer can cause.
@@ -63,7 +66,7 @@ func (a *Applier) order(ctx context.Context, e payment.Event) (string, error) {
 // returns all of them joined, with the number of orders it looked at.
 func (s *Service) Sweep(ctx context.Context) (int, error) {
 	now := s.Clock.Now()
-	due, err := s.Queue.Due(ctx, now.Add(-sweepAfter), sweepBatch)
+	due, err := s.Queue.Due(ctx, Due{Soon: now.Add(-sweepAfter), Late: now.Add(-sweepLate), Young: now.Add(-young)}, sweepBatch)
 	if err != nil {
 		return 0, err
 	}

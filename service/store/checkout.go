@@ -90,8 +90,9 @@ func (s *checkouts) TakeSecret(ctx context.Context, source string, at time.Time)
 	return n > 0, err
 }
 
-func (s *checkouts) Due(ctx context.Context, before time.Time, limit int) ([]string, error) {
-	rows, err := s.db.Query(ctx, `SELECT id FROM orders WHERE state IN ('pending', 'awaiting_funds', 'paid') AND checked_at < $1 ORDER BY checked_at, id LIMIT $2`, before, limit)
+func (s *checkouts) Due(ctx context.Context, d checkout.Due, limit int) ([]string, error) {
+	rows, err := s.db.Query(ctx, `SELECT id FROM orders WHERE state IN ('pending', 'awaiting_funds', 'paid') AND checked_at < $1
+		AND (created_at > $3 OR checked_at < $2 OR (state = 'paid' AND disputed = 0)) ORDER BY checked_at, id LIMIT $4`, d.Soon, d.Late, d.Young, limit)
 	return db.Collect(rows, err, func(row db.Row) (id string, err error) { err = row.Scan(&id); return id, err })
 }
 
