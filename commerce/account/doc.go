@@ -120,6 +120,8 @@ type Sessions interface {
 	RevokeSession(ctx context.Context, id, personID string, at time.Time) (bool, error)
 	// KnownSource reports whether the person had a session from the source that ended, or will end, after since.
 	KnownSource(ctx context.Context, personID string, source []byte, since time.Time) (bool, error)
+	// PruneSessions removes sessions and mailed tokens that ended before an instant, and returns how many.
+	PruneSessions(ctx context.Context, before time.Time) (int64, error)
 }
 
 // Machines keeps machine tokens.

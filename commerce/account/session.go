@@ -60,6 +60,14 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignInResponse, 
 	return s.startSession(ctx, p)
 }
 
+// knownFor is how long a place that a person signed in from is remembered, and so how long ended sessions are kept.
+const knownFor = 30 * 24 * time.Hour
+
+// Prune removes sessions and mailed tokens that ended more than thirty days ago, and returns how many. A job runs it daily.
+func (s *Service) Prune(ctx context.Context) (int64, error) {
+	return s.Sessions.PruneSessions(ctx, s.Clock.Now().Add(-knownFor))
+}
+
 // slowAddress counts attempts on one address from everywhere, so that many sources together cannot guess faster than one. Whoever
 // signed in to the account from the same place in the last thirty days passes: a flood does not lock the owner out.
 func (s *Service) slowAddress(ctx context.Context, email, personID string) error {
@@ -67,7 +75,7 @@ func (s *Service) slowAddress(ctx context.Context, email, personID string) error
 	if slow == nil || !errors.Is(slow, ErrSlowDown) || s.place(ctx) == "" {
 		return slow
 	}
-	known, err := s.Sessions.KnownSource(ctx, personID, source(personID, s.place(ctx)), s.Clock.Now().Add(-30*24*time.Hour))
+	known, err := s.Sessions.KnownSource(ctx, personID, source(personID, s.place(ctx)), s.Clock.Now().Add(-knownFor))
 	if err != nil {
 		return err
 	}

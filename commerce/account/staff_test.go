@@ -220,3 +220,21 @@ func TestR02_OthersSessionsDoNotExist(t *testing.T) {
 		r.dead(t, "ended", ada.Token)
 	})
 }
+
+// TestPrune: sessions and mailed tokens are removed thirty days after their end, not before.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		r.signUp(t, "ada@example.com")
+		r.signIn(t, "ada@example.com")
+		e.Clock.Advance(30 * 24 * time.Hour)
+		if n, err := r.Prune(t.Context()); n != 0 || err != nil {
+			t.Errorf("%d removed early, %v", n, err)
+		}
+		e.Clock.Advance(24*time.Hour + time.Microsecond)
+		if n, err := r.Prune(t.Context()); n != 2 || err != nil {
+			t.Errorf("%d removed, want the session and the token, %v", n, err)
+		}
+	})
+}

@@ -174,3 +174,15 @@ func (s *people) KnownSource(ctx context.Context, personID string, source []byte
 	err := s.db.QueryRow(ctx, `SELECT count(*) FROM session WHERE customer_id = $1 AND source = $2 AND expires_at > $3`, personID, source, since).Scan(&n)
 	return n > 0, err
 }
+
+// PruneSessions implements [account.Sessions].
+func (s *people) PruneSessions(ctx context.Context, before time.Time) (int64, error) {
+	gone, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `DELETE FROM session WHERE expires_at < $1`, Args: []any{before}},
+		{SQL: `DELETE FROM account_token WHERE expires_at < $1`, Args: []any{before}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	return gone[0] + gone[1], nil
+}

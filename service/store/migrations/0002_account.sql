@@ -42,6 +42,7 @@ CREATE TABLE session (
 );
 
 CREATE INDEX session_customer ON session (customer_id, expires_at);
+CREATE INDEX session_expires ON session (expires_at);
 
 -- A machine token; product_id and env are empty when it reaches all.
 CREATE TABLE machine_token (
