@@ -90,6 +90,7 @@ func (w *outcome) adopt(page payment.Session) {
 // settle applies money that is there: the sale, what was refunded of it, and what is disputed.
 func (w *outcome) settle(page payment.Session, now time.Time) error {
 	o := &w.order
+	revoked := o.State == order.Refunded || o.State == order.Parked && !o.PaidAt.IsZero()
 	if o.PaidAt.IsZero() {
 		o.PaidAt, o.Captured, w.paid = now, o.Total, true
 		w.move(order.Paid, "", "paid")
@@ -106,6 +107,8 @@ func (w *outcome) settle(page payment.Session, now time.Time) error {
 			w.given = revoke
 		}
 		w.move(order.Refunded, "the whole payment was refunded", "refunded")
+	case revoked:
+		w.move(order.Parked, "a refund failed after what was bought had been revoked", "parked")
 	case o.Disputed > 0 && o.State != order.Fulfilled:
 		w.move(order.Paid, "held back: the payment is disputed", "held")
 	case o.State == order.Fulfilled:
@@ -119,15 +122,13 @@ func (w *outcome) settle(page payment.Session, now time.Time) error {
 // only the end of a dispute.
 func (w *outcome) takeBack(page payment.Session, now time.Time) error {
 	o := &w.order
-	refunded := min(max(page.Refunded, o.Refunded), o.Captured)
+	refunded := min(max(page.Refunded, 0), o.Captured)
 	disputed := int64(0)
 	if page.Disputed {
 		disputed = o.Captured - refunded
 	}
 	if d := disputed - o.Disputed; d != 0 {
-		p := o.Dispute(d, now)
-		p.Source = fmt.Sprintf("order/%s/dispute/%d", o.ID, o.Version+1)
-		w.postings = append(w.postings, p)
+		w.postings = append(w.postings, o.Dispute(d, now))
 		switch {
 		case o.Disputed == 0:
 			w.given = suspend
@@ -138,13 +139,17 @@ func (w *outcome) takeBack(page payment.Session, now time.Time) error {
 		}
 		o.Disputed, w.changed = disputed, true
 	}
-	if refunded > o.Refunded {
+	if refunded != o.Refunded {
 		p, err := o.Refund(o.Refunded, refunded, now)
 		if err != nil {
 			return err
 		}
 		w.postings = append(w.postings, p)
-		w.notes = append(w.notes, note{"refund", o.Amount(refunded - o.Refunded).String()})
+		kind := "refund"
+		if refunded < o.Refunded {
+			kind = "refund_failed"
+		}
+		w.notes = append(w.notes, note{kind, o.Amount(refunded - o.Refunded).String()})
 		o.Refunded, w.changed = refunded, true
 	}
 	return nil

@@ -164,6 +164,60 @@ func TestSandboxPaymentsMakeTestObjects(t *testing.T) {
 	s.sound(t)
 }
 
+// TestW11_FailedRefundIsParked guarantees that money which comes back after a failed refund is in the ledger again, that what was revoked
+// stays revoked, and that a person is asked.
+func TestW11_FailedRefundIsParked(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := newShop(t, e)
+		c := s.order(t, 1)
+		s.bank.pay(c.ID)
+		for _, refunded := range []int64{0, 700, 2000, 700, 700, 2000, 700} {
+			s.bank.set(c.ID, func(p *payment.Session) { p.Refunded = refunded })
+			if err := s.Fulfil(t.Context(), c.ID); err != nil {
+				t.Fatal(err)
+			}
+			s.sound(t)
+		}
+		if o := s.load(t, c.ID); o.State != order.Parked || o.Refunded != 700 || s.mail.sent("order_parked") == 0 {
+			t.Errorf("%s, refunded %d, %d mails", o.State, o.Refunded, s.mail.sent("order_parked"))
+		}
+		if n := s.count(t, `license WHERE state = 'active'`); n != 0 || s.count(t, `license`) != 1 {
+			t.Errorf("%d active", n)
+		}
+	})
+}
+
+// TestW11_EventsOfMoneyFindTheirOrder guarantees that refunds and disputes, which name no order, are led to it by their charge or payment
+// intent, and that those of an unknown one stay pending.
+func TestW11_EventsOfMoneyFindTheirOrder(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, storetest.SQLite(t))
+	c := s.order(t, 1)
+	s.bank.pay(c.ID)
+	if err := s.Fulfil(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	raw := func(member, id string) []byte {
+		return []byte(`{"data":{"object":{"id":"x_1","` + member + `":"` + id + `"}}}`)
+	}
+	s.bank.set(c.ID, func(p *payment.Session) { p.Disputed = true })
+	s.apply(t, payment.Event{Type: "charge.dispute.created", ObjectKind: "dispute", Object: "dp_1", Raw: raw("charge", "ch_"+c.ID)})
+	if o := s.load(t, c.ID); o.Disputed != 2000 {
+		t.Errorf("the dispute did not arrive: %d", o.Disputed)
+	}
+	s.bank.set(c.ID, func(p *payment.Session) { p.Disputed, p.Refunded = false, 2000 })
+	s.apply(t, payment.Event{Type: "refund.updated", ObjectKind: "refund", Object: "re_1", Raw: raw("payment_intent", "pi_"+c.ID)})
+	if o := s.load(t, c.ID); o.State != order.Refunded {
+		t.Errorf("the refund did not arrive: %s", o.State)
+	}
+	for _, e := range []payment.Event{{Object: "re_2", Raw: raw("charge", "ch_other")}, {Object: "re_2", Raw: []byte(`{"data":{"object":{"charge":{"id":1}}}}`)}, {Object: ""}, {Order: "ord_other"}} {
+		if _, err := s.Applier().Apply(t.Context(), e); !errors.Is(err, payment.ErrPending) {
+			t.Errorf("%+v: %v", e, err)
+		}
+	}
+	s.sound(t)
+}
+
 // TestW11_RefundDuringFulfilment guarantees that a refund which becomes known while many fulfil the order leaves nothing active at rest,
 // whoever saw what first.
 func TestW11_RefundDuringFulfilment(t *testing.T) {

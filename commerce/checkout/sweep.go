@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"time"
 
@@ -54,11 +55,36 @@ func (a *Applier) Apply(ctx context.Context, e payment.Event) (func(ctx context.
 	return commit, nil
 }
 
+// order finds the order of an event: the one it names, or the one whose session, payment intent or charge it speaks of. A refund and
+// a dispute name neither order nor session, but the charge or the intent that they are about.
 func (a *Applier) order(ctx context.Context, e payment.Event) (string, error) {
 	if e.Order != "" {
 		return e.Order, nil
 	}
-	return a.service.Queue.ByPayment(ctx, e.Object)
+	var raw struct {
+		Data struct {
+			Object struct {
+				Charge json.RawMessage `json:"charge"`
+				Intent json.RawMessage `json:"payment_intent"`
+			} `json:"object"`
+		} `json:"data"`
+	}
+	_ = json.Unmarshal(e.Raw, &raw) // verified before; without it the object's own id is all there is
+	for _, object := range []string{e.Object, text(raw.Data.Object.Intent), text(raw.Data.Object.Charge)} {
+		id, err := a.service.Queue.ByPayment(ctx, object)
+		if !errors.Is(err, licensing.ErrNotFound) {
+			return id, err
+		}
+	}
+	return "", licensing.ErrNotFound
+}
+
+// text is a JSON string's text, "" for anything else.
+func text(raw json.RawMessage) (s string) {
+	if json.Unmarshal(raw, &s) != nil {
+		return ""
+	}
+	return s
 }
 
 // Sweep looks after orders that nothing else has looked after for a while: it asks the provider about those not finished, which

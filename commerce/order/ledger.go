@@ -112,8 +112,9 @@ func (o *Order) Sale(at time.Time) (p Posting, ok bool) {
 	return p, true
 }
 
-// Refund is the posting that takes what was refunded from before to after, both counted from the beginning. It takes revenue and tax
-// back in the proportion in which they came, so that many partial refunds together undo exactly the sale.
+// Refund is the posting that takes what was refunded from before to after, both counted from the beginning; after is the smaller one
+// when a refund failed. It takes revenue and tax back in the proportion in which they came, so that many partial refunds together
+// undo exactly the sale. Its source names the order's next version, which is the one that the posting belongs to.
 func (o *Order) Refund(before, after int64, at time.Time) (Posting, error) {
 	accounts, parts := o.income()
 	was, err := money.Split(o.Amount(before), parts)
@@ -124,7 +125,7 @@ func (o *Order) Refund(before, after int64, at time.Time) (Posting, error) {
 	if err != nil {
 		return Posting{}, err
 	}
-	p := Posting{Source: fmt.Sprintf("order/%s/refund/%d", o.ID, after), Order: o.ID, At: at, Legs: []Leg{{Cash, o.Amount(before - after)}}}
+	p := Posting{Source: fmt.Sprintf("order/%s/refund/%d", o.ID, o.Version+1), Order: o.ID, At: at, Legs: []Leg{{Cash, o.Amount(before - after)}}}
 	for i, a := range accounts {
 		if d := is[i].Minor - was[i].Minor; d != 0 {
 			p.Legs = append(p.Legs, Leg{a, o.Amount(d)})
@@ -133,8 +134,9 @@ func (o *Order) Refund(before, after int64, at time.Time) (Posting, error) {
 	return p, nil
 }
 
-// Dispute is the posting that moves disputed money away from the cash account (delta > 0) or back to it.
+// Dispute is the posting that moves disputed money away from the cash account (delta > 0) or back to it. Its source names the order's
+// next version.
 func (o *Order) Dispute(delta int64, at time.Time) Posting {
-	return Posting{Source: fmt.Sprintf("order/%s/dispute/%d", o.ID, o.Version), Order: o.ID, At: at,
+	return Posting{Source: fmt.Sprintf("order/%s/dispute/%d", o.ID, o.Version+1), Order: o.ID, At: at,
 		Legs: []Leg{{Cash, o.Amount(-delta)}, {Disputed, o.Amount(delta)}}}
 }
