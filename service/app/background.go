@@ -29,6 +29,7 @@ func (p *parts) background(context.Context) error {
 		{"notice.sweep", time.Minute, p.notices.Sweep},
 		{"activation.cull", time.Minute, func(ctx context.Context) error { _, err := p.activations.Cull(ctx); return err }},
 		{"feed.prune", 10 * time.Minute, func(ctx context.Context) error { _, err := p.feed.Prune(ctx); return err }},
+		{"account.prune", 24 * time.Hour, func(ctx context.Context) error { _, err := p.accounts.Prune(ctx); return err }},
 		{"idempotency.purge", time.Hour, func(ctx context.Context) error {
 			_, err := p.app.storage.store.PurgeIdempotency(ctx)
 			return err

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/httpapi"
@@ -43,6 +45,9 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 			{Href: "/docs/", Title: "Documentation"}, {Href: "/docs/api", Title: "API reference"}, {Href: "/v1/catalog", Title: "Catalogue"}, {Href: "/readyz", Title: "Health"}}})
 	if err != nil {
 		return err
+	}
+	if p.app.config.OTLPEndpoint != "" {
+		p.handler = otelhttp.NewHandler(p.handler, "http", otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method + " " + r.Pattern }))
 	}
 	p.opsHandler = httpapi.OpsHandler(p.metrics, readiness, httpapi.Raw{Name: "alerts", Pattern: "GET /alerts.yml", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/yaml")
