@@ -13,6 +13,7 @@ package checkout
 import (
 	"context"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/catalog"
@@ -201,6 +202,11 @@ type Service struct{ Deps }
 func NewService(d Deps) *Service {
 	if d.Open == 0 {
 		d.Open = time.Hour
+	}
+	if d.Seller.Name == "" {
+		if u, err := url.Parse(d.BaseURL); err == nil {
+			d.Seller.Name = u.Host
+		}
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)
