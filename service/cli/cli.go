@@ -25,7 +25,8 @@ type root struct {
 	Demo  demoCommand  `cmd:"" help:"Show the whole path on this machine: checkout, payment, license, offline check, rate limit."`
 	Serve serveCommand `cmd:"" help:"Run the service."`
 
-	Product productCommand `cmd:"" group:"sell" help:"Import and list products."`
+	Product productCommand `cmd:"" group:"sell" help:"Import, publish and list products."`
+	Policy  policyCommand  `cmd:"" group:"sell" help:"License policies: what a sold license grants and demands."`
 	Order   orderCommand   `cmd:"" group:"sell" help:"List orders, drive one again."`
 	Event   eventCommand   `cmd:"" group:"sell" help:"Payment events: what waits, what is parked."`
 	License licenseCommand `cmd:"" group:"license" help:"Inspect documents; list, suspend, reinstate and revoke licenses."`

@@ -17,8 +17,9 @@ import (
 )
 
 type productCommand struct {
-	Import productImport `cmd:"" help:"Create and update products, plans and prices from a CSV or JSON file."`
-	List   productList   `cmd:"" help:"Show products."`
+	Import  productImport  `cmd:"" help:"Create and update products, plans and prices from a CSV or JSON file."`
+	Publish productPublish `cmd:"" help:"Offer a product and its plans for sale."`
+	List    productList    `cmd:"" help:"Show products."`
 }
 
 type productImport struct {
@@ -78,7 +79,7 @@ func (c *productImport) Run(ctx context.Context, cfg app.Config, s streams) erro
 		case c.DryRun:
 			_, err = fmt.Fprintln(s.out, "A dry run: nothing was kept. Run it without --dry-run to import.")
 		default:
-			_, err = fmt.Fprintln(s.out, "Imported. New products and plans are drafts until they are published.")
+			_, err = fmt.Fprintln(s.out, "Imported. New products and plans are drafts until they are published: mintreu product publish SLUG")
 		}
 		return err
 	})
