@@ -160,6 +160,9 @@ func (a *App) publicHost() string {
 // BaseURL is where customers reach the service; OpsURL where the operator's listener is, "" when there is none.
 func (a *App) BaseURL() string { return a.config.BaseURL }
 
+// LocalURL is the public listener as this machine reaches it, whatever name customers know the service by.
+func (a *App) LocalURL() string { return "http://" + a.publicHost() }
+
 // OpsURL is the address of metrics, profiles and alert rules.
 func (a *App) OpsURL() string {
 	if a.server == nil || a.server.OpsAddr() == nil {
@@ -264,3 +267,8 @@ func (a *App) Engine() string { return a.config.engineName() }
 
 // OpsHandler is the operator's handler: metrics, profiles, alert rules.
 func (a *App) OpsHandler() http.Handler { return a.parts.opsHandler }
+
+// PutSetting writes a small value of the installation; one durable row.
+func (a *App) PutSetting(ctx context.Context, name string, value []byte) error {
+	return a.storage.store.PutSetting(ctx, name, value)
+}

@@ -39,6 +39,9 @@ func greet(ctx context.Context, a *app.App, cfg app.Config, w io.Writer) error {
   documentation  %s/docs/
   API reference  %s/docs/api
 `, app.Version(), a.BaseURL(), a.BaseURL(), a.BaseURL())
+	if own := a.LocalURL(); own != a.BaseURL() {
+		_, _ = fmt.Fprintf(w, "  listens on     %s\n", own)
+	}
 	if ops := a.OpsURL(); ops != "" {
 		_, _ = fmt.Fprintf(w, "  metrics        %s/metrics\n", ops)
 	}
