@@ -18,34 +18,35 @@ import (
 // Config is what a process is told. Every member is a flag, an environment variable MINTREU_… and a line of the configuration
 // file; the tags name them. The zero value with defaults works: everything embedded, on loopback.
 type Config struct {
-	DataDir       string `help:"Directory of the database, the master key, files and the operator's socket." default:"mintreu-data" env:"MINTREU_DATA_DIR" type:"path" group:"where"`
-	Addr          string `help:"Address to listen on; port 0 takes a free one." default:"127.0.0.1:8080" env:"MINTREU_ADDR" group:"where"`
-	OpsAddr       string `help:"Address of metrics, profiles and alert rules; never the public one. \"off\" for none." default:"127.0.0.1:9090" env:"MINTREU_OPS_ADDR" group:"where"`
-	BaseURL       string `help:"URL under which customers reach the service. Default: http:// and the address." env:"MINTREU_BASE_URL" group:"where"`
-	Issuer        string `help:"iss of every signed document; set once, by the first start. Default: the base URL." env:"MINTREU_ISSUER" group:"where"`
-	PostgresURL   string `help:"PostgreSQL to use instead of the embedded SQLite." env:"MINTREU_POSTGRES_URL" group:"where"`
-	RedisURL      string `help:"Redis for counters shared by replicas." env:"MINTREU_REDIS_URL" group:"where"`
-	MasterKeyFile string `help:"File of the master key. Default: master.key in the data directory." env:"MINTREU_MASTER_KEY_FILE" type:"path" group:"where"`
+	DataDir              string `help:"Directory of the database, the master key, files and the operator's socket. Default: mintreu-data here (the demo's: mintreu-demo)." placeholder:"DIR" env:"MINTREU_DATA_DIR" type:"path" group:"where"`
+	PostgresURL          string `help:"PostgreSQL to use instead of the embedded SQLite: postgres://user@host/database." placeholder:"URL" env:"MINTREU_POSTGRES_URL" group:"where"`
+	PostgresPasswordFile string `help:"File with the password for it, which a URL would show in the list of processes." placeholder:"FILE" env:"MINTREU_POSTGRES_PASSWORD_FILE" type:"path" group:"where"`
+	MasterKeyFile        string `help:"File of the master key. Default: master.key in the data directory." placeholder:"FILE" env:"MINTREU_MASTER_KEY_FILE" type:"path" group:"where"`
 
-	Production bool `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
+	Addr             string   `help:"Address to listen on; port 0 takes a free one. Default: 127.0.0.1:8080." placeholder:"HOST:PORT" env:"MINTREU_ADDR" group:"listen"`
+	OpsAddr          string   `help:"Address of metrics, profiles and alert rules; never the public one. \"off\" for none. Default: 127.0.0.1:9090." placeholder:"HOST:PORT" env:"MINTREU_OPS_ADDR" group:"listen"`
+	BaseURL          string   `help:"URL under which customers reach the service. Default: http:// and the address." placeholder:"URL" env:"MINTREU_BASE_URL" group:"listen"`
+	Issuer           string   `help:"iss of every signed document; set once, by the first start. Default: the base URL." placeholder:"URL" env:"MINTREU_ISSUER" group:"listen"`
+	StorefrontOrigin []string `help:"Origins whose pages may call the catalogue and checkout." placeholder:"ORIGIN,…" env:"MINTREU_STOREFRONT_ORIGIN" group:"listen"`
+	TrustedProxy     []string `help:"Networks whose X-Forwarded-For is believed." placeholder:"NETWORK,…" env:"MINTREU_TRUSTED_PROXY" group:"listen"`
+	AuthorizeFrom    []string `help:"Networks that may use forward-auth (GET /v1/keys/authorize)." default:"127.0.0.0/8,::1/128" placeholder:"NETWORK,…" env:"MINTREU_AUTHORIZE_FROM" group:"listen"`
 
-	StripeKeyFile           string   `help:"File with the Stripe secret key. Without it payments go to the built-in sandbox." env:"MINTREU_STRIPE_KEY_FILE" type:"path" group:"payment"`
-	StripeWebhookSecretFile string   `help:"File with the webhook signing secret(s), one whsec_… a line, optionally followed by the instant it ends." env:"MINTREU_STRIPE_WEBHOOK_SECRET_FILE" type:"path" group:"payment"`
-	StripeAccount           string   `help:"Stripe account id; deliveries of another account are refused." env:"MINTREU_STRIPE_ACCOUNT" group:"payment"`
-	StripeURL               string   `help:"Base URL of the Stripe API, for an emulator." env:"MINTREU_STRIPE_URL" group:"payment"`
-	StorefrontOrigin        []string `help:"Origins whose pages may call the catalogue and checkout." env:"MINTREU_STOREFRONT_ORIGIN" group:"payment"`
-	SingleOperator          bool     `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"payment"`
+	Production     bool   `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
+	RedisURL       string `help:"Redis for counters shared by replicas." placeholder:"URL" env:"MINTREU_REDIS_URL" group:"how"`
+	SingleOperator bool   `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
+	KeyPrefix      string `help:"First word of API keys." default:"mtr" placeholder:"WORD" env:"MINTREU_KEY_PREFIX" group:"how"`
+	ShopName       string `help:"Name of the shop in mail and receipts." default:"Mintreu" placeholder:"NAME" env:"MINTREU_SHOP_NAME" group:"how"`
+	LogLevel       string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" env:"MINTREU_LOG_LEVEL" group:"how"`
+	OTLPEndpoint   string `help:"OpenTelemetry collector; traces are off without it." placeholder:"URL" env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"how"`
 
-	SMTPURL          string `help:"SMTP server, smtp://user@host:587 or smtps://…; without it mail is kept in the database." env:"MINTREU_SMTP_URL" group:"mail"`
-	SMTPPasswordFile string `help:"File with the SMTP password." env:"MINTREU_SMTP_PASSWORD_FILE" type:"path" group:"mail"`
-	MailFrom         string `help:"Sender of mail." default:"Mintreu <shop@localhost>" env:"MINTREU_MAIL_FROM" group:"mail"`
+	StripeKeyFile           string `help:"File with the Stripe secret key. Without it payments go to the built-in sandbox." placeholder:"FILE" env:"MINTREU_STRIPE_KEY_FILE" type:"path" group:"payment"`
+	StripeWebhookSecretFile string `help:"File with the webhook signing secret(s), one whsec_… a line, optionally followed by the instant it ends." placeholder:"FILE" env:"MINTREU_STRIPE_WEBHOOK_SECRET_FILE" type:"path" group:"payment"`
+	StripeAccount           string `help:"Stripe account id; deliveries of another account are refused." placeholder:"ID" env:"MINTREU_STRIPE_ACCOUNT" group:"payment"`
+	StripeURL               string `help:"Base URL of the Stripe API, for an emulator." placeholder:"URL" env:"MINTREU_STRIPE_URL" group:"payment"`
 
-	TrustedProxy  []string `help:"Networks whose X-Forwarded-For is believed." env:"MINTREU_TRUSTED_PROXY" group:"how"`
-	AuthorizeFrom []string `help:"Networks that may use forward-auth (GET /v1/keys/authorize)." default:"127.0.0.0/8,::1/128" env:"MINTREU_AUTHORIZE_FROM" group:"how"`
-	KeyPrefix     string   `help:"First word of API keys." default:"mtr" env:"MINTREU_KEY_PREFIX" group:"how"`
-	ShopName      string   `help:"Name of the shop in mail and receipts." default:"Mintreu" env:"MINTREU_SHOP_NAME" group:"how"`
-	LogLevel      string   `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"MINTREU_LOG_LEVEL" group:"how"`
-	OTLPEndpoint  string   `help:"OpenTelemetry collector; traces are off without it." env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"how"`
+	SMTPURL          string `name:"smtp-url" help:"SMTP server, smtp://user@host:587 or smtps://…; without it mail is kept in the database." placeholder:"URL" env:"MINTREU_SMTP_URL" group:"mail"`
+	SMTPPasswordFile string `name:"smtp-password-file" help:"File with the SMTP password." placeholder:"FILE" env:"MINTREU_SMTP_PASSWORD_FILE" type:"path" group:"mail"`
+	MailFrom         string `help:"Sender of mail." default:"Mintreu <shop@localhost>" placeholder:"ADDRESS" env:"MINTREU_MAIL_FROM" group:"mail"`
 
 	// Clock, IDs and Seams are for tests; zero values are the real ones.
 	Clock licensing.Clock `kong:"-"`

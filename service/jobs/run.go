@@ -89,6 +89,9 @@ func (r *Runner) settings() *river.Config {
 	c := &river.Config{
 		Logger:      slog.New(quiet{r.config.Logger.Handler()}),
 		MaxAttempts: river.MaxAttemptsDefault,
+		// A client that inserts tells workers of new jobs at most once in this time and drops the rest, which then wait for
+		// the next poll; workers have their own, longer pause between fetches.
+		FetchCooldown: time.Millisecond,
 	}
 	if r.config.Clock != nil {
 		c.Test.Time = clock(r.config.Clock)

@@ -115,7 +115,7 @@ func (w *walker) checkOut(ctx context.Context) (string, error) {
 	}
 	err := w.post(ctx, "/v1/checkouts", nil, map[string]any{
 		"lines":    []any{map[string]any{"plan": w.product.plan, "quantity": 1, "price": w.product.price}},
-		"currency": "EUR", "email": "ada@example.com", "country": "DE",
+		"currency": "EUR", "email": w.email, "country": "DE",
 		"consent": map[string]any{"terms": true, "immediate_delivery": true},
 	}, &out)
 	if err != nil {
@@ -137,7 +137,7 @@ func (w *walker) payNow(ctx context.Context) (string, error) {
 	if !strings.Contains(page.body, "Acme Notes") || !strings.Contains(page.body, "no real money") && !strings.Contains(page.body, "No real money") {
 		return "", fmt.Errorf("the payment page shows neither the order nor that it is a sandbox")
 	}
-	paid, err := w.fetch(ctx, http.MethodPost, w.pay, url.Values{"email": {"ada@example.com"}, "card": {"4242424242424242"}})
+	paid, err := w.fetch(ctx, http.MethodPost, w.pay, url.Values{"email": {w.email}, "card": {"4242424242424242"}})
 	if err != nil {
 		return "", err
 	}

@@ -56,6 +56,7 @@ type walker struct {
 	Params
 	http    *http.Client
 	product product
+	email   string
 	access  string // of the checkout
 	order   string
 	pay     string // payment page
@@ -65,21 +66,26 @@ type walker struct {
 	store   *sdk.MemoryStore // the product's state between its two starts
 }
 
-// errNotYet makes wait look again.
-var errNotYet = errors.New("not yet")
-
-// Run walks. The error is that of the first step that did not hold; the summary has every step that ran.
-func Run(ctx context.Context, p Params) (Summary, error) {
+func newWalker(p Params) *walker {
 	if p.Clock == nil {
 		p.Clock = time.Now
 	}
 	if p.Report == nil {
 		p.Report = func(Step) {}
 	}
-	w := &walker{Params: p, store: &sdk.MemoryStore{}, http: &http.Client{
+	return &walker{Params: p, email: "ada@example.com", store: &sdk.MemoryStore{}, http: &http.Client{
 		Timeout:       20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// errNotYet makes wait look again.
+var errNotYet = errors.New("not yet")
+
+// Run walks. The error is that of the first step that did not hold; the summary has every step that ran.
+func Run(ctx context.Context, p Params) (Summary, error) {
+	w := newWalker(p)
+	p = w.Params
 	defer w.http.CloseIdleConnections()
 	start := p.Clock()
 	s := Summary{BaseURL: p.BaseURL}
