@@ -2,6 +2,7 @@ package activation
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"time"
 	"unicode/utf8"
@@ -141,7 +142,10 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		t.Revive, a = last.ID, last
 		a.Seq++
 	}
-	taken, err := s.takeSeat(ctx, l, t, a.ID)
+	t.Event = licensing.Event{Action: "activation.create", Target: a.ID, Product: l.ProductID,
+		Detail: map[string]any{"license": l.ID, "revived": t.Revive != ""}}
+	t.Replaced = licensing.Event{Action: "activation.replace", Target: l.ID, Product: l.ProductID, Detail: map[string]any{"released_by": t.ID}}
+	taken, err := s.seat(ctx, func(ctx context.Context) (bool, error) { return s.Store.TakeSeat(ctx, t) })
 	if err != nil {
 		return sdk.ActivateResponse{}, false, err
 	}
@@ -157,23 +161,22 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 	return s.answer(ctx, &started, a, when, r)
 }
 
-// takeSeat asks the store, in its one round trip. Under an Idempotency-Key the transaction also keeps the key, and the audit
-// row that it demands.
-func (s *Service) takeSeat(ctx context.Context, l *license.License, t Take, id string) (taken bool, err error) {
-	if licensing.CallFrom(ctx).IdempotencyKey == "" {
-		return s.Store.TakeSeat(ctx, t)
+// seat lets the store take or free a seat, in its one round trip; the store writes the audit row. Under an Idempotency-Key it
+// does so in a transaction that also keeps the key.
+func (s *Service) seat(ctx context.Context, do func(ctx context.Context) (bool, error)) (done bool, err error) {
+	if call := licensing.CallFrom(ctx); !call.Mutating || call.IdempotencyKey == "" {
+		return do(ctx)
 	}
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
-		if taken, err = s.Store.TakeSeat(ctx, t); err != nil || !taken {
+		if done, err = do(ctx); err != nil || !done {
 			return errOr(err, errNotTaken)
 		}
-		return s.Audit.Record(ctx, licensing.Event{Action: "activation.create", Target: id, Product: l.ProductID,
-			Detail: map[string]any{"license": l.ID}})
+		return nil
 	})
-	if err == errNotTaken {
+	if errors.Is(err, errNotTaken) {
 		return false, nil
 	}
-	return taken, err
+	return done, err
 }
 
 // whyNot finds out why a seat was not taken: nil means that looking again is worth it.

@@ -78,9 +78,12 @@ func partsOf(device map[string]string) []string {
 }
 
 // Take asks for a seat. ID is a fresh id: of the activation to be made, and of this attempt. Revive names an activation that
-// is to be held again instead.
+// is to be held again instead. Event is what the audit trail is told when a seat is taken, Replaced when the oldest was
+// freed for it.
 type Take struct {
 	Seek
+	Event         licensing.Event
+	Replaced      licensing.Event
 	ID            string
 	Revive        string
 	ReplaceOldest bool
@@ -104,8 +107,10 @@ type Renewal struct {
 	DiesAt     time.Time
 }
 
-// Release gives a seat back. With DeadOnly it does so only if the activation's time of death has come.
+// Release gives a seat back. With DeadOnly it does so only if the activation's time of death has come. Event is what the audit
+// trail is told when it does.
 type Release struct {
+	Event    licensing.Event
 	ID       string
 	License  string
 	To       State
@@ -119,12 +124,12 @@ type Store interface {
 	// Find loads a license and that of its activations which is the subject's: the held one, else the one released
 	// last; nil when there is none. One round trip.
 	Find(ctx context.Context, s Seek) (license.License, *Activation, error)
-	// TakeSeat takes a seat, all in one round trip, and reports whether it did: not when the license is not active, the
-	// subject already holds a seat, or every seat is taken.
+	// TakeSeat takes a seat and tells the audit trail, all in one round trip and one transaction, and reports whether it did:
+	// not when the license is not active, the subject already holds a seat, or every seat is taken.
 	TakeSeat(ctx context.Context, t Take) (bool, error)
 	// Renew advances the seq of a held activation of an active license and returns the new one, or 0. One round trip.
 	Renew(ctx context.Context, r Renewal) (seq int64, err error)
-	// ReleaseSeat gives a held seat back, or reports false.
+	// ReleaseSeat gives a held seat back and tells the audit trail, in one round trip and one transaction, or reports false.
 	ReleaseSeat(ctx context.Context, r Release) (bool, error)
 	// Activation loads an activation and its license; ActivationOf does if the license is the owner's.
 	Activation(ctx context.Context, id string) (Activation, license.License, error)

@@ -42,7 +42,7 @@ func (c *counted) InTx(ctx context.Context, fn func(ctx context.Context) error) 
 	return c.DB.InTx(ctx, fn)
 }
 
-// A new activation, a repeated one and a heartbeat cost two round trips each.
+// A new activation, a repeated one, a heartbeat and a deactivation cost two round trips each, audit rows included.
 func TestTwoRoundTrips(t *testing.T) {
 	t.Parallel()
 	e := storetest.SQLite(t)
@@ -77,6 +77,10 @@ func TestTwoRoundTrips(t *testing.T) {
 	}
 	cost("a heartbeat", func() error {
 		_, err := r.Heartbeat(licensing.WithCall(t.Context(), &licensing.Call{Actor: actor}), sdk.HeartbeatRequest{ID: out.Activation})
+		return err
+	})
+	cost("a deactivation", func() error {
+		_, err := r.Deactivate(licensing.WithCall(t.Context(), &licensing.Call{Actor: actor}), sdk.DeactivateRequest{ID: out.Activation})
 		return err
 	})
 }

@@ -128,6 +128,10 @@ func (r *replica) activate(ctx context.Context, key string, device map[string]st
 	return r.Activate(ctx, sdk.ActivateRequest{Product: "editor", Device: device, Name: "box"})
 }
 
+func activateRequest(n int) sdk.ActivateRequest {
+	return sdk.ActivateRequest{Product: "editor", Device: device(n), Name: "box"}
+}
+
 // beat renews with a lease.
 func (r *replica) beat(ctx context.Context, lease string) (sdk.HeartbeatResponse, error) {
 	ctx, id, err := r.device(ctx, lease)

@@ -10,7 +10,7 @@ import (
 	"github.com/mintreu/mintreu/sdk"
 )
 
-var errNotTaken = errors.New("activation: no seat taken")
+var errNotTaken = errors.New("activation: no seat taken or freed")
 
 func errOr(err, other error) error {
 	if err != nil {
@@ -41,18 +41,10 @@ func (s *Service) release(ctx context.Context, a Activation, l license.License, 
 		return a, nil
 	}
 	now := s.Clock.Now()
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
-		done, err := s.Store.ReleaseSeat(ctx, Release{ID: a.ID, License: l.ID, To: Released, By: by, At: now})
-		if err != nil {
-			return err
-		}
-		if !done {
-			return errNotTaken
-		}
-		return s.Audit.Record(ctx, licensing.Event{Action: "activation.release", Target: a.ID, Product: l.ProductID, Reason: reason,
-			Detail: map[string]any{"license": l.ID}})
-	})
-	if errors.Is(err, errNotTaken) { // somebody else released it meanwhile
+	r := Release{ID: a.ID, License: l.ID, To: Released, By: by, At: now, Event: licensing.Event{Action: "activation.release",
+		Target: a.ID, Product: l.ProductID, Reason: reason, Detail: map[string]any{"license": l.ID}}}
+	done, err := s.seat(ctx, func(ctx context.Context) (bool, error) { return s.Store.ReleaseSeat(ctx, r) })
+	if err == nil && !done { // somebody else released it meanwhile
 		a, _, err = s.Store.Activation(ctx, a.ID)
 		return a, err
 	}
@@ -180,17 +172,12 @@ func (s *Service) cull(ctx context.Context, licenseID string) (int, error) {
 	}
 	freed := 0
 	for _, a := range dead {
-		err := s.Tx.InTx(licensing.AsSystem(ctx, "activation.cull"), func(ctx context.Context) error {
-			done, err := s.Store.ReleaseSeat(ctx, Release{ID: a.ID, License: a.LicenseID, To: Dead, By: "death", At: now, DeadOnly: true})
-			if err != nil || !done {
-				return errOr(err, errNotTaken)
-			}
-			return s.Audit.Record(ctx, licensing.Event{Action: "activation.die", Target: a.ID, Detail: map[string]any{"license": a.LicenseID}})
-		})
-		if err != nil && !errors.Is(err, errNotTaken) {
+		done, err := s.Store.ReleaseSeat(licensing.AsSystem(ctx, "activation.cull"), Release{ID: a.ID, License: a.LicenseID, To: Dead, By: "death",
+			At: now, DeadOnly: true, Event: licensing.Event{Action: "activation.die", Target: a.ID, Detail: map[string]any{"license": a.LicenseID}}})
+		if err != nil {
 			return freed, err
 		}
-		if err == nil {
+		if done {
 			freed++
 		}
 	}

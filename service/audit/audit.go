@@ -67,23 +67,33 @@ var _ licensing.Auditor = (*Recorder)(nil)
 // New makes a Recorder.
 func New(d Deps) *Recorder { return &Recorder{d} }
 
-// Record implements [licensing.Auditor]. Text from outside is kept on one line: control characters, line separators and marks
-// that reverse the direction of writing are escaped as \uXXXX, and overlong text is cut.
+// Record implements [licensing.Auditor].
 func (a *Recorder) Record(ctx context.Context, e licensing.Event) error {
-	if e.Action == "" {
-		return errors.New("audit: an event without an action")
-	}
-	detail, err := detailText(e.Detail)
+	r, err := Compose(ctx, a.Clock, a.IDs, e)
 	if err != nil {
 		return err
 	}
+	return a.Store.InsertAudit(ctx, r)
+}
+
+// Compose makes the row of an event of the call in ctx. Text from outside is kept on one line: control characters, line separators
+// and marks that reverse the direction of writing are escaped as \uXXXX, and overlong text is cut. Stores use it that write the
+// row in the same statements as the change, where nothing but those statements can tell whether there is one.
+func Compose(ctx context.Context, clock licensing.Clock, ids licensing.IDs, e licensing.Event) (Row, error) {
+	if e.Action == "" {
+		return Row{}, errors.New("audit: an event without an action")
+	}
+	detail, err := detailText(e.Detail)
+	if err != nil {
+		return Row{}, err
+	}
 	call := licensing.CallFrom(ctx)
 	r := Row{
-		ID: a.IDs.New("aud"), At: a.Clock.Now(), Actor: text(call.Actor.String()), Request: text(call.RequestID), Operation: text(call.Operation),
+		ID: ids.New("aud"), At: clock.Now(), Actor: text(call.Actor.String()), Request: text(call.RequestID), Operation: text(call.Operation),
 		Action: text(e.Action), Target: text(e.Target), Product: text(e.Product), Reason: text(e.Reason), Detail: detail,
 	}
 	r.Leaf = r.Hash()
-	return a.Store.InsertAudit(ctx, r)
+	return r, nil
 }
 
 // timeFormat is fixed, so that a row hashes the same whichever engine returned it.

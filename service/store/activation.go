@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -105,7 +106,7 @@ const lockLicense = `SELECT id FROM license WHERE id = $1 FOR UPDATE`
 
 // TakeSeat implements [activation.Store]. The statements run in one transaction and one round trip: lock the license; free
 // the oldest seat where the policy says so; take a seat if there is one and mark it with this attempt; and only under
-// that mark make or revive the activation.
+// that mark make or revive the activation and write the audit row.
 func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, error) {
 	dev, err := json.Marshal(t.Device)
 	if err != nil {
@@ -115,6 +116,11 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 	batch := []db.Statement{{SQL: lockLicense, Args: []any{t.License}}}
 	if t.ReplaceOldest {
 		batch = append(batch, replaceOldest(t, seek)...)
+		written, err := s.auditWhere(ctx, t.Replaced, replacedSeat, t.License, t.ID)
+		if err != nil {
+			return false, err
+		}
+		batch = append(batch, written...)
 	}
 	batch = append(batch, db.Statement{SQL: `UPDATE license SET seats_used = seats_used + 1, seat_taken_by = $11
 		WHERE id = $1 AND state = 'active' AND (seats_max < 0 OR seats_used < seats_max)
@@ -122,6 +128,11 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 			AND ($12 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $12 AND r.license_id = $1 AND r.state <> 'held'))`,
 		Args: append(seek[:10:10], t.ID, t.Revive)})
 	took := len(batch) - 1
+	written, err := s.auditWhere(ctx, t.Event, tookSeat, t.License, t.ID)
+	if err != nil {
+		return false, err
+	}
+	batch = append(batch, written...)
 	if t.Revive != "" {
 		batch = append(batch, db.Statement{SQL: `UPDATE activation SET state = 'held', name = $4, seq = seq + 1, last_seen_at = $5,
 				lease_until = $6, dies_at = $7, released_at = NULL, released_by = ''
@@ -135,8 +146,18 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 		return false, err
 	}
 	failpoint.Hit("activation-row")
+	if n[took] == 1 {
+		unitFrom(ctx).note(t.Event.Target)
+	}
 	return n[took] == 1, nil
 }
+
+// Where the audit rows of a batch see that this attempt took a seat, or replaced the oldest.
+var (
+	tookSeat     = auditSource{"l.created_at", "l.key_lookup", `FROM license l WHERE l.id = $12 AND l.seat_taken_by = $13`}
+	replacedSeat = auditSource{"l.created_at", "l.key_lookup", `FROM license l WHERE l.id = $12
+		AND EXISTS (SELECT 1 FROM activation r WHERE r.license_id = $12 AND r.state = 'replaced' AND r.released_by = $13)`}
+)
 
 // makeActivation inserts the activation and its parts if this attempt took a seat. COALESCE gives the parameters of the
 // SELECT list the type of the column beside them.
@@ -182,24 +203,36 @@ func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int6
 	return seq, err
 }
 
-// ReleaseSeat implements [activation.Store].
+// ReleaseSeat implements [activation.Store]. The audit row is written under the license's lock, before the change that it tells
+// of, by the same condition.
 func (s *activations) ReleaseSeat(ctx context.Context, r activation.Release) (bool, error) {
 	held, args := `state = 'held'`, []any{r.License, r.ID}
+	seen := auditSource{"a.activated_at", "l.key_lookup", `FROM activation a JOIN license l ON l.id = a.license_id
+		WHERE a.id = $12 AND a.license_id = $13 AND a.state = 'held'`}
+	seenArgs := []any{r.ID, r.License}
 	if r.DeadOnly {
 		held, args = `state = 'held' AND dies_at <= $3`, append(args, r.At) // $3 is r.At in both statements
+		seen.sql, seenArgs = seen.sql+` AND a.dies_at <= $14`, append(seenArgs, r.At)
 	}
-	n, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: lockLicense, Args: []any{r.License}},
+	written, err := s.auditWhere(ctx, r.Event, seen, seenArgs...)
+	if err != nil {
+		return false, err
+	}
+	n, err := s.db.Batch(ctx, slices.Concat([]db.Statement{{SQL: lockLicense, Args: []any{r.License}}}, written, []db.Statement{
 		{SQL: `UPDATE license SET seats_used = seats_used - 1,
 				seats_kept = CASE WHEN seats_max >= 0 AND seats_used - 1 > seats_max THEN seats_used - 1 ELSE 0 END
 			WHERE id = $1 AND EXISTS (SELECT 1 FROM activation WHERE id = $2 AND license_id = $1 AND ` + held + `)`, Args: args},
 		{SQL: `UPDATE activation SET state = $2, released_at = $3, released_by = $4 WHERE id = $1 AND license_id = $5 AND ` + held,
 			Args: []any{r.ID, r.To, r.At, r.By, r.License}},
-	})
+	}))
 	if err != nil {
 		return false, err
 	}
-	return n[2] == 1, nil
+	released := n[len(n)-1] == 1
+	if released {
+		unitFrom(ctx).note(r.Event.Target)
+	}
+	return released, nil
 }
 
 // Activation implements [activation.Store].

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/audit"
 	"github.com/mintreu/mintreu/service/db"
 )
@@ -45,12 +46,28 @@ func (s *audits) InsertAudit(ctx context.Context, r audit.Row) error {
 	if err != nil {
 		return err
 	}
-	if !u.audited {
-		u.target = r.Target
-	}
-	u.audited = true
+	u.note(r.Target)
 	return nil
 }
+
+// auditWhere returns the statements that write the row of an event in the batch of the change itself, and only if the change
+// happens: when from, a FROM and WHERE clause that yields one row or none, yields one. In it $1 to $11 are taken; the clause's own
+// parameters come behind them. at and leaf name columns of that row whose types those of the parameters are.
+func (s *Store) auditWhere(ctx context.Context, e licensing.Event, from auditSource, args ...any) ([]db.Statement, error) {
+	r, err := audit.Compose(ctx, s.clock, s.ids, e)
+	if err != nil {
+		return nil, err
+	}
+	return []db.Statement{
+		{SQL: `INSERT INTO audit (id, at, actor, request, operation, action, target, product, reason, detail, leaf)
+			SELECT $1, COALESCE($2, ` + from.at + `), $3, $4, $5, $6, $7, $8, $9, $10, COALESCE($11, ` + from.leaf + `) ` + from.sql,
+			Args: append([]any{r.ID, r.At, r.Actor, r.Request, r.Operation, r.Action, r.Target, r.Product, r.Reason, r.Detail, r.Leaf[:]}, args...)},
+		{SQL: `INSERT INTO audit_pending (audit_id) SELECT a.id FROM audit a WHERE a.id = $1`, Args: []any{r.ID}},
+	}, nil
+}
+
+// auditSource is where [Store.auditWhere] reads whether there was a change.
+type auditSource struct{ at, leaf, sql string }
 
 // Pending implements [audit.Log].
 func (s *audits) Pending(ctx context.Context) (bool, error) {

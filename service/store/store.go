@@ -44,6 +44,14 @@ type unit struct {
 	target  string // of the first audit event
 }
 
+// note remembers that an audit row was written, and the target of the first. Outside a transaction there is nothing to remember.
+func (u *unit) note(target string) {
+	if u == nil || u.audited {
+		return
+	}
+	u.audited, u.target = true, target
+}
+
 type unitKey struct{}
 
 func unitFrom(ctx context.Context) *unit {
