@@ -53,7 +53,7 @@ func TestJ54_MintedTokensVerifyEverywhere(t *testing.T) {
 		if err != nil {
 			t.Fatalf("token %d in jwx: %v", i, err)
 		}
-		parsed, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.EdDSA})
+		parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.EdDSA})
 		if err != nil {
 			t.Fatalf("token %d in go-jose: %v", i, err)
 		}

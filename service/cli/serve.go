@@ -33,7 +33,7 @@ func greet(ctx context.Context, a *app.App, cfg app.Config, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, `Mintreu %s
+	_, _ = fmt.Fprintf(w, `Mintreu %s
 
   shop and API   %s
   documentation  %s/docs/

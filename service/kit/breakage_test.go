@@ -16,8 +16,8 @@ func breakage(ctx context.Context, how string) error {
 	case "panic":
 		panic("boom: SELECT secret FROM license")
 	case "nil":
-		var m map[string]int
-		m["a"] = 1
+		var m *struct{ n int }
+		m.n++
 	case "sql":
 		return fmt.Errorf("store: insert license: %w", errors.New(`ERROR: relation "license" does not exist (SQLSTATE 42P01)`))
 	case "away":

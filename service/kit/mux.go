@@ -110,9 +110,9 @@ func (b *bound) check(spec Spec, route Route) error {
 	case spec.Access.empty():
 		return errors.New("nobody may call it; its Access is empty")
 	case spec.CORS && !spec.Access.Anonymous:
-		return errors.New("CORS is for anonymous operations")
+		return errors.New("only anonymous operations take CORS")
 	case spec.Reads && spec.Method != http.MethodPost:
-		return errors.New("Reads is for POST")
+		return errors.New("only a POST takes Reads")
 	case spec.Idempotent() && !route.replayable():
 		return errors.New("a POST that writes needs Again, or Reads if it writes nothing")
 	case spec.Idempotent() && b.stack.Replays == nil:

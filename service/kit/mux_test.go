@@ -166,20 +166,20 @@ func TestWrongSpecsAreRefused(t *testing.T) {
 	noop := func(context.Context, byID) (struct{}, error) { return struct{}{}, nil }
 	with := func(change func(*kit.Spec)) kit.Route { s := ok; change(&s); return kit.New(s, noop) }
 	for want, routes := range map[string][]kit.Route{
-		"needs Again":           {with(func(s *kit.Spec) { s.Reads = false })},
-		"nobody may call":       {with(func(s *kit.Spec) { s.Access = kit.Allow{} })},
-		"noun.verb":             {with(func(s *kit.Spec) { s.Name = "things" })},
-		"no method":             {with(func(s *kit.Spec) { s.Method = "YELL" })},
-		"CORS is for":           {with(func(s *kit.Spec) { s.CORS = true; s.Access = kit.Allow{Customer: true} })},
-		"Reads is for POST":     {with(func(s *kit.Spec) { s.Method = "DELETE" })},
-		"no status":             {with(func(s *kit.Spec) { s.Status = 302 })},
-		"start with a slash":    {with(func(s *kit.Spec) { s.Path = "v1" })},
-		"the name is taken":     {kit.New(ok, noop), with(func(s *kit.Spec) { s.Path = "/v1/others/{id}" })},
-		"is taken":              {kit.New(ok, noop), with(func(s *kit.Spec) { s.Name = "thing.again" })},
-		"does not read every":   {with(func(s *kit.Spec) { s.Path = "/v1/things/{id}/{other}" })},
-		"which /v1/things does": {with(func(s *kit.Spec) { s.Path = "/v1/things" })},
-		"conflicts with":        {kit.New(ok, noop), kit.New(kit.Spec{Name: "thing.x", Method: "GET", Path: "/v1/{id}/x", Access: ok.Access}, noop)},
-		"no path, query":        {kit.New(kit.Spec{Name: "a.b", Method: "GET", Path: "/a", Access: ok.Access}, func(context.Context, struct{ X string }) (struct{}, error) { return struct{}{}, nil })},
+		"needs Again":                    {with(func(s *kit.Spec) { s.Reads = false })},
+		"nobody may call":                {with(func(s *kit.Spec) { s.Access = kit.Allow{} })},
+		"noun.verb":                      {with(func(s *kit.Spec) { s.Name = "things" })},
+		"no method":                      {with(func(s *kit.Spec) { s.Method = "YELL" })},
+		"anonymous operations take CORS": {with(func(s *kit.Spec) { s.CORS = true; s.Access = kit.Allow{Customer: true} })},
+		"only a POST takes Reads":        {with(func(s *kit.Spec) { s.Method = "DELETE" })},
+		"no status":                      {with(func(s *kit.Spec) { s.Status = 302 })},
+		"start with a slash":             {with(func(s *kit.Spec) { s.Path = "v1" })},
+		"the name is taken":              {kit.New(ok, noop), with(func(s *kit.Spec) { s.Path = "/v1/others/{id}" })},
+		"is taken":                       {kit.New(ok, noop), with(func(s *kit.Spec) { s.Name = "thing.again" })},
+		"does not read every":            {with(func(s *kit.Spec) { s.Path = "/v1/things/{id}/{other}" })},
+		"which /v1/things does":          {with(func(s *kit.Spec) { s.Path = "/v1/things" })},
+		"conflicts with":                 {kit.New(ok, noop), kit.New(kit.Spec{Name: "thing.x", Method: "GET", Path: "/v1/{id}/x", Access: ok.Access}, noop)},
+		"no path, query":                 {kit.New(kit.Spec{Name: "a.b", Method: "GET", Path: "/a", Access: ok.Access}, func(context.Context, struct{ X string }) (struct{}, error) { return struct{}{}, nil })},
 		"has no JSON form": {kit.New(kit.Spec{Name: "a.b", Method: "GET", Path: "/a", Access: ok.Access}, func(context.Context, struct{}) (struct {
 			C chan int `json:"c"`
 		}, error) {

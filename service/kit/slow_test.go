@@ -101,14 +101,10 @@ func TestI17_PanicLeavesNoPartialTransaction(t *testing.T) {
 		if _, err := op.Call(t.Context(), request{Name: "after"}); err != nil {
 			t.Errorf("the next write: %v", err)
 		}
-		names, err := db.Collect(rows(e.DB.Query(t.Context(), `SELECT name FROM setting WHERE name IN ('panic', 'after')`)))
+		rows, err := e.DB.Query(t.Context(), `SELECT name FROM setting WHERE name IN ('panic', 'after')`)
+		names, err := db.Collect(rows, err, func(row db.Row) (s string, err error) { return s, row.Scan(&s) })
 		if err != nil || len(names) != 1 || names[0] != "after" {
 			t.Errorf("kept %v, %v", names, err)
 		}
 	})
-}
-
-// rows fits a query of one text column to db.Collect.
-func rows(r db.Rows, err error) (db.Rows, error, func(db.Row) (string, error)) {
-	return r, err, func(row db.Row) (s string, err error) { return s, row.Scan(&s) }
 }

@@ -112,12 +112,12 @@ func prepare(ctx context.Context) (env []string, stop func(), err error) {
 	fmt.Println("starting private PostgreSQL and Redis …")
 	pg, stopPG, err := server.StartPostgres(ctx)
 	if err != nil {
-		return nil, nil, fmt.Errorf("PostgreSQL: %w", err)
+		return nil, nil, fmt.Errorf("private PostgreSQL: %w", err)
 	}
 	redis, stopRedis, err := server.StartRedis(ctx)
 	if err != nil {
 		_ = stopPG()
-		return nil, nil, fmt.Errorf("Redis: %w", err)
+		return nil, nil, fmt.Errorf("private Redis: %w", err)
 	}
 	env = []string{"MINTREU_TEST_POSTGRES_URL=" + pg, "MINTREU_TEST_REDIS_URL=" + redis, "CI=true"}
 	return env, func() { _, _ = stopRedis(), stopPG() }, nil

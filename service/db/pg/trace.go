@@ -9,5 +9,5 @@ import (
 // Tracing returns a tracer for [Config.Tracer] that makes a span of each query. Parameters are not recorded, since they hold
 // personal data and secrets.
 func Tracing(provider trace.TracerProvider) pgx.QueryTracer {
-	return otelpgx.NewTracer(otelpgx.WithTracerProvider(provider), otelpgx.WithTrimSQLInSpanName())
+	return otelpgx.NewTracer(otelpgx.WithTracerProvider(provider))
 }
