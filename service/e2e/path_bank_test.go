@@ -37,7 +37,12 @@ type bank struct {
 
 	mu    sync.Mutex
 	alter func(*http.Request)
+	// unlisted has the provider fail to list its events for the service, which then hears of them by deliveries alone.
+	unlisted atomic.Bool
 }
+
+// fromTest marks the test's own calls to the provider.
+const fromTest = "X-From-Test"
 
 // newBank starts a provider that delivers to hook until the test ends. events are the types it delivers, all without any.
 func newBank(t *testing.T, clock *shiftedClock, hook string, events ...string) *bank {
@@ -54,6 +59,10 @@ func newBank(t *testing.T, clock *shiftedClock, hook string, events ...string) *
 		b.mu.Unlock()
 		if alter != nil {
 			alter(r)
+		}
+		if r.URL.Path == "/v1/events" && r.Header.Get(fromTest) == "" && b.unlisted.Load() {
+			http.Error(w, "away", http.StatusServiceUnavailable)
+			return
 		}
 		b.ServeHTTP(w, r)
 	}))
@@ -109,6 +118,7 @@ func (b *bank) call(t *testing.T, method, at string, form url.Values) string {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", "Bearer "+bankKey)
+	r.Header.Set(fromTest, "yes")
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {
