@@ -69,8 +69,34 @@ func Trusted() Dialer {
 }
 
 func dialer(d *net.Dialer) Dialer {
-	d.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 10 * time.Second, Count: 3}
+	d.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}
 	return d.DialContext
+}
+
+// OverTLS makes a dialer of d whose connections have done their TLS handshake, for protocols that start with one (smtps, rediss). The
+// configuration must name the server.
+func OverTLS(d Dialer, config *tls.Config) Dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := d(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		secured := tls.Client(conn, config)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		return secured, nil
+	}
+}
+
+// Within makes a dialer of d that gives up after some time, the handshake included.
+func Within(d Dialer, limit time.Duration) Dialer {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		return d(ctx, network, address)
+	}
 }
 
 // Transport makes a transport of a dialer. It is safe for concurrent use and keeps connections open for a while.

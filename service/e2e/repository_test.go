@@ -177,6 +177,35 @@ func TestSingleImporters(t *testing.T) {
 	}
 }
 
+// TestOneDialer: connections to other machines are opened by service/dial alone. The command line's way to its own socket and the walk,
+// which plays a customer, are none of the service's.
+func TestOneDialer(t *testing.T) {
+	t.Parallel()
+	openers := []string{"net.Dial", "net.DialTimeout", "net.DialTCP", "net.Dialer", "tls.Dial", "tls.DialWithDialer", "tls.Dialer",
+		"http.Get", "http.Post", "http.PostForm", "http.Head", "http.DefaultClient", "http.DefaultTransport", "http.Client", "http.Transport"}
+	free := []string{"service/dial", "service/cli", "service/walk", "service/cmd/dev"}
+	for _, s := range repository(t) {
+		if s.test || testOnly(s.dir) || strings.HasPrefix(s.dir, "service/db/dbtest") || layer(s.dir) == "sdk" || layer(s.dir) == "examples" || slices.Contains(free, s.dir) {
+			continue
+		}
+		ast.Inspect(s.file, func(n ast.Node) bool {
+			if star, ok := n.(*ast.StarExpr); ok { // *http.Client is a client that somebody handed over
+				if _, named := star.X.(*ast.SelectorExpr); named {
+					return false
+				}
+			}
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); ok && slices.Contains(openers, x.Name+"."+sel.Sel.Name) {
+				t.Errorf("%s uses %s.%s; connections are opened by service/dial", s.path, x.Name, sel.Sel.Name)
+			}
+			return true
+		})
+	}
+}
+
 // TestPackageDocs: every package has a doc comment a newcomer can start from, and no dumping-ground name.
 func TestPackageDocs(t *testing.T) {
 	t.Parallel()

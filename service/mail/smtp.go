@@ -64,7 +64,7 @@ func NewSMTP(c SMTPConfig) (*SMTP, error) {
 	s.options = []gomail.Option{gomail.WithTimeout(s.timeout), gomail.WithTLSConfig(config), gomail.WithoutNoop()}
 	if u.Scheme == "smtps" {
 		port = orDefault(port, "465")
-		s.options = append(s.options, gomail.WithSSL(), gomail.WithDialContextFunc(overTLS(c.Dial, config)))
+		s.options = append(s.options, gomail.WithSSL(), gomail.WithDialContextFunc(gomail.DialContextFunc(dial.OverTLS(c.Dial, config))))
 	} else {
 		port = orDefault(port, "587")
 		policy := gomail.TLSMandatory
@@ -95,21 +95,6 @@ func orDefault(s, or string) string {
 func local(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func overTLS(d dial.Dialer, config *tls.Config) gomail.DialContextFunc {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := d(ctx, network, address)
-		if err != nil {
-			return nil, err
-		}
-		secured := tls.Client(conn, config)
-		if err := secured.HandshakeContext(ctx); err != nil {
-			_ = conn.Close()
-			return nil, err
-		}
-		return secured, nil
-	}
 }
 
 // Send implements [notice.Sender]. A 5xx answer to the mail itself is for good; everything else, a server that hangs or

@@ -11,6 +11,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/mintreu/mintreu/service/dial"
 )
 
 // StartTracing sends traces to an OpenTelemetry collector over HTTP, at the
@@ -20,7 +22,7 @@ func StartTracing(ctx context.Context, endpoint, version string) (stop func(cont
 	if endpoint == "" {
 		return func(context.Context) error { return nil }, nil
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(strings.TrimSuffix(endpoint, "/")+"/v1/traces"))
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(strings.TrimSuffix(endpoint, "/")+"/v1/traces"), otlptracehttp.WithHTTPClient(dial.TrustedClient()))
 	if err != nil {
 		return nil, fmt.Errorf("OpenTelemetry endpoint %q: %w", endpoint, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,12 +14,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/db/guard"
+	"github.com/mintreu/mintreu/service/dial"
 )
 
 // Config says which database to use and how. Only URL is required.
@@ -114,8 +115,7 @@ func configure(pc *pgxpool.Config, c Config) {
 	if pc.ConnConfig.ConnectTimeout == 0 {
 		pc.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
-	dialer := &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	pc.ConnConfig.DialFunc = dialer.DialContext
+	pc.ConnConfig.DialFunc = pgconn.DialFunc(dial.Trusted())
 	pc.ConnConfig.Tracer = c.Tracer
 	pc.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		conn.TypeMap().RegisterType(&pgtype.Type{

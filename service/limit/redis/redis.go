@@ -23,6 +23,7 @@ import (
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/service/dial"
 	"github.com/mintreu/mintreu/service/limit"
 )
 
@@ -97,6 +98,11 @@ func New(cfg Config) (*Limiter, error) {
 	}
 	opts.MaxRetries = -1 // a retry after a lost reply would count twice
 	opts.DialTimeout, opts.DialerRetries = time.Second, 1
+	connect := dial.Trusted()
+	if opts.TLSConfig != nil {
+		connect = dial.OverTLS(connect, opts.TLSConfig)
+	}
+	opts.Dialer = dial.Within(connect, opts.DialTimeout)
 	opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = cfg.Budget, cfg.Budget, cfg.Budget
 	opts.ContextTimeoutEnabled = true
 	opts.PoolSize, opts.MinIdleConns = 4, 1 // one script at a time; the rest is for pings and for a connection that hangs

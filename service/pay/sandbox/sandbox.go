@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/dial"
 )
 
 // APIVersion is the version of Stripe's API that the sandbox speaks.
@@ -77,7 +78,8 @@ func New(c Config) (*Server, error) {
 		c.Account = "acct_sandbox"
 	}
 	if c.Client == nil {
-		c.Client = &http.Client{Timeout: 10 * time.Second}
+		c.Client = dial.TrustedClient()
+		c.Client.Timeout = 10 * time.Second
 	}
 	if c.SettleAfter == 0 {
 		c.SettleAfter = 10 * time.Second

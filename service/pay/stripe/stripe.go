@@ -23,6 +23,7 @@ import (
 
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/dial"
 )
 
 // Version is the API version that the adapter speaks and that the webhook endpoint must be made with.
@@ -110,12 +111,13 @@ func New(c Config) (*Gateway, error) {
 
 // client returns a copy of the configured client that follows no redirect, gives up in time and reads no endless answer.
 func client(c Config) *http.Client {
-	out := &http.Client{Transport: http.DefaultTransport}
+	out := dial.TrustedClient()
 	if c.Client != nil {
+		transport := out.Transport
 		*out = *c.Client
-	}
-	if out.Transport == nil {
-		out.Transport = http.DefaultTransport
+		if out.Transport == nil {
+			out.Transport = transport
+		}
 	}
 	out.Transport = bounded{out.Transport}
 	out.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
