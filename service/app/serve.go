@@ -30,10 +30,15 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if err != nil {
 		return err
 	}
+	back, err := web.Return(p.app.config.ShopName)
+	if err != nil {
+		return err
+	}
 	lic := httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}
 	raws := []httpapi.Raw{
 		{Name: "webhook.stripe", Pattern: "POST " + webhookPath, Handler: httpapi.StripeWebhook(p.payments)},
 		{Name: "page.docs", Pattern: "GET /docs/", Handler: docs},
+		{Name: "page.return", Pattern: "GET /checkout/{id}", Handler: back},
 	}
 	raws = append(raws, httpapi.LicensingRaws(lic)...)
 	raws = append(raws, httpapi.ReceiptFiles(p.checkout)...)
@@ -42,7 +47,8 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	}
 	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: httpapi.Routes(services), Raws: raws, Readiness: readiness,
 		Title: p.app.config.ShopName, Links: []httpapi.Link{
-			{Href: "/docs/", Title: "Documentation"}, {Href: "/docs/api", Title: "API reference"}, {Href: "/v1/catalog", Title: "Catalogue"}, {Href: "/readyz", Title: "Health"}}})
+			{Href: "/v1/catalog", Title: "Catalogue", Text: "What is for sale and what it costs, as JSON."},
+			{Href: "/docs/", Title: "Documentation", Text: "Sell a product, embed the SDK, operate the service."}}})
 	if err != nil {
 		return err
 	}

@@ -12,18 +12,31 @@ import (
 type Link struct {
 	Href  string `json:"href"`
 	Title string `json:"title"`
+	Text  string `json:"text,omitempty"` // a sentence on what is there
 }
+
+// landingStyle is the style sheet that the guides have too; it is served beside them.
+const landingStyle = "/docs/page.css"
 
 var landingPage = template.Must(template.New("landing").Parse(`<!doctype html>
 <html lang="en">
+<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{{.Title}}</title>
+<link rel="stylesheet" href="` + landingStyle + `">
+</head>
+<body class="home">
+<main>
 <h1>{{.Title}}</h1>
-<ul>
-{{range .Links}}<li><a href="{{.Href}}">{{.Title}}</a></li>
+<p class="lead">Digital products with licenses that work offline, and API keys.</p>
+<p>Bought something here? The license and the receipt are in the mail that followed your payment.</p>
+<ul class="cards">
+{{range .Links}}<li><a href="{{.Href}}">{{.Title}}</a>{{with .Text}}<span>{{.}}</span>{{end}}</li>
 {{end}}</ul>
+</main>
+</body>
 </html>
 `))
 
@@ -32,7 +45,9 @@ func landing(title string, links []Link) http.Handler {
 	page := struct {
 		Title string `json:"title"`
 		Links []Link `json:"links"`
-	}{title, append([]Link{{referencePath, "API reference"}, {"/openapi.json", "OpenAPI document"}}, links...)}
+	}{title, append(append([]Link{}, links...),
+		Link{referencePath, "API reference", "Every operation, with its requests and answers."},
+		Link{"/openapi.json", "OpenAPI document", "The same for programs, to generate clients from."})}
 	var html bytes.Buffer
 	if err := landingPage.Execute(&html, page); err != nil {
 		html.Reset()
@@ -44,6 +59,7 @@ func landing(title string, links []Link) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		if strings.Contains(r.Header.Get("Accept"), "text/html") {
 			h.Set("Content-Type", "text/html; charset=utf-8")
+			h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 			_, _ = w.Write(html.Bytes())
 			return
 		}

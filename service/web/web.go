@@ -1,5 +1,5 @@
-// Package web serves the pages of the product. Today that is the documentation: Markdown beside this file, rendered once at
-// start, in light and dark, without JavaScript and without a request to another host.
+// Package web serves the pages of the product: the documentation, Markdown beside this file rendered once at start, and the page
+// to which buyers return from paying. They come in light and dark, without JavaScript and without a request to another host.
 package web
 
 import (
@@ -18,18 +18,19 @@ import (
 	"github.com/yuin/goldmark/parser"
 )
 
-//go:embed docs page.html page.css
+//go:embed docs page.html page.css return.html
 var files embed.FS
 
 // Guide is one page of the documentation.
 type Guide struct {
 	Name  string // the last element of its path, "operations"
 	Title string // its first heading
+	Short string // its name in the navigation
 	HTML  template.HTML
 }
 
 // guideOrder is the order of the navigation; other guides come last.
-func guideOrder() []string { return []string{"start", "sdk", "offline", "operations"} }
+func guideOrder() []string { return []string{"start", "selling", "sdk", "offline", "operations"} }
 
 // Docs renders the guides and returns the handler of /docs/ and its subtree. It fails when a guide does not render or has no title.
 func Docs() (http.Handler, error) {
@@ -68,14 +69,18 @@ func Docs() (http.Handler, error) {
 			http.NotFound(w, r)
 			return
 		}
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "public, max-age=300")
+		pageHeader(w.Header())
+		w.Header().Set("Cache-Control", "public, max-age=300")
 		_, _ = w.Write(body)
 	})
 	return mux, nil
+}
+
+// pageHeader lets a page load its style sheet from here, and nothing else.
+func pageHeader(h http.Header) {
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
 }
 
 // Guides reads and renders every guide, in the order of the navigation.
@@ -100,10 +105,16 @@ func Guides() ([]Guide, error) {
 		if err := md.Convert(text, &html); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		out = append(out, Guide{Name: strings.TrimSuffix(path.Base(name), ".md"), Title: title, HTML: template.HTML(html.String())}) //nolint:gosec // our own embedded text
+		out = append(out, Guide{Name: strings.TrimSuffix(path.Base(name), ".md"), Title: title, Short: short(title), HTML: template.HTML(html.String())}) //nolint:gosec // our own embedded text
 	}
 	slices.SortStableFunc(out, func(a, b Guide) int { return place(a.Name) - place(b.Name) })
 	return out, nil
+}
+
+// short is a title as the navigation has it: what stands before a colon.
+func short(title string) string {
+	before, _, _ := strings.Cut(title, ":")
+	return before
 }
 
 func place(name string) int {
