@@ -243,8 +243,12 @@ type ListPricesRequest struct {
 
 // ListPrices returns every version of a plan's prices, newest first within a currency.
 func (s *Service) ListPrices(ctx context.Context, r ListPricesRequest) (licensing.List[PriceView], error) {
-	if _, err := s.Store.PlanProduct(ctx, r.Plan); err != nil {
+	product, err := s.Store.PlanProduct(ctx, r.Plan)
+	if err != nil {
 		return licensing.List[PriceView]{}, err
+	}
+	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Machine && a.Product != "" && a.Product != product {
+		return licensing.List[PriceView]{}, licensing.ErrNotFound
 	}
 	versions, err := s.Store.Versions(ctx, r.Plan)
 	out := licensing.List[PriceView]{Items: make([]PriceView, len(versions))}

@@ -43,7 +43,7 @@ func (s *Service) Revoke(ctx context.Context, r StateRequest) (View, error) {
 // move takes a license from one of the states to another.
 func (s *Service) move(ctx context.Context, r StateRequest, action string, to State, from ...State) (View, error) {
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
-		l, err := s.Store.LicenseByID(ctx, r.ID)
+		l, err := s.load(ctx, r.ID)
 		if err != nil {
 			return err
 		}

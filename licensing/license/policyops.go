@@ -53,6 +53,9 @@ func (s *Service) CreatePolicy(ctx context.Context, r CreatePolicyRequest) (Poli
 	if err := r.Validate(); err != nil {
 		return PolicyView{}, err
 	}
+	if !reaches(ctx, r.ProductID) {
+		return PolicyView{}, licensing.ErrNotFound
+	}
 	now := s.Clock.Now()
 	p := Policy{ID: s.IDs.New("pol"), ProductID: r.ProductID, Code: r.Code, Name: r.Name, Terms: r.Terms.WithDefaults(),
 		Version: 1, CreatedAt: now, UpdatedAt: now}
@@ -81,11 +84,26 @@ type PolicyRequest struct {
 
 // GetPolicy returns a policy.
 func (s *Service) GetPolicy(ctx context.Context, r PolicyRequest) (PolicyView, error) {
-	p, err := s.Policies.Policy(ctx, r.ID)
+	p, err := s.policy(ctx, r.ID)
 	if err != nil {
 		return PolicyView{}, err
 	}
 	return p.view(), nil
+}
+
+// policy is the one door by which operations reach a policy by id.
+func (s *Service) policy(ctx context.Context, id string) (Policy, error) {
+	p, err := s.Policies.Policy(ctx, id)
+	if err == nil && !reaches(ctx, p.ProductID) {
+		return Policy{}, licensing.ErrNotFound
+	}
+	return p, err
+}
+
+// reaches reports whether the caller may touch policies of a product: a machine token that is narrowed to another may not.
+func reaches(ctx context.Context, product string) bool {
+	a := licensing.ActorFrom(ctx)
+	return a.Kind != licensing.Machine || a.Product == "" || a.Product == product
 }
 
 // ListPoliciesRequest narrows and pages a list of policies.
@@ -94,8 +112,11 @@ type ListPoliciesRequest struct {
 	Product string `query:"product" doc:"Only those of this product (its id)."`
 }
 
-// ListPolicies returns policies, newest first.
+// ListPolicies returns policies, newest first; a machine token that is narrowed to a product sees that product's alone.
 func (s *Service) ListPolicies(ctx context.Context, r ListPoliciesRequest) (licensing.List[PolicyView], error) {
+	if actor := licensing.ActorFrom(ctx); actor.Kind == licensing.Machine && actor.Product != "" {
+		r.Product = actor.Product
+	}
 	page, err := s.Policies.ListPolicies(ctx, r.Product, r.Page)
 	if err != nil {
 		return licensing.List[PolicyView]{}, err
@@ -130,14 +151,14 @@ func (s *Service) ChangePolicy(ctx context.Context, r ChangePolicyRequest) (Poli
 	}
 	p := Policy{ID: r.ID, Name: r.Name, Terms: r.Terms.WithDefaults(), UpdatedAt: s.Clock.Now()}
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if _, err := s.policy(ctx, r.ID); err != nil {
+			return err
+		}
 		saved, err := s.Policies.SavePolicy(ctx, p, r.Version)
 		if err != nil {
 			return err
 		}
 		if !saved {
-			if _, err := s.Policies.Policy(ctx, r.ID); err != nil {
-				return err
-			}
 			return ErrChanged
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "policy.change", Target: r.ID, Detail: map[string]any{"was": r.Version}})
