@@ -98,19 +98,13 @@ func (s *surface) plantMachines() {
 		s.must(request{Method: "POST", Path: "/v1/machine-tokens", As: cli, Body: body}, &out)
 		return "Bearer " + out.Secret, out.Token.ID
 	}
-	var reading []string
-	for scope := range s.scopes() {
-		s.Machine[scope], _ = token(object{"name": scope, "scopes": []string{scope}})
-		if strings.HasSuffix(scope, ":read") || strings.HasSuffix(scope, "e") && strings.Contains(scope, ":write") {
-			reading = append(reading, scope)
-		}
-	}
-	s.Machine[""], s.MachineID = token(object{"name": "unscoped", "scopes": []string{"nothing:asked"}})
-	s.MachineBeta, _ = token(object{"name": "beta", "scopes": reading, "product": s.Beta})
 	var all []string
 	for scope := range s.scopes() {
+		s.Machine[scope], _ = token(object{"name": scope, "scopes": []string{scope}})
 		all = append(all, scope)
 	}
+	s.Machine[""], s.MachineID = token(object{"name": "unscoped", "scopes": []string{"nothing:asked"}})
+	s.MachineBeta, _ = token(object{"name": "beta", "scopes": all, "product": s.Beta})
 	s.Dead["machine:expired"], _ = token(object{"name": "short", "scopes": all, "expires_at": s.clock.Now().Add(time.Minute)})
 	revoked, id := token(object{"name": "revoked", "scopes": all})
 	s.must(request{Method: "POST", Path: "/v1/machine-tokens/" + id + "/revoke", As: cli, Body: object{"reason": "seed"}}, nil)

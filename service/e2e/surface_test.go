@@ -62,7 +62,7 @@ type seeded struct {
 	Staff       map[licensing.Role]string // bearer of each role
 	Machine     map[string]string         // bearer by scope; "" has a scope that nothing asks for
 	MachineID   string
-	MachineBeta string // every reading scope, but for the other product alone
+	MachineBeta string // every scope, but for the other product alone
 	Dead        map[string]string
 	Stale       string // bearer of A, signed in more than ten minutes ago
 	Secrets     map[string]string

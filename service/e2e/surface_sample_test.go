@@ -1,0 +1,122 @@
+package e2e_test
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/kit"
+)
+
+// nothing is a well-formed id of nothing with the prefix of id.
+func nothing(id string) string {
+	prefix, _, _ := strings.Cut(id, "_")
+	return prefix + "_00000000000070008000000000000000"
+}
+
+// idIn is the object of b that a path names; "" when the path has no id of a buyer's object.
+func (b *buyer) idIn(path string) string {
+	for prefix, id := range map[string]string{"/v1/licenses/{id}": b.License, "/v1/activations/{id}": b.Activation, "/v1/keys/{id}": b.APIKeyID,
+		"/v1/orders/{id}": b.Order, "/v1/checkouts/{id}": b.Order, "/v1/sessions/{id}": b.SessionID} {
+		if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			return id
+		}
+	}
+	return ""
+}
+
+// idOf is a real id for the wildcard of a path.
+func (s *surface) idOf(path string) string {
+	if id := s.A.idIn(path); id != "" {
+		return id
+	}
+	for prefix, id := range map[string]string{"/v1/products/": s.Product, "/v1/plans/": s.Plan, "/v1/prices/": s.Price, "/v1/policies/": s.Policy,
+		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
+		"/v1/payment-events/": "evt_none"} {
+		if strings.HasPrefix(path, prefix) {
+			return id
+		}
+	}
+	s.t.Fatalf("no id is known for %s; add it to idOf", path)
+	return ""
+}
+
+// at is the operation's path with an id in place of its wildcard.
+func at(path, id string) string {
+	i, j := strings.IndexByte(path, '{'), strings.IndexByte(path, '}')
+	if i < 0 {
+		return path
+	}
+	return path[:i] + id + path[j+1:]
+}
+
+// credential is an Authorization header that the operation lets in: the owner's where staff may call.
+func (s *surface) credential(spec kit.Spec) string {
+	switch a := spec.Access; {
+	case len(a.Staff) > 0 && spec.Name != "session.end" && spec.Name != "session.end-current":
+		return s.Staff[licensing.RoleOwner]
+	case a.Customer:
+		return s.A.Session
+	case a.Holder:
+		return "License " + s.A.Key
+	case a.Device:
+		return "Lease " + s.A.Lease
+	case a.APIKey != "":
+		return "Bearer " + s.A.APIKey
+	}
+	return ""
+}
+
+// sample is a request of the operation that is well-formed, by somebody who may make it. Its body is an object that the caller may change.
+func (s *surface) sample(spec kit.Spec) request {
+	q := request{Method: spec.Method, Path: spec.Path, As: s.credential(spec)}
+	if strings.Contains(q.Path, "{") {
+		q.Path = at(q.Path, s.idOf(q.Path))
+	}
+	if takesBody(spec) {
+		body, known := s.bodies()[spec.Name]
+		if !known {
+			body = object{}
+		}
+		q.Body = maps.Clone(body)
+	}
+	return q
+}
+
+func takesBody(spec kit.Spec) bool {
+	return spec.Method != http.MethodGet && spec.Method != http.MethodDelete
+}
+
+// bodies are bodies of each operation that has one, with every text member in it.
+func (s *surface) bodies() map[string]object {
+	why := object{"reason": "because"}
+	terms := object{"type": "perpetual", "seats": object{"n": 3, "by": "device"}, "max_version": "2.0.0"}
+	basket := s.basket()
+	maps.Copy(basket, object{"email": "guest@example.com", "vat_id": "DE123456789", "success_url": s.base + "/thanks", "cancel_url": s.base + "/back"})
+	return map[string]object{
+		"account.sign-up": {"email": "new@example.com", "name": "New"}, "account.confirm": {"token": strings.Repeat("t", 43), "password": password},
+		"session.create": {"email": "nobody@example.com", "password": password},
+		"staff.create":   {"email": "more@staff.example", "name": "More", "role": "auditor"}, "staff.role": {"role": "support", "reason": "because"},
+		"machine.create": {"name": "m", "scopes": []string{"keys:verify"}, "product": s.Product, "env": "test"}, "machine.revoke": why, "machine.rotate": {"overlap_seconds": 0},
+		"catalog.import": {"format": "json", "data": "[]", "dry_run": true},
+		"product.create": {"slug": "gamma", "name": "Gamma", "purpose": "revenue", "key_prefix": "GAMMA", "description": "d"},
+		"product.update": {"name": "Alpha", "description": "d"},
+		"plan.create": {"code": "team", "name": "Team", "type": "perpetual", "description": "d", "grants": []any{object{"license": object{"policy": "standard"}},
+			object{"api_key": object{"scopes": []string{"a:b"}, "rate_count": 1, "rate_period": 1}}}},
+		"plan.update": {"name": "Pro", "description": "d"}, "price.set": {"price": object{"amount": 100, "currency": "GBP"}},
+		"checkout.create": basket, "checkout.reveal": {"access": s.A.Access},
+		"payment_event.retry": why, "license.change": {"reason": "because", "licensee": "Ada"}, "license.suspend": why, "license.reinstate": why, "license.revoke": why, "license.reissue": why,
+		"license.validate":     {"product": s.Slug, "env": "test", "license": s.A.License, "device": device("a"), "user": "u", "version": "1.0.0", "entitlement": "export"},
+		"activation.create":    {"product": s.Slug, "env": "test", "device": device("a"), "name": "Laptop", "nonce": "n", "user": "u", "version": "1.0.0"},
+		"activation.heartbeat": {"seq": 1, "device": device("a"), "token": "none", "user": "u", "version": "1.0.0"}, "activation.release": why,
+		"policy.create":  {"product_id": s.Product, "code": "other", "name": "Other", "terms": terms},
+		"policy.change":  {"name": "Standard", "terms": terms, "version": 1},
+		"keyring.rotate": why,
+		"key.issue": {"owner": s.A.ID, "product": s.Product, "plan": "pro", "env": "test", "name": "k", "scopes": []string{"a:b"}, "allow_from": []string{"192.0.2.0/24"},
+			"limits": []any{object{"name": "rate", "count": 1, "seconds": 1}}},
+		"key.verify": {"key": s.A.APIKey, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}},
+		"key.rotate": {"overlap_seconds": 0}, "key.revoke": why, "key.disable": why, "key.enable": why,
+		"switch.flip": {"off": true, "reason": "because", "product_id": s.Product}, "audit.verify": {"anchors": []string{"a"}},
+	}
+}
