@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ func TestLifeOfAKey(t *testing.T) {
 		if got.Code != apikey.Valid || got.KeyID != id || got.Owner != "cus_a" || got.Product != "prd_a" || got.Plan != "pro" || got.Env != licensing.Live {
 			t.Fatalf("%+v", got)
 		}
-		actor, err := r.ByCredential(t.Context(), text)
+		actor, err := r.ByCredential(t.Context(), text, netip.Addr{})
 		if err != nil || actor.Kind != licensing.APIKey || actor.ID != id || actor.Owner != "cus_a" || !actor.Has("read") || actor.Product != "prd_a" {
 			t.Fatalf("%+v, %v", actor, err)
 		}
@@ -55,7 +56,7 @@ func TestLifeOfAKey(t *testing.T) {
 		fails(t, "enabling a revoked key", err, apikey.ErrNotLive)
 		_, err = r.Rotate(owner, apikey.RotateRequest{ID: id})
 		fails(t, "rotating a revoked key", err, apikey.ErrNotLive)
-		_, err = r.ByCredential(t.Context(), text)
+		_, err = r.ByCredential(t.Context(), text, netip.Addr{})
 		fails(t, "a revoked key as a credential", err, apikey.ErrCredential)
 	})
 }
@@ -131,7 +132,7 @@ func TestA01_OneAnswerForEveryReason(t *testing.T) {
 		for what, text := range map[string]string{
 			"unknown": unknown.Full, "malformed": "mtr_live_x", "empty": "", "revoked": revokedText, "disabled": disabledText, "expired": expiredText, "rotated": rotatedText,
 		} {
-			_, err := r.ByCredential(t.Context(), text)
+			_, err := r.ByCredential(t.Context(), text, netip.Addr{})
 			var told *licensing.Error
 			if !errors.As(err, &told) || told.Kind != licensing.Unauthorized || told.Code != apikey.ErrCredential.Code || told.Text != apikey.ErrCredential.Text || told.RetryAfter != 0 || len(told.Fields) != 0 {
 				t.Errorf("%s: %v", what, err)

@@ -163,7 +163,7 @@ func (s *Service) Authorize(ctx context.Context, q Question) (Verdict, error) {
 	case Valid:
 		return v, nil
 	case ForbiddenIP:
-		return v, licensing.Fail(licensing.Forbidden, "forbidden-ip", "The API key may not be used from this address.")
+		return v, ErrAddress
 	case InsufficientScope:
 		return v, licensing.Fail(licensing.Forbidden, "insufficient-scope", "The API key does not carry what this needs.")
 	case SwitchedOff:

@@ -141,5 +141,6 @@ var (
 	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The key has two live secrets already. Wait until the older one ends, or revoke the key and issue another.")
 	ErrNotLive    = licensing.Fail(licensing.Conflict, "key-not-live", "The key is revoked or expired and cannot be changed.")
 	ErrCredential = licensing.Fail(licensing.Unauthorized, "unauthorized", "The API key is not valid.")
+	ErrAddress    = licensing.Fail(licensing.Forbidden, "forbidden-ip", "The API key may not be used from this address.")
 	ErrSpec       = licensing.Fail(licensing.Invalid, "key-spec", "The API key cannot be issued as described.")
 )

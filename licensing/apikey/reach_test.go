@@ -1,7 +1,9 @@
 package apikey_test
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -135,7 +137,8 @@ func TestWhoMayIssue(t *testing.T) {
 	}
 }
 
-// TestAddressesAllowed: a key with networks works from these alone, in both spellings of an IPv4 address, and not without one.
+// TestAddressesAllowed: a key with networks works from these alone, in both spellings of an IPv4 address, and not without one; that
+// holds for what it opens elsewhere and for our own API alike.
 func TestAddressesAllowed(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
@@ -146,6 +149,10 @@ func TestAddressesAllowed(t *testing.T) {
 			"192.0.3.1": apikey.ForbiddenIP, "": apikey.ForbiddenIP, "2001:db9::1": apikey.ForbiddenIP,
 		} {
 			expect(t, ip, r.verify(t, apikey.VerifyCheck{Key: text, IP: ip}).Code, want)
+			from, _ := netip.ParseAddr(ip)
+			if _, err := r.ByCredential(t.Context(), text, from); (err == nil) != (want == apikey.Valid) || err != nil && !errors.Is(err, apikey.ErrAddress) {
+				t.Errorf("as a credential of our own API from %q: %v", ip, err)
+			}
 		}
 	})
 }
@@ -197,6 +204,30 @@ func TestBatch(t *testing.T) {
 		if err := req.Validate(); licensing.KindOf(err) != licensing.Invalid {
 			t.Errorf("%s: %v", what, err)
 		}
+	}
+}
+
+// TestA22_ImpossibleCostInABatch: a cost that a key's limit could never admit is refused for that key, without a time to wait, spends
+// nothing, and keeps no other key of the batch from its answer; alone it is a mistake in the request.
+func TestA22_ImpossibleCostInABatch(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	_, small := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{{Name: "calls", Count: 3, Seconds: 60}} })
+	_, free := r.issue(t, nil)
+	cost := int64(4)
+	ask := apikey.VerifyCheck{Key: small, Cost: &cost}
+	out, err := r.Verify(as(t, machine), apikey.VerifyRequest{Batch: []apikey.VerifyCheck{{Key: free}, ask, {Key: small}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []apikey.Code{apikey.Valid, apikey.RateLimited, apikey.Valid} {
+		expect(t, fmt.Sprint(i), out.Batch[i].Code, want)
+	}
+	if out.Batch[1].RetryAfter != 0 || out.Batch[2].Limits[0].Remaining != 2 {
+		t.Errorf("%+v", out.Batch)
+	}
+	if _, err := r.Verify(as(t, machine), apikey.VerifyRequest{VerifyCheck: ask}); !errors.Is(err, apikey.ErrCost) {
+		t.Errorf("alone: %v", err)
 	}
 }
 

@@ -83,7 +83,9 @@ func badScope(scopes []string) string {
 }
 
 // Ask verifies keys: the record of each from the cache or the database, then the limits of all good ones in one step of the
-// limiter. A refusal by one limit spends none of the key's others; a key refused for another reason spends nothing.
+// limiter. A refusal by one limit spends none of the key's others; a key refused for another reason spends nothing. A cost beyond
+// the burst of a limit is [ErrCost], among several questions [RateLimited] without a time to wait, so that one key cannot keep
+// the others from being answered.
 func (s *Service) Ask(ctx context.Context, questions []Question) ([]Verdict, error) {
 	verdicts := make([]Verdict, len(questions))
 	var groups [][]Check
@@ -105,6 +107,10 @@ func (s *Service) Ask(ctx context.Context, questions []Question) ([]Verdict, err
 			continue
 		}
 		group, err := v.Key.checks(q.Cost)
+		if errors.Is(err, ErrCost) && len(questions) > 1 {
+			verdicts[i].Code = RateLimited // never admitted, however long one waits; the others are answered all the same
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -245,9 +251,10 @@ func (s *Service) byID(ctx context.Context, id string) (*Record, error) {
 	})
 }
 
-// ByCredential authenticates the holder of a key by its text. Every reason for a refusal is [ErrCredential], with the reason
-// wrapped for the log. The key's networks and limits are not asked here.
-func (s *Service) ByCredential(ctx context.Context, text string) (licensing.Actor, error) {
+// ByCredential authenticates the holder of a key by its text and the address he calls from. Every reason for a refusal is
+// [ErrCredential], with the reason wrapped for the log, but for a good key from outside its networks, which is [ErrAddress]. The
+// key's limits are not asked here.
+func (s *Service) ByCredential(ctx context.Context, text string, from netip.Addr) (licensing.Actor, error) {
 	rec, err := s.find(ctx, text)
 	if errors.Is(err, licensing.ErrNotFound) {
 		return licensing.Actor{}, ErrCredential.Because(err)
@@ -261,6 +268,9 @@ func (s *Service) ByCredential(ctx context.Context, text string) (licensing.Acto
 	}
 	if !rec.Secret.ExpiresAt.IsZero() && !now.Before(rec.Secret.ExpiresAt) {
 		return licensing.Actor{}, ErrCredential.Because(errors.New(k.ID + ": secret " + rec.Secret.Hint + " was rotated out"))
+	}
+	if !k.admits(from) {
+		return licensing.Actor{}, ErrAddress.Because(errors.New(k.ID + " is not for use from " + from.String()))
 	}
 	return licensing.Actor{
 		Kind: licensing.APIKey, ID: k.ID, Owner: k.Owner, Scopes: slices.Clone(k.Scopes), Product: k.ProductID, Env: k.Env,

@@ -103,7 +103,7 @@ func (a authenticator) Authenticate(ctx context.Context, scheme, credential stri
 		return a.p.activations.ByLease(ctx, credential)
 	case "Bearer":
 		if _, ok := a.p.keys.Format().Parse(credential); ok {
-			return a.p.keys.ByCredential(ctx, credential)
+			return a.p.keys.ByCredential(ctx, credential, kit.ClientIP(ctx))
 		}
 		return a.p.accounts.ByBearer(ctx, credential)
 	}

@@ -33,7 +33,7 @@ func (b bearers) Authenticate(ctx context.Context, scheme, text string) (licensi
 	case scheme != "Bearer":
 		return licensing.Actor{}, account.ErrCredential
 	case strings.HasPrefix(text, b.keys.Prefix+"_"):
-		return b.keys.ByCredential(ctx, text)
+		return b.keys.ByCredential(ctx, text, kit.ClientIP(ctx))
 	}
 	return b.accounts.ByBearer(ctx, text)
 }
