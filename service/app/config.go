@@ -113,10 +113,18 @@ func (c Config) Validate() error {
 	if c.RedisURL != "" && c.Embedded() {
 		bad("--redis-url without --postgres-url: the embedded database has one process, which counts for itself")
 	}
+	if u, err := url.Parse(c.PostgresURL); !c.Embedded() && (err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" || strings.Trim(u.Path, "/") == "") {
+		bad("--postgres-url: want postgres://user@host:5432/database")
+	} else if c.PostgresPasswordFile != "" && (c.Embedded() || u.User.Username() == "" || HasPassword(c.PostgresURL)) {
+		bad("--postgres-password-file belongs to a --postgres-url with a user and without a password")
+	}
 	if c.Production {
 		faults = append(faults, c.production()...)
 	}
-	return errors.Join(faults...)
+	if len(faults) > 0 {
+		return &ConfigError{Faults: faults}
+	}
+	return nil
 }
 
 // production lists what --production refuses (Q07).
@@ -182,4 +190,48 @@ func prefixes(list []string) ([]netip.Prefix, error) {
 		out = append(out, p)
 	}
 	return out, nil
+}
+
+// ConfigError says that a configuration cannot be used, and how each of its faults is mended.
+type ConfigError struct{ Faults []error }
+
+func (e *ConfigError) Error() string { return errors.Join(e.Faults...).Error() }
+
+// Unwrap returns the faults.
+func (e *ConfigError) Unwrap() []error { return e.Faults }
+
+// HasPassword reports whether a URL holds a password, in its user part or as a parameter.
+func HasPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return false
+	}
+	_, set := u.User.Password()
+	return set || u.Query().Get("password") != ""
+}
+
+// Exists reports whether there is an installation where a configuration means: for PostgreSQL only the database knows.
+func Exists(c Config) bool {
+	if !c.Embedded() {
+		return true
+	}
+	_, err := os.Stat(filepath.Join(c.DataDir, databaseFile))
+	return err == nil
+}
+
+// database is the URL of PostgreSQL with its password, from the file that holds it.
+func (c Config) database() (string, error) {
+	if c.PostgresPasswordFile == "" {
+		return c.PostgresURL, nil
+	}
+	password, err := readSecret(c.PostgresPasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("--postgres-password-file: %w", err)
+	}
+	u, err := url.Parse(c.PostgresURL)
+	if err != nil {
+		return "", errors.New("--postgres-url is no URL")
+	}
+	u.User = url.UserPassword(u.User.Username(), password)
+	return u.String(), nil
 }

@@ -73,7 +73,11 @@ func (s *storage) open(ctx context.Context, c Config, log *slog.Logger, mode ope
 		s.db = s.lite
 		return err
 	}
-	config := pg.Config{URL: c.PostgresURL}
+	url, err := c.database()
+	if err != nil {
+		return err
+	}
+	config := pg.Config{URL: url}
 	if c.OTLPEndpoint != "" {
 		config.Tracer = pg.Tracing(otel.GetTracerProvider())
 	}

@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net"
+	"strings"
+	"syscall"
 
 	"github.com/alecthomas/kong"
-	kongyaml "github.com/alecthomas/kong-yaml"
 
 	"github.com/mintreu/mintreu/service/app"
 )
@@ -20,25 +21,37 @@ import (
 type root struct {
 	app.Config `embed:""`
 
-	ConfigFile kong.ConfigFlag `name:"config" help:"YAML file with any of these options (base-url: https://…)." env:"MINTREU_CONFIG" type:"path" group:"where"`
+	File string `name:"config" help:"YAML file with any of the options, one a line (base-url: https://…)." placeholder:"FILE" env:"MINTREU_CONFIG" type:"path" group:"where"`
 
-	Demo  demoCommand  `cmd:"" help:"Show the whole path on this machine: checkout, payment, license, offline check, rate limit."`
-	Serve serveCommand `cmd:"" help:"Run the service."`
+	Demo  demoCommand  `cmd:"" group:"run" help:"Show the whole path on this machine: checkout, payment, license, offline check, rate limit."`
+	Serve serveCommand `cmd:"" group:"run" help:"Run the service."`
 
-	Product productCommand `cmd:"" group:"sell" help:"Import, publish and list products."`
+	Product productCommand `cmd:"" group:"sell" help:"Products: import, list, publish."`
 	Policy  policyCommand  `cmd:"" group:"sell" help:"License policies: what a sold license grants and demands."`
-	Order   orderCommand   `cmd:"" group:"sell" help:"List orders, drive one again."`
+	Order   orderCommand   `cmd:"" group:"sell" help:"Orders: list, or drive one that is stuck."`
 	Event   eventCommand   `cmd:"" group:"sell" help:"Payment events: what waits, what is parked."`
-	License licenseCommand `cmd:"" group:"license" help:"Inspect documents; list, suspend, reinstate and revoke licenses."`
-	Keyring keyringCommand `cmd:"" group:"license" help:"Signing keys and roots."`
+	License licenseCommand `cmd:"" group:"license" help:"Licenses: inspect a file offline, list, suspend, reinstate, revoke."`
+	Keyring keyringCommand `cmd:"" group:"license" help:"Signing keys, and the root keys that your product pins."`
 
 	Switch  switchCommand  `cmd:"" group:"operate" help:"Kill switches."`
 	Staff   staffCommand   `cmd:"" group:"operate" help:"People who work here."`
+	Token   tokenCommand   `cmd:"" group:"operate" help:"Machine tokens: credentials of servers and scripts."`
+	Audit   auditCommand   `cmd:"" group:"operate" help:"The audit trail and its signed head."`
+	Mail    mailCommand    `cmd:"" group:"operate" help:"Mail kept in the database while there is no SMTP server."`
 	Verify  verifyCommand  `cmd:"" group:"operate" help:"Check every invariant on the live database; changes nothing."`
-	Backup  backupCommand  `cmd:"" group:"operate" help:"Copy the database consistently, while the service runs."`
+	Backup  backupCommand  `cmd:"" group:"operate" help:"Copy everything consistently into one encrypted file, while the service runs."`
 	Restore restoreCommand `cmd:"" group:"operate" help:"Restore a backup into an empty place, and verify it."`
-	Migrate migrateCommand `cmd:"" group:"operate" help:"Database migrations."`
+	Migrate migrateCommand `cmd:"" group:"operate" help:"Database migrations: up, down, status."`
 	Version versionCommand `cmd:"" group:"operate" help:"Print version and build."`
+}
+
+// groups titles the groups of options and commands.
+func groups() []kong.Group {
+	return []kong.Group{
+		{Key: "where", Title: "Where the data is"}, {Key: "listen", Title: "Addresses"}, {Key: "how", Title: "How it runs"},
+		{Key: "payment", Title: "Payments"}, {Key: "mail", Title: "Mail"},
+		{Key: "run", Title: "Run"}, {Key: "sell", Title: "Sell"}, {Key: "license", Title: "License"}, {Key: "operate", Title: "Operate"},
+	}
 }
 
 // streams are what a command reads and writes.
@@ -47,11 +60,18 @@ type streams struct {
 	out, err io.Writer
 }
 
+// Statuses of a process.
+const (
+	done      = 0
+	failed    = 1
+	misspoken = 2 // the command line or the configuration cannot be understood
+)
+
 // exit carries a status through kong's Exit.
 type exit int
 
-// Main runs one command line and returns the process's exit status: 0 for success, 1 for failure, 2 for a command line that cannot
-// be understood.
+// Main runs one command line and returns the process's exit status: 0 for success, 1 for failure, 2 for a command line or a
+// configuration that cannot be understood.
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) (status int) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -62,44 +82,104 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 			status = int(code)
 		}
 	}()
+	s := streams{in, out, errOut}
 	var c root
 	parser, err := kong.New(&c,
 		kong.Name("mintreu"),
-		kong.Description("Sell and license digital products. \"mintreu demo\" shows how; \"mintreu serve\" runs it.\n\nEvery option can also be an environment variable (MINTREU_…) or a line of the --config file."),
-		kong.Configuration(kongyaml.Loader),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.ExplicitGroups([]kong.Group{
-			{Key: "where", Title: "Where things are"}, {Key: "how", Title: "How it runs"}, {Key: "payment", Title: "Payments"}, {Key: "mail", Title: "Mail"},
-			{Key: "sell", Title: "Sell"}, {Key: "license", Title: "License"}, {Key: "operate", Title: "Operate"},
-		}),
+		kong.Help(printHelp),
+		kong.ExplicitGroups(groups()),
 		kong.Writers(out, errOut),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(streams{in, out, errOut}),
+		kong.Bind(s),
 	)
 	if err != nil {
-		_, _ = fmt.Fprintln(errOut, "mintreu:", err)
-		return 2
+		return s.complain(err, misspoken)
 	}
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
 	k, err := parser.Parse(args)
 	if err != nil {
-		_, _ = fmt.Fprintf(errOut, "mintreu: %v\nTry \"mintreu --help\", or \"mintreu COMMAND --help\".\n", err)
-		return 2
+		_ = s.complain(err, misspoken)
+		_, _ = fmt.Fprintf(errOut, "Try \"%s --help\".\n", nearest(err))
+		return misspoken
+	}
+	warnOfSecrets(errOut, args)
+	if k.Selected().Path() != "demo" {
+		defaults(&c.Config, "mintreu-data")
 	}
 	if err := k.Run(c.Config); err != nil {
-		if !errors.Is(err, errSaid) {
-			_, _ = fmt.Fprintln(errOut, "mintreu:", err)
+		var fault *app.ConfigError
+		if errors.As(err, &fault) {
+			return s.complain(err, misspoken)
 		}
-		return 1
+		return s.complain(err, failed)
 	}
-	return 0
+	return done
 }
 
-// errSaid is a failure whose text has been printed already.
-var errSaid = errors.New("said")
+// defaults fills in what was not said. The demo has its own.
+func defaults(c *app.Config, dir string) {
+	if c.DataDir == "" {
+		c.DataDir = kong.ExpandPath(dir)
+	}
+	if c.Addr == "" {
+		c.Addr = defaultAddr
+	}
+	if c.OpsAddr == "" {
+		c.OpsAddr = defaultOpsAddr
+	}
+}
+
+const (
+	defaultAddr    = "127.0.0.1:8080"
+	defaultOpsAddr = "127.0.0.1:9090"
+)
+
+// complain prints an error with what can be done about it, and returns the status.
+func (s streams) complain(err error, status int) int {
+	text := err.Error()
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.Canceled):
+		text = "interrupted"
+	case errors.Is(err, syscall.EADDRINUSE) && errors.As(err, &op) && op.Addr != nil:
+		text = fmt.Sprintf("%s is in use by another program: stop that one, or give another --addr or --ops-addr (port 0 takes a free one)", op.Addr)
+	}
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	_, _ = fmt.Fprintf(s.err, "mintreu: %s\n", strings.Join(lines, "\n  "))
+	return status
+}
+
+// nearest names the command whose help serves after a wrong command line.
+func nearest(err error) string {
+	var p *kong.ParseError
+	if errors.As(err, &p) && p.Context != nil {
+		if node := p.Context.Selected(); node != nil {
+			return node.FullPath()
+		}
+		for i := len(p.Context.Path) - 1; i >= 0; i-- {
+			if n := p.Context.Path[i].Command; n != nil {
+				return n.FullPath()
+			}
+		}
+	}
+	return "mintreu"
+}
+
+// warnOfSecrets tells of a password that every user of the machine can read in the list of processes.
+func warnOfSecrets(w io.Writer, args []string) {
+	for i, a := range args {
+		name, value, glued := strings.Cut(a, "=")
+		if !glued && i+1 < len(args) {
+			value = args[i+1]
+		}
+		if (name == "--postgres-url" || name == "--redis-url" || name == "--smtp-url") && app.HasPassword(value) {
+			_, _ = fmt.Fprintf(w, "mintreu: the password in %s shows in the list of processes; put the URL into a --config file (mode 0600)\n", name)
+		}
+	}
+}
 
 // with opens the operator's connection for one command.
 func with(ctx context.Context, cfg app.Config, fn func(*operator) error) error {
@@ -110,20 +190,30 @@ func with(ctx context.Context, cfg app.Config, fn func(*operator) error) error {
 	return errors.Join(fn(o), o.close())
 }
 
-// confirm asks before what cannot be undone; yes skips the question. Without a terminal to ask it refuses.
-func confirm(s streams, yes bool, question string) error {
-	if yes {
+// consent is the flag of commands that ask first.
+type consent struct {
+	Yes bool `help:"Do not ask." short:"y"`
+}
+
+// ask asks on the error stream before what cannot be undone, and reads the answer from standard input.
+func (c consent) ask(ctx context.Context, s streams, question string) error {
+	if c.Yes {
 		return nil
 	}
-	if f, ok := s.in.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice == 0 {
-			return errors.New("this cannot be undone; pass --yes to do it without a terminal to ask")
+	_, _ = fmt.Fprintf(s.err, "%s [y/N] ", question)
+	answered := make(chan string, 1)
+	go func() {
+		var answer string
+		_, _ = fmt.Fscanln(s.in, &answer)
+		answered <- strings.ToLower(answer)
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case answer := <-answered:
+		if answer == "y" || answer == "yes" {
+			return nil
 		}
+		return errors.New("nothing was changed; answer y, or give --yes where nobody can answer")
 	}
-	_, _ = fmt.Fprintf(s.out, "%s [y/N] ", question)
-	var answer string
-	if _, err := fmt.Fscanln(s.in, &answer); err != nil || (answer != "y" && answer != "yes") {
-		return errors.New("nothing was changed")
-	}
-	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/mintreu/mintreu/sdk"
@@ -35,10 +34,9 @@ func connect(ctx context.Context, cfg app.Config) (*operator, error) {
 		}}}
 		return &operator{do: client.Do, close: func() error { client.CloseIdleConnections(); return nil }}, nil
 	}
-	if _, err := os.Stat(cfg.DataDir); errors.Is(err, os.ErrNotExist) && cfg.Embedded() {
-		return nil, fmt.Errorf("no service runs here and %s does not exist; start one with \"mintreu serve\", or name its --data-dir", cfg.DataDir)
+	if cfg.Embedded() && !app.Exists(cfg) {
+		return nil, fmt.Errorf("no service works in %s and there is no database; start one with \"mintreu serve\", or name its --data-dir", cfg.DataDir)
 	}
-	cfg.Addr, cfg.OpsAddr = "127.0.0.1:0", "off"
 	a, err := app.New(ctx, cfg, app.Options{})
 	if err != nil {
 		return nil, err
@@ -52,6 +50,12 @@ func connect(ctx context.Context, cfg app.Config) (*operator, error) {
 		},
 		close: a.Close,
 	}, nil
+}
+
+// call is one operation to run: in is nil for none.
+type call struct {
+	method, path string
+	in           any
 }
 
 // call runs one operation. in is nil for none; out receives the answer's JSON. A refusal becomes an error with the
@@ -94,8 +98,12 @@ func (o *operator) call(ctx context.Context, method, path string, in, out any) e
 	return json.Unmarshal(text, out)
 }
 
-// all reads every page of a list.
+// all reads every page of a list; some stops after so many rows, 0 meaning all.
 func (o *operator) all(ctx context.Context, path string) ([]map[string]any, error) {
+	return o.some(ctx, path, 0)
+}
+
+func (o *operator) some(ctx context.Context, path string, most int) ([]map[string]any, error) {
 	var items []map[string]any
 	cursor := ""
 	for {
@@ -111,6 +119,9 @@ func (o *operator) all(ctx context.Context, path string) ([]map[string]any, erro
 			return nil, err
 		}
 		items = append(items, page.Items...)
+		if most > 0 && len(items) >= most {
+			return items[:most], nil
+		}
 		if cursor = page.Next; cursor == "" {
 			return items, nil
 		}

@@ -2,28 +2,29 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"runtime"
 	"time"
 
 	"github.com/mintreu/mintreu/service/app"
+	"github.com/mintreu/mintreu/service/store"
 )
 
-type versionCommand struct{}
+type versionCommand struct{ output }
 
 // Run prints the version and what it was built with.
-func (*versionCommand) Run(s streams) error {
+func (c *versionCommand) Run(s streams) error {
+	if c.JSON {
+		return c.value(s.out, map[string]string{"version": app.Version(), "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
+	}
 	_, err := fmt.Fprintf(s.out, "mintreu %s %s %s/%s\n", app.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return err
 }
 
 type verifyCommand struct {
 	output
-	Anchor []string `help:"File(s) with an audit checkpoint kept elsewhere, to compare with." type:"existingfile"`
+	Anchor []string `help:"File(s) with an audit checkpoint kept elsewhere, to compare with." placeholder:"FILE" type:"existingfile"`
 }
 
 // Run checks the invariants and fails when one does not hold.
@@ -40,6 +41,11 @@ func (c *verifyCommand) Run(ctx context.Context, cfg app.Config, s streams) erro
 	if err != nil {
 		return err
 	}
+	return c.report(s, found)
+}
+
+// report prints what was found; anything is a failure.
+func (c *verifyCommand) report(s streams, found []store.Violation) error {
 	rows := make([]map[string]any, len(found))
 	for i, v := range found {
 		rows[i] = map[string]any{"invariant": v.Invariant, "object": v.Object, "what": v.Text}
@@ -48,13 +54,14 @@ func (c *verifyCommand) Run(ctx context.Context, cfg app.Config, s streams) erro
 		return err
 	}
 	if len(found) > 0 {
-		return fmt.Errorf("%d violations", len(found))
+		return fmt.Errorf("%s found; the operations guide says what to do about each invariant", count(len(found), "violation"))
 	}
 	return nil
 }
 
 type backupCommand struct {
-	To string `required:"" help:"File to make; it must not exist." type:"path"`
+	output
+	To string `required:"" help:"File to make; it must not exist." placeholder:"FILE" type:"path"`
 }
 
 // Run takes a backup beside the running service.
@@ -63,25 +70,27 @@ func (c *backupCommand) Run(ctx context.Context, cfg app.Config, s streams) erro
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "Backed up to %s (%d KiB, encrypted). Keep the master key elsewhere: without it the file is useless.\n", c.To, (size+1023)/1024)
+	if c.JSON {
+		return c.value(s.out, map[string]any{"file": c.To, "bytes": size})
+	}
+	_, err = fmt.Fprintf(s.out, "Backed up to %s (%d KiB, encrypted).\nKeep a copy of the master key elsewhere: without it nobody can open the file.\n", c.To, (size+1023)/1024)
 	return err
 }
 
 type restoreCommand struct {
-	From string `required:"" help:"Backup to restore." type:"existingfile"`
-	Yes  bool   `help:"Do not ask."`
+	output
+	From string `required:"" help:"Backup to restore." placeholder:"FILE" type:"existingfile"`
 }
 
-// Run restores a backup into an empty place and verifies it.
+// Run restores a backup into an empty place and verifies it. It overwrites nothing, so it does not ask.
 func (c *restoreCommand) Run(ctx context.Context, cfg app.Config, s streams) error {
-	if err := confirm(s, c.Yes, fmt.Sprintf("Restore %s into %s?", c.From, cfg.Target())); err != nil {
-		return err
-	}
 	if err := app.RestoreBackup(ctx, cfg, c.From); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintln(s.out, "Restored. Verifying …")
-	return (&verifyCommand{}).Run(ctx, cfg, s)
+	if !c.JSON {
+		_, _ = fmt.Fprintf(s.out, "Restored into %s. Verifying …\n", cfg.Target())
+	}
+	return (&verifyCommand{output: c.output}).Run(ctx, cfg, s)
 }
 
 type migrateCommand struct {
@@ -90,30 +99,31 @@ type migrateCommand struct {
 	Status migrateStatus `cmd:"" help:"List migrations and whether they are applied."`
 }
 
-type migrateUp struct{}
+type migrateUp struct{ output }
 
 // Run applies every migration that is missing.
-func (*migrateUp) Run(ctx context.Context, cfg app.Config, s streams) error {
+func (c *migrateUp) Run(ctx context.Context, cfg app.Config, s streams) error {
 	if err := app.MigrateUp(ctx, cfg); err != nil {
 		return err
 	}
-	return (&migrateStatus{}).Run(ctx, cfg, s)
+	return (&migrateStatus{c.output}).Run(ctx, cfg, s)
 }
 
 type migrateDown struct {
-	To  int64 `required:"" help:"Version to go back to; 0 removes every table."`
-	Yes bool  `help:"Do not ask."`
+	output
+	consent
+	To int64 `required:"" help:"Version to go back to; 0 removes every table." placeholder:"VERSION"`
 }
 
 // Run undoes migrations, which loses what they hold.
 func (c *migrateDown) Run(ctx context.Context, cfg app.Config, s streams) error {
-	if err := confirm(s, c.Yes, fmt.Sprintf("Undo every migration above %d in %s? What those tables hold is lost; take a backup first.", c.To, cfg.Target())); err != nil {
+	if err := c.ask(ctx, s, fmt.Sprintf("Undo every migration above %d in %s? What those tables hold is lost; take a backup first.", c.To, cfg.Target())); err != nil {
 		return err
 	}
 	if err := app.MigrateDown(ctx, cfg, c.To); err != nil {
 		return err
 	}
-	return (&migrateStatus{}).Run(ctx, cfg, s)
+	return (&migrateStatus{c.output}).Run(ctx, cfg, s)
 }
 
 type migrateStatus struct{ output }
@@ -132,118 +142,4 @@ func (c *migrateStatus) Run(ctx context.Context, cfg app.Config, s streams) erro
 		}
 	}
 	return c.list(s.out, rows, "There are no migrations.", "version", "file", "applied")
-}
-
-type switchCommand struct {
-	List switchList `cmd:"" help:"Show all switches."`
-	Off  switchOff  `cmd:"" help:"Stop what a switch names, everywhere within two seconds."`
-	On   switchOn   `cmd:"" help:"Let it go on."`
-}
-
-type switchList struct{ output }
-
-// Run shows all switches.
-func (c *switchList) Run(ctx context.Context, cfg app.Config, s streams) error {
-	return with(ctx, cfg, func(o *operator) error {
-		var out struct {
-			Switches []map[string]any `json:"switches"`
-		}
-		if err := o.call(ctx, http.MethodGet, "/v1/switches", nil, &out); err != nil {
-			return err
-		}
-		for _, row := range out.Switches {
-			row["state"] = "on"
-			if off, _ := row["off"].(bool); off {
-				row["state"] = "OFF"
-			}
-		}
-		return c.list(s.out, out.Switches, "There are no switches.", "switch", "product_id", "state", "reason", "until", "actor")
-	})
-}
-
-type switchFlip struct {
-	Name    string `arg:"" help:"payments, downloads, licensing, referrals, ai, support, signup, api or ads."`
-	Product string `help:"Id of the product; without it the switch is for all."`
-	Reason  string `required:"" help:"Why, for the audit trail and for those on duty."`
-}
-
-type switchOff struct {
-	switchFlip
-	Until *time.Time `help:"When it comes on by itself (RFC 3339)."`
-}
-
-// Run switches off.
-func (c *switchOff) Run(ctx context.Context, cfg app.Config, s streams) error {
-	return c.flip(ctx, cfg, s, true, c.Until)
-}
-
-type switchOn struct{ switchFlip }
-
-// Run switches on.
-func (c *switchOn) Run(ctx context.Context, cfg app.Config, s streams) error {
-	return c.flip(ctx, cfg, s, false, nil)
-}
-
-func (c *switchFlip) flip(ctx context.Context, cfg app.Config, s streams, off bool, until *time.Time) error {
-	return with(ctx, cfg, func(o *operator) error {
-		in := map[string]any{"off": off, "reason": c.Reason}
-		if c.Product != "" {
-			in["product_id"] = c.Product
-		}
-		if until != nil {
-			in["until"] = until
-		}
-		if err := o.call(ctx, http.MethodPut, "/v1/switches/"+url.PathEscape(c.Name), in, nil); err != nil {
-			return err
-		}
-		state := "on"
-		if off {
-			state = "off"
-		}
-		_, err := fmt.Fprintf(s.out, "%s is %s, in force everywhere within two seconds.\n", c.Name, state)
-		return err
-	})
-}
-
-type staffCommand struct {
-	Add  staffAdd  `cmd:"" help:"Let somebody work here."`
-	List staffList `cmd:"" help:"Show who works here."`
-}
-
-type staffAdd struct {
-	Email        string `required:"" help:"E-mail address, which is also the name to sign in with."`
-	Role         string `required:"" help:"owner, admin, finance, support, catalogue or auditor."`
-	PasswordFile string `required:"" help:"File with the password to sign in with, 12 characters or more; - reads standard input." type:"path"`
-}
-
-// Run makes a staff account.
-func (c *staffAdd) Run(ctx context.Context, cfg app.Config, s streams) error {
-	password, err := readLine(s.in, c.PasswordFile)
-	if err != nil {
-		return err
-	}
-	if password == "" {
-		return errors.New("the password is empty")
-	}
-	return with(ctx, cfg, func(o *operator) error {
-		var out map[string]any
-		if err := o.call(ctx, http.MethodPost, "/v1/staff", map[string]any{"email": c.Email, "role": c.Role, "password": password}, &out); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintf(s.out, "%s is %s.\n", c.Email, c.Role)
-		return err
-	})
-}
-
-type staffList struct{ output }
-
-// Run shows who works here.
-func (c *staffList) Run(ctx context.Context, cfg app.Config, s streams) error {
-	return with(ctx, cfg, func(o *operator) error {
-		rows, err := o.all(ctx, "/v1/staff")
-		if err != nil {
-			return err
-		}
-		return c.list(s.out, rows, "Nobody works here yet; add yourself: mintreu staff add --role owner --email …", "id", "email", "role")
-	})
 }

@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/service/app"
+)
+
+type licenseCommand struct {
+	Inspect   inspectCommand   `cmd:"" help:"Read a license file or token, and verify it against your roots. Needs no network."`
+	List      licenseList      `cmd:"" help:"Show licenses, newest first."`
+	Export    licenseExport    `cmd:"" help:"Write a license file: the signed license with the keyset that verifies it."`
+	Suspend   licenseSuspend   `cmd:"" help:"Suspend a license until it is reinstated."`
+	Reinstate licenseReinstate `cmd:"" help:"Reinstate a suspended license."`
+	Revoke    licenseRevoke    `cmd:"" help:"Revoke a license for good."`
+}
+
+type licenseList struct {
+	output
+	State   string `help:"Only those that are active, suspended or revoked." enum:"active,suspended,revoked," default:"" placeholder:"STATE"`
+	Env     string `help:"Only those of this environment, live or test." enum:"live,test," default:"" placeholder:"ENV"`
+	Product string `help:"Only those of this product, by slug or id." placeholder:"PRODUCT"`
+	Owner   string `help:"Only those of this customer, by id." placeholder:"ID"`
+}
+
+// Run shows licenses.
+func (c *licenseList) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return with(ctx, cfg, func(o *operator) error {
+		product := ""
+		if c.Product != "" {
+			var err error
+			if product, err = o.product(ctx, c.Product); err != nil {
+				return err
+			}
+		}
+		rows, err := o.all(ctx, "/v1/licenses"+filter("state", c.State, "env", c.Env, "product", product, "owner", c.Owner))
+		if err != nil {
+			return err
+		}
+		if !c.JSON {
+			for _, row := range rows {
+				row["seats"] = cell(row["seats_used"]) + "/" + cell(row["seats_max"])
+			}
+		}
+		return c.list(s.out, rows, "There are no such licenses.", "id", "product", "plan", "state", "env", "seats", "licensee", "created_at")
+	})
+}
+
+type licenseExport struct {
+	ID string `arg:"" help:"Id of the license."`
+	To string `help:"File to make; it must not exist. Default: standard output." placeholder:"FILE" type:"path"`
+}
+
+// Run writes a license file.
+func (c *licenseExport) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return with(ctx, cfg, func(o *operator) error {
+		var license struct {
+			Token string `json:"token"`
+		}
+		if err := o.call(ctx, http.MethodGet, "/v1/licenses/"+url.PathEscape(c.ID)+"/token", nil, &license); err != nil {
+			return err
+		}
+		var keyset json.RawMessage // a token, not JSON
+		if err := o.call(ctx, http.MethodGet, "/v1/keyset", nil, &keyset); err != nil {
+			return err
+		}
+		text, err := doc.EncodeFile(doc.File{License: license.Token, Keyset: string(keyset)})
+		if err != nil {
+			return err
+		}
+		if c.To == "" {
+			_, err = fmt.Fprint(s.out, text)
+			return err
+		}
+		f, err := os.OpenFile(c.To, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteString(text)
+		return errors.Join(err, f.Sync(), f.Close())
+	})
+}
+
+// licenseChange is what the commands that change a license's state share.
+type licenseChange struct {
+	output
+	ID     string `arg:"" help:"Id of the license."`
+	Reason string `required:"" help:"Why, for the audit trail." placeholder:"TEXT"`
+}
+
+func (c *licenseChange) apply(ctx context.Context, cfg app.Config, s streams, verb string) error {
+	in := map[string]any{"reason": c.Reason}
+	return c.change(ctx, cfg, s, call{http.MethodPost, "/v1/licenses/" + url.PathEscape(c.ID) + "/" + verb, in}, func(a map[string]any) string {
+		return fmt.Sprintf("%s is %s.", c.ID, cell(a["state"]))
+	})
+}
+
+type licenseSuspend struct{ licenseChange }
+
+// Run suspends.
+func (c *licenseSuspend) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return c.apply(ctx, cfg, s, "suspend")
+}
+
+type licenseReinstate struct{ licenseChange }
+
+// Run reinstates.
+func (c *licenseReinstate) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return c.apply(ctx, cfg, s, "reinstate")
+}
+
+type licenseRevoke struct {
+	licenseChange
+	consent
+}
+
+// Run revokes, which is final.
+func (c *licenseRevoke) Run(ctx context.Context, cfg app.Config, s streams) error {
+	if err := c.ask(ctx, s, "Revoke "+word(c.ID)+" for good? Its seats are released and it can never be reinstated."); err != nil {
+		return err
+	}
+	return c.apply(ctx, cfg, s, "revoke")
+}
