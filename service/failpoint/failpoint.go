@@ -8,6 +8,7 @@
 //	MINTREU_FAILPOINT=token-signed=sleep:2s       every hit waits two seconds
 //	MINTREU_FAILPOINT=event-row=error             every hit panics with an [Injected]
 //	MINTREU_FAILPOINT=a=kill@2,b=sleep:50ms       several
+//	MINTREU_FAILPOINT_WHEN=/tmp/x/armed           hits count and act only while this file exists
 //	MINTREU_FAILPOINT_LOG=/tmp/x/hits             each hit appends "name\n" to the file before it acts
 //
 // Steps that exist: session-created, order-row, webhook-received, event-row, license-row, token-signed, outbox-row,

@@ -16,8 +16,9 @@ const Enabled = true
 
 // The environment variables that say what to do.
 const (
-	Variable    = "MINTREU_FAILPOINT"
-	LogVariable = "MINTREU_FAILPOINT_LOG"
+	Variable     = "MINTREU_FAILPOINT"
+	WhenVariable = "MINTREU_FAILPOINT_WHEN"
+	LogVariable  = "MINTREU_FAILPOINT_LOG"
 )
 
 type action struct {
@@ -34,13 +35,14 @@ var plan = sync.OnceValue(func() *points {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	p.log = os.Getenv(LogVariable)
+	p.when, p.log = os.Getenv(WhenVariable), os.Getenv(LogVariable)
 	return p
 })
 
 type points struct {
 	mu    sync.Mutex
 	named map[string]*action
+	when  string // file without which nothing counts, "" for none
 	log   string
 }
 
@@ -48,6 +50,11 @@ type points struct {
 func Hit(name string) { plan().hit(name) }
 
 func (p *points) hit(name string) {
+	if p.when != "" {
+		if _, err := os.Stat(p.when); err != nil {
+			return
+		}
+	}
 	p.mu.Lock()
 	if p.log != "" {
 		record(p.log, name)

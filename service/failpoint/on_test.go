@@ -32,6 +32,32 @@ func TestFailpoint_KillAtTheNthHit(t *testing.T) {
 	}
 }
 
+// While the file that arms the failpoints is missing, hits neither act nor count.
+func TestFailpoint_OnlyWhileArmed(t *testing.T) {
+	t.Parallel()
+	p, err := parse("step=error@2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.when = filepath.Join(t.TempDir(), "armed")
+	acts := func() (acted bool) {
+		defer func() { acted = recover() != nil }()
+		p.hit("step")
+		return false
+	}
+	for range 3 {
+		if acts() {
+			t.Fatal("a hit acted before the failpoint was armed")
+		}
+	}
+	if err := os.WriteFile(p.when, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if first, second := acts(), acts(); first || !second {
+		t.Errorf("armed, the hits acted %t and %t; want the second alone", first, second)
+	}
+}
+
 // Each verb is understood, mistakes are refused, and error panics with the step's name at every hit.
 func TestFailpoint_Parse(t *testing.T) {
 	t.Parallel()

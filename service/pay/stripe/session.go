@@ -16,6 +16,7 @@ import (
 
 	"github.com/mintreu/mintreu/commerce/money"
 	"github.com/mintreu/mintreu/commerce/payment"
+	"github.com/mintreu/mintreu/service/failpoint"
 )
 
 // orderKey is the metadata member that carries our order's id on the session, its payment intent and its charge.
@@ -45,6 +46,7 @@ func (g *Gateway) OpenSession(ctx context.Context, r payment.SessionRequest) (pa
 	if err = outcome(err, sound(s)); err != nil {
 		return payment.Session{}, fmt.Errorf("stripe: open session: %w", err)
 	}
+	failpoint.Hit("session-created")
 	return g.session(ctx, s)
 }
 
