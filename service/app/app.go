@@ -69,7 +69,7 @@ type Options struct {
 // The caller must Close.
 func New(ctx context.Context, c Config, o Options) (*App, error) {
 	c.setDefaults()
-	if err := c.Validate(); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	if o.Log == nil {

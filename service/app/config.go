@@ -77,8 +77,8 @@ func sampleSecrets() []string {
 	return []string{"whsec_test", "whsec_secret", "whsec_sample", "whsec_changeme", "sk_test_sample", "changeme", "password", "secret"}
 }
 
-// Validate checks the configuration as a whole and names every fault at once, with what would be right.
-func (c Config) Validate() error {
+// Check checks the configuration as a whole and names every fault at once, with what would be right.
+func (c Config) Check() error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {

@@ -38,9 +38,6 @@ func (c *root) BeforeResolve(ctx *kong.Context) error {
 	return nil
 }
 
-// Validate keeps kong from judging a configuration before its defaults are filled in; what opens an installation does so.
-func (*root) Validate() error { return nil }
-
 // file gives options the values of a configuration file: behind the command line and the environment, before defaults.
 type file map[string]any
 
