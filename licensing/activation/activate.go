@@ -128,7 +128,19 @@ func (s *Service) again(ctx context.Context, l *license.License, a *Activation, 
 		return sdk.ActivateResponse{}, false, err
 	}
 	a.Seq = seq
-	return s.answer(ctx, l, a, when, r)
+	started, err := s.begin(ctx, l) // the first answer may have been cut off before the term began
+	if err != nil {
+		return sdk.ActivateResponse{}, false, err
+	}
+	return s.answer(ctx, &started, a, when, r)
+}
+
+// begin starts a term that waits for its first activation, once a seat is held.
+func (s *Service) begin(ctx context.Context, l *license.License) (license.License, error) {
+	if l.Terms.ExpiryBasis != license.FromFirstActivation {
+		return *l, nil
+	}
+	return s.Licenses.Start(ctx, *l)
 }
 
 // take takes a seat for a subject that has none.
@@ -139,7 +151,7 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		Device: r.Device, User: r.User, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt}
 	a := &Activation{ID: t.ID, LicenseID: l.ID, Seq: 1, User: r.User, Device: r.Device}
 	if last != nil && now.Sub(last.ReleasedAt) <= time.Duration(l.Terms.ReviveWithin)*time.Second && l.Terms.ReviveWithin > 0 {
-		t.Revive, a = last.ID, last
+		t.Revive, t.ReviveSeq, a = last.ID, last.Seq, last
 		a.Seq++
 	}
 	t.Event = licensing.Event{Action: "activation.create", Target: a.ID, Product: l.ProductID,
@@ -152,11 +164,9 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 	if !taken {
 		return sdk.ActivateResponse{}, false, s.whyNot(ctx, l, seek)
 	}
-	started := *l
-	if l.Terms.ExpiryBasis == license.FromFirstActivation {
-		if started, err = s.Licenses.Start(ctx, *l); err != nil {
-			return sdk.ActivateResponse{}, false, err
-		}
+	started, err := s.begin(ctx, l)
+	if err != nil {
+		return sdk.ActivateResponse{}, false, err
 	}
 	return s.answer(ctx, &started, a, when, r)
 }

@@ -86,6 +86,7 @@ type Take struct {
 	Replaced      licensing.Event
 	ID            string
 	Revive        string
+	ReviveSeq     int64 // its seq as the caller read it; the next lease is the one after
 	ReplaceOldest bool
 	Name          string
 	Device        map[string]string
@@ -96,7 +97,7 @@ type Take struct {
 }
 
 // Renewal advances the seq of a held activation at a contact. Presented is the seq of the lease that was shown, 0 when none
-// was (an activation asked for again). With Watch, a presented seq that is behind, and is not merely the last one
+// was (an activation asked for again); then the seq before may be presented once more, for the answer may be lost. With Watch, a presented seq that is behind, and is not merely the last one
 // presented once more, marks the activation as forked.
 type Renewal struct {
 	ID         string

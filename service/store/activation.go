@@ -125,8 +125,8 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 	batch = append(batch, db.Statement{SQL: `UPDATE license SET seats_used = seats_used + 1, seat_taken_by = $11
 		WHERE id = $1 AND state = 'active' AND (seats_max < 0 OR seats_used < seats_max)
 			AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))
-			AND ($12 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $12 AND r.license_id = $1 AND r.state <> 'held'))`,
-		Args: append(seek[:10:10], t.ID, t.Revive)})
+			AND ($12 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $12 AND r.license_id = $1 AND r.state <> 'held' AND r.seq = $13))`,
+		Args: append(seek[:10:10], t.ID, t.Revive, t.ReviveSeq)})
 	took := len(batch) - 1
 	written, err := s.auditWhere(ctx, t.Event, tookSeat, t.License, t.ID)
 	if err != nil {
@@ -192,7 +192,7 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 // Renew implements [activation.Store].
 func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
 	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2, lease_until = $3, dies_at = $4,
-			seq_seen = CASE WHEN seq_seen < $5 THEN $5 ELSE seq_seen END,
+			seq_seen = CASE WHEN $5 = 0 THEN seq WHEN seq_seen < $5 THEN $5 ELSE seq_seen END,
 			forked_at = COALESCE(forked_at, CASE WHEN $6 AND $5 < seq AND $5 <> seq_seen THEN COALESCE($2, last_seen_at) END)
 		WHERE id = $1 AND state = 'held' AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')
 		RETURNING seq`,
