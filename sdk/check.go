@@ -180,9 +180,16 @@ func (c *Client) due(now int64) bool {
 	case c.license == nil, c.state.Marks.rolledBack(now), c.state.Refused != nil:
 		return true
 	case c.license.Pol.Activation == doc.ActivationRequired:
-		return c.lease == nil || c.lease.RestsOn(c.license) != nil || now >= c.lease.RecheckAt
+		return c.lease == nil || c.lease.RestsOn(c.license) != nil || now >= c.lease.RecheckAt || c.proofStale(now)
 	}
 	return c.statusDue(now)
+}
+
+// proofStale reports whether the policy wants a newer proof that a license which
+// rests on a lease is not revoked; renewing the lease is one. Needs c.mu.
+func (c *Client) proofStale(now int64) bool {
+	pol := &c.license.Pol
+	return pol.Status != doc.StatusOff && now >= max(c.license.IssuedAt, c.lease.IssuedAt)+pol.StatusMaxAge
 }
 
 // Waiting times in seconds after a contact that failed.
@@ -289,11 +296,16 @@ func (c *Client) adopt(ctx context.Context, r reply) error {
 	if err != nil {
 		return err
 	}
+	old := c.lease
 	c.state.License, c.state.Lease, c.state.Activation = r.license, r.lease, r.activation
 	c.state.Refused = nil
 	c.license, c.lease, c.broken = lic, les, ""
 	c.state.Marks.saw(lic.IssuedAt)
-	if les != nil {
+	switch {
+	case les == nil:
+	case old != nil && old.Activation == les.Activation && old.Seq == les.Seq: // an answer shown again is no contact
+		c.state.Marks.saw(les.IssuedAt)
+	default:
 		c.state.Marks.contact(les.IssuedAt)
 	}
 	return nil

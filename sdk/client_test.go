@@ -114,6 +114,27 @@ func TestCheck_HeartbeatWhenDue(t *testing.T) {
 	}
 }
 
+// Where a license may not go long without a proof that it is not revoked, the
+// lease is renewed in time for it, however late its own contact would be due.
+func TestCheck_RenewsTheProofInTime(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	pol := sdktest.Policy()
+	pol.Recheck, pol.Status, pol.StatusMaxAge = 5*24*3600, doc.StatusRequire, 24*3600
+	c := client(t, s)
+	activate(t, c, s.Issue(sdktest.Spec{Product: "editor", Policy: &pol}))
+	for seq := int64(2); seq < 5; seq++ {
+		s.Clock.Advance(day)
+		expect(t, check(t, c), true, eval.Valid)
+		if c.Lease().Seq != seq {
+			t.Fatalf("seq %d, want %d", c.Lease().Seq, seq)
+		}
+	}
+	s.Fail(sdktest.Down)
+	s.Clock.Advance(day)
+	expect(t, check(t, c), false, eval.StatusStale)
+}
+
 // Two processes of a product share one state: what one renews, the other uses.
 func TestCheck_ProcessesShareTheState(t *testing.T) {
 	t.Parallel()
