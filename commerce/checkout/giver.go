@@ -2,6 +2,8 @@ package checkout
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
@@ -44,9 +46,13 @@ func licenseSource(source string) license.Source {
 }
 
 func (g *licenseGiver) Draft(ctx context.Context, u Unit) (Draft, error) {
+	var terms license.Terms
+	if err := json.Unmarshal([]byte(u.Grant.Terms), &terms); err != nil {
+		return Draft{}, fmt.Errorf("frozen terms of policy %s: %w", u.Grant.Policy, err)
+	}
 	d, err := g.issuer.Draft(ctx, license.IssueSpec{Source: licenseSource(u.Source), ProductID: u.Line.ProductID, ProductSlug: u.Line.ProductSlug,
 		KeyPrefix: u.Line.KeyPrefix, PlanID: u.Line.PlanID, PlanCode: u.Line.PlanCode, PolicyID: u.Grant.Policy, Owner: u.Owner, Env: u.Env, Licensee: u.Licensee,
-		Seats: u.Grant.Seats, Entitlements: u.Grant.Entitlements})
+		Terms: &terms, Seats: u.Grant.Seats, Entitlements: u.Grant.Entitlements})
 	if err != nil {
 		return Draft{}, err
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/mintreu/mintreu/sdk/doc"
 )
 
-// IssueSpec says what to issue. Zero ValidUntil, nil Seats and nil Entitlements leave the policy's.
+// IssueSpec says what to issue. Zero ValidUntil, nil Terms, nil Seats and nil Entitlements leave the policy's.
 type IssueSpec struct {
 	Source      Source
 	ProductID   string
@@ -24,6 +24,8 @@ type IssueSpec struct {
 	Env         licensing.Env
 	Licensee    string
 
+	// Terms, when given, stand in for the policy's: those that were frozen when the license was sold.
+	Terms        *Terms
 	ValidUntil   time.Time
 	Seats        *int64
 	Entitlements Entitlements
@@ -53,6 +55,9 @@ func (s *Service) Draft(ctx context.Context, spec IssueSpec) (*Draft, error) {
 	}
 	if policy.ProductID != spec.ProductID {
 		return nil, fmt.Errorf("license: policy %s is not of product %s", policy.ID, spec.ProductID)
+	}
+	if spec.Terms != nil {
+		policy.Terms = *spec.Terms
 	}
 	l, err := s.fresh(spec, policy)
 	if err != nil {
