@@ -11,19 +11,13 @@ import (
 	"github.com/mintreu/mintreu/service/failpoint"
 )
 
-// payments implements [payment.Store] and [payment.IntentStore].
+// payments implements [payment.Store].
 type payments struct{ *Store }
 
-var (
-	_ payment.Store       = (*payments)(nil)
-	_ payment.IntentStore = (*payments)(nil)
-)
+var _ payment.Store = (*payments)(nil)
 
 // Payments returns the inbox of the payment provider's events.
 func (s *Store) Payments() payment.Store { return &payments{s} }
-
-// PaymentIntents returns the calls made to the payment provider.
-func (s *Store) PaymentIntents() payment.IntentStore { return &payments{s} }
 
 // paymentEventColumns are read by scanPaymentEvent, in this order; the body comes last.
 const paymentEventColumns = `id, type, api_version, live, account, object, object_kind, order_id, origin, state, reason, attempts, created_at, received_at, next_try, settled_at`
@@ -123,41 +117,4 @@ func (s *payments) Cursor(ctx context.Context) (time.Time, error) {
 func (s *payments) MoveCursor(ctx context.Context, to time.Time) error {
 	_, err := s.db.Exec(ctx, `INSERT INTO payment_cursor (one, at) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET at = $1 WHERE payment_cursor.at < $1`, to)
 	return err
-}
-
-const paymentIntentColumns = `kind, row_id, epoch, state, object, reason, created_at, updated_at`
-
-func scanPaymentIntent(row db.Row) (payment.Intent, error) {
-	var i payment.Intent
-	err := row.Scan(&i.Kind, &i.Row, &i.Epoch, &i.State, &i.Object, &i.Reason, &i.CreatedAt, &i.UpdatedAt)
-	if errors.Is(err, db.ErrNoRows) {
-		err = licensing.ErrNotFound
-	}
-	return i, err
-}
-
-// AddIntent implements [payment.IntentStore].
-func (s *payments) AddIntent(ctx context.Context, i payment.Intent) error {
-	_, err := s.db.Exec(ctx, `INSERT INTO payment_intent (`+paymentIntentColumns+`) VALUES ($1, $2, $3, 'reserved', '', '', $4, $4)
-		ON CONFLICT (kind, row_id, epoch) DO NOTHING`, i.Kind, i.Row, i.Epoch, i.CreatedAt)
-	return err
-}
-
-// NewestIntent implements [payment.IntentStore].
-func (s *payments) NewestIntent(ctx context.Context, kind, row string) (payment.Intent, error) {
-	return scanPaymentIntent(s.db.QueryRow(ctx, `SELECT `+paymentIntentColumns+` FROM payment_intent WHERE kind = $1 AND row_id = $2 ORDER BY epoch DESC LIMIT 1`, kind, row))
-}
-
-// MarkIntent implements [payment.IntentStore].
-func (s *payments) MarkIntent(ctx context.Context, i payment.Intent, to payment.IntentState, object, reason string, at time.Time) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE payment_intent SET state = $4, object = $5, reason = $6, updated_at = $7
-		WHERE kind = $1 AND row_id = $2 AND epoch = $3 AND state IN ('reserved', 'unknown')`, i.Kind, i.Row, i.Epoch, string(to), object, reason, at)
-	return n == 1, err
-}
-
-// OpenIntents implements [payment.IntentStore].
-func (s *payments) OpenIntents(ctx context.Context, kind string, before time.Time, limit int) ([]payment.Intent, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+paymentIntentColumns+` FROM payment_intent
-		WHERE kind = $1 AND state IN ('reserved', 'unknown') AND updated_at <= $2 ORDER BY updated_at, row_id LIMIT $3`, kind, before, limit)
-	return db.Collect(rows, err, scanPaymentIntent)
 }

@@ -32,24 +32,6 @@ CREATE TABLE payment_cursor (
     at  timestamptz NOT NULL
 );
 
--- Calls to the provider that must not be made twice: the row stands before the call. epoch changes only when the call before is
--- known to have had no effect.
-CREATE TABLE payment_intent (
-    kind       text COLLATE "C" NOT NULL CHECK (kind <> ''),
-    row_id     text COLLATE "C" NOT NULL CHECK (row_id <> ''),
-    epoch      bigint NOT NULL CHECK (epoch >= 0),
-    state      text COLLATE "C" NOT NULL CHECK (state IN ('reserved', 'unknown', 'confirmed', 'refused')),
-    object     text COLLATE "C" NOT NULL,
-    reason     text NOT NULL,
-    created_at timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL,
-    PRIMARY KEY (kind, row_id, epoch),
-    CHECK ((object <> '') = (state = 'confirmed'))
-);
-
-CREATE INDEX payment_intent_open ON payment_intent (kind, updated_at) WHERE state IN ('reserved', 'unknown');
-
 -- +goose Down
-DROP TABLE payment_intent;
 DROP TABLE payment_cursor;
 DROP TABLE payment_event;
