@@ -29,15 +29,15 @@ type Config struct {
 	Issuer           string   `help:"iss of every signed document; set once, by the first start. Default: the base URL." placeholder:"URL" env:"MINTREU_ISSUER" group:"listen"`
 	StorefrontOrigin []string `help:"Origins whose pages may call the catalogue and checkout." placeholder:"ORIGIN,…" env:"MINTREU_STOREFRONT_ORIGIN" group:"listen"`
 	TrustedProxy     []string `help:"Networks whose X-Forwarded-For is believed." placeholder:"NETWORK,…" env:"MINTREU_TRUSTED_PROXY" group:"listen"`
-	AuthorizeFrom    []string `help:"Networks that may use forward-auth (GET /v1/keys/authorize)." default:"127.0.0.0/8,::1/128" placeholder:"NETWORK,…" env:"MINTREU_AUTHORIZE_FROM" group:"listen"`
 
-	Production     bool   `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
-	RedisURL       string `help:"Redis for counters shared by replicas." placeholder:"URL" env:"MINTREU_REDIS_URL" group:"how"`
-	SingleOperator bool   `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
-	KeyPrefix      string `help:"First word of API keys." default:"mtr" placeholder:"WORD" env:"MINTREU_KEY_PREFIX" group:"how"`
-	ShopName       string `help:"Name of the shop in mail and receipts." default:"Mintreu" placeholder:"NAME" env:"MINTREU_SHOP_NAME" group:"how"`
-	LogLevel       string `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" env:"MINTREU_LOG_LEVEL" group:"how"`
-	OTLPEndpoint   string `help:"OpenTelemetry collector; traces are off without it." placeholder:"URL" env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"how"`
+	Production     bool          `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
+	RedisURL       string        `help:"Redis for counters shared by replicas." placeholder:"URL" env:"MINTREU_REDIS_URL" group:"how"`
+	RedisBudget    time.Duration `help:"How long a check waits for Redis before it follows its limit's degraded mode." default:"10ms" placeholder:"TIME" env:"MINTREU_REDIS_BUDGET" group:"how"`
+	SingleOperator bool          `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
+	KeyPrefix      string        `help:"First word of API keys." default:"mtr" placeholder:"WORD" env:"MINTREU_KEY_PREFIX" group:"how"`
+	ShopName       string        `help:"Name of the shop in mail and receipts." default:"Mintreu" placeholder:"NAME" env:"MINTREU_SHOP_NAME" group:"how"`
+	LogLevel       string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" env:"MINTREU_LOG_LEVEL" group:"how"`
+	OTLPEndpoint   string        `help:"OpenTelemetry collector; traces are off without it." placeholder:"URL" env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"how"`
 
 	StripeKeyFile           string `help:"File with the Stripe secret key. Without it payments go to the built-in sandbox." placeholder:"FILE" env:"MINTREU_STRIPE_KEY_FILE" type:"path" group:"payment"`
 	StripeWebhookSecretFile string `help:"File with the webhook signing secret(s), one whsec_… a line, optionally followed by the instant it ends." placeholder:"FILE" env:"MINTREU_STRIPE_WEBHOOK_SECRET_FILE" type:"path" group:"payment"`
@@ -102,7 +102,7 @@ func (c Config) Check() error {
 			bad("--storefront-origin %q: want an exact origin such as https://shop.example", o)
 		}
 	}
-	for name, list := range map[string][]string{"--trusted-proxy": c.TrustedProxy, "--authorize-from": c.AuthorizeFrom} {
+	for name, list := range map[string][]string{"--trusted-proxy": c.TrustedProxy} {
 		if _, err := prefixes(list); err != nil {
 			bad("%s: %w", name, err)
 		}

@@ -87,6 +87,9 @@ func demoDefaults(cfg *app.Config) (moved bool) {
 	if cfg.OpsAddr == "" && taken(defaultOpsAddr) {
 		cfg.OpsAddr = "127.0.0.1:0"
 	}
+	if cfg.RedisBudget < time.Second { // a demonstration on a busy machine shows limits, not their degraded mode
+		cfg.RedisBudget = time.Second
+	}
 	defaults(cfg, demoDir)
 	return moved
 }
