@@ -10,11 +10,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -70,7 +67,7 @@ func Backup(ctx context.Context, p BackupParams) (err error) {
 	name := "data.sqlite"
 	if p.Engine == db.Postgres {
 		name = "data.pgdump"
-		err = postgresTool(ctx, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--file="+filepath.Join(dir, name), "--dbname="+p.Config.PostgresURL)
+		err = postgresTool(ctx, p.Config, dir, "pg_dump", "--format=custom", "--no-owner", "--no-privileges", "--file="+filepath.Join(dir, name))
 	} else {
 		err = p.Copy(ctx, filepath.Join(dir, name))
 	}
@@ -159,7 +156,7 @@ type RestoreParams struct {
 }
 
 // Restore unpacks a backup into an empty data directory (or an empty PostgreSQL database) and checks that the master key fits.
-// Nothing is written before the key has opened the archive. The caller verifies the invariants afterwards.
+// Nothing is written before the key has opened the archive, and nothing stays when the archive is not whole. The caller verifies the invariants afterwards.
 func Restore(ctx context.Context, p RestoreParams) error {
 	in, err := os.Open(p.From)
 	if err != nil {
@@ -176,7 +173,7 @@ func Restore(ctx context.Context, p RestoreParams) error {
 		if errors.As(err, &none) {
 			return errors.New("the master key does not open this backup; give the --master-key-file of the installation it was taken from")
 		}
-		return fmt.Errorf("%s is no whole backup: %w", p.From, err)
+		return fmt.Errorf("%s is not a backup, or not a whole one: %w", p.From, err)
 	}
 	t := tar.NewReader(plain)
 	m, err := readManifest(t)
@@ -190,7 +187,7 @@ func Restore(ctx context.Context, p RestoreParams) error {
 	if m.Engine != want {
 		return fmt.Errorf("this is a backup of %s and the target is %s; restore to the same engine", m.Engine, want)
 	}
-	return unpack(ctx, p.Config, t)
+	return unpack(ctx, p.Config, t, plain)
 }
 
 func readManifest(t *tar.Reader) (m backupManifest, err error) {
@@ -205,100 +202,6 @@ func readManifest(t *tar.Reader) (m backupManifest, err error) {
 		return m, fmt.Errorf("backup format %d; this version of Mintreu reads %d", m.Format, backupFormat)
 	}
 	return m, nil
-}
-
-// unpack writes everything beside the target first and moves it into place when all of it has been read and authenticated.
-func unpack(ctx context.Context, c Config, t *tar.Reader) (err error) {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return err
-	}
-	if _, err := os.Lstat(filepath.Join(c.DataDir, databaseFile)); err == nil && c.Embedded() {
-		return fmt.Errorf("%s already has a database; restore into an empty directory", c.DataDir)
-	}
-	dir, err := os.MkdirTemp(c.DataDir, ".restore-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = root.Close() }()
-	for {
-		h, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("the backup is damaged: %w", err)
-		}
-		if err := unpackOne(root, h.Name, t); err != nil {
-			return fmt.Errorf("%s: %w", h.Name, err)
-		}
-	}
-	if c.Embedded() {
-		if err := os.Rename(filepath.Join(dir, "data.sqlite"), filepath.Join(c.DataDir, databaseFile)); err != nil {
-			return err
-		}
-	} else if err := postgresTool(ctx, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--dbname="+c.PostgresURL, filepath.Join(dir, "data.pgdump")); err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(dir, "files")); err == nil {
-		return os.Rename(filepath.Join(dir, "files"), filepath.Join(c.DataDir, "files"))
-	}
-	return nil
-}
-
-func unpackOne(root *os.Root, name string, r io.Reader) error {
-	if dir := filepath.Dir(name); dir != "." {
-		if err := root.MkdirAll(dir, 0o700); err != nil {
-			return err
-		}
-	}
-	f, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, r)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// postgresTool runs pg_dump or pg_restore. The URL goes by flag, without its password, which goes by environment, so that the list of
-// processes does not show it.
-func postgresTool(ctx context.Context, name string, args ...string) error {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return fmt.Errorf("%s is not installed; it comes with PostgreSQL's client package", name)
-	}
-	env := os.Environ()
-	for i, a := range args {
-		if dsn, ok := strings.CutPrefix(a, "--dbname="); ok {
-			bare, password := splitPassword(dsn)
-			args[i] = "--dbname=" + bare
-			if password != "" {
-				env = append(env, "PGPASSWORD="+password)
-			}
-		}
-	}
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env = env
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", name, err, out)
-	}
-	return nil
-}
-
-// splitPassword takes the password out of a PostgreSQL URL.
-func splitPassword(dsn string) (bare, password string) {
-	u, err := url.Parse(dsn)
-	if err != nil || u.User == nil {
-		return dsn, ""
-	}
-	password, _ = u.User.Password()
-	u.User = url.User(u.User.Username())
-	return u.String(), password
 }
 
 // TakeBackup backs up the installation that a configuration names, beside a service that runs or without one, and returns the size
@@ -335,5 +238,8 @@ func RestoreBackup(ctx context.Context, c Config, from string) error {
 	if err != nil {
 		return err
 	}
-	return Restore(ctx, RestoreParams{Config: c, Seal: key, From: from})
+	if err := Restore(ctx, RestoreParams{Config: c, Seal: key, From: from}); err != nil {
+		return err
+	}
+	return MigrateUp(ctx, c) // a backup may be of an older version
 }

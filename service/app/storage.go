@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/db/lite"
 	"github.com/mintreu/mintreu/service/db/pg"
@@ -33,6 +34,7 @@ type openMode int
 const (
 	owning   openMode = iota // the one writer of the data directory, or one of many replicas
 	reading                  // beside a running service; no migration, no writes
+	looking                  // reading, without the master key: public things only
 	bareOpen                 // owning, without migration: the migrate command itself
 )
 
@@ -52,8 +54,8 @@ func openStorage(ctx context.Context, c Config, log *slog.Logger, mode openMode)
 }
 
 func prepareDir(c Config, mode openMode) error {
-	if mode == reading && c.Embedded() {
-		if _, err := os.Stat(filepath.Join(c.DataDir, databaseFile)); errors.Is(err, os.ErrNotExist) {
+	if mode.readOnly() {
+		if !Exists(c) {
 			return fmt.Errorf("%s has no database yet; \"mintreu serve --data-dir %s\" makes one", c.DataDir, c.DataDir)
 		}
 		return nil
@@ -66,7 +68,7 @@ func prepareDir(c Config, mode openMode) error {
 
 func (s *storage) open(ctx context.Context, c Config, log *slog.Logger, mode openMode) (err error) {
 	if c.Embedded() {
-		s.lite, err = lite.Open(ctx, lite.Config{Path: filepath.Join(c.DataDir, databaseFile), ReadOnly: mode == reading, Logger: log, Clock: c.Clock})
+		s.lite, err = lite.Open(ctx, lite.Config{Path: filepath.Join(c.DataDir, databaseFile), ReadOnly: mode.readOnly(), Logger: log, Clock: c.Clock})
 		if errors.Is(err, lite.ErrLocked) {
 			return fmt.Errorf("another mintreu works in %s; stop it first, or give another --data-dir: %w", c.DataDir, err)
 		}
@@ -93,11 +95,11 @@ func (s *storage) ready(ctx context.Context, c Config, mode openMode) (err error
 		}
 	}
 	s.store = store.New(s.db, c.Clock, c.IDs)
-	if mode == bareOpen {
+	if mode == bareOpen || mode == looking {
 		return nil
 	}
 	if mode == reading {
-		s.key, err = seal.Load(c.masterKey())
+		s.key, err = provenKey(ctx, c, s.store)
 	} else {
 		s.key, err = seal.Bootstrap(ctx, c.masterKey(), s.store)
 	}
@@ -106,6 +108,25 @@ func (s *storage) ready(ctx context.Context, c Config, mode openMode) (err error
 	}
 	s.store = s.store.WithSeal(s.key)
 	return nil
+}
+
+// readOnly reports whether nothing may be written.
+func (m openMode) readOnly() bool { return m == reading || m == looking }
+
+// provenKey loads the master key and proves that it is the one of this database, without writing anything.
+func provenKey(ctx context.Context, c Config, s *store.Store) (*seal.Key, error) {
+	_, err := seal.Load(c.masterKey())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("the master key %s is not there; put it back, or name it with --master-key-file", c.masterKey())
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := seal.Bootstrap(ctx, c.masterKey(), kept{s})
+	if licensing.KindOf(err) == licensing.NotFound {
+		return nil, fmt.Errorf("%s was never started, so nothing is in it yet", c.Target())
+	}
+	return key, err
 }
 
 // masterKey is the path of the master key's file.

@@ -53,6 +53,10 @@ func violations(ctx context.Context, s *storage, now time.Time, anchors ...strin
 // kept reads settings where nothing may be written.
 type kept struct{ store *store.Store }
 
+func (k kept) Setting(ctx context.Context, name string) ([]byte, error) {
+	return k.store.Setting(ctx, name)
+}
+
 func (k kept) KeepSetting(ctx context.Context, name string, _ []byte) ([]byte, error) {
 	return k.store.Setting(ctx, name)
 }

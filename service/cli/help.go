@@ -90,7 +90,7 @@ func (p *page) family(node *kong.Node) {
 }
 
 func (p *page) command(app *kong.Application, node *kong.Node) {
-	p.line("%s\n\nUsage: %s", node.Help, usage(node))
+	p.line("%s\n\nUsage: %s", strings.Join(wrap(node.Help, helpWidth), "\n"), usage(node))
 	if text := lesson(node.Path()); text != "" {
 		p.line("\n%s", text)
 	}

@@ -1,23 +1,25 @@
 package cli
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/service/app"
 )
 
 // inspectCommand reads a license file or a token and says what it is. It needs no service and no network.
 type inspectCommand struct {
 	output
-	File string   `arg:"" help:"License file or token; - reads standard input."`
-	Root []string `help:"Root public key(s) to verify against, as \"mintreu keyring roots\" prints them."`
+	File   string   `arg:"" help:"License file, or a file with a token; - reads standard input."`
+	Root   []string `help:"Root public key(s) to verify against, as \"mintreu keyring roots\" prints them." placeholder:"KEY,…"`
+	Keyset string   `help:"File with the keyset of a bare token, as GET /v1/keyset answers." placeholder:"FILE"`
 }
 
 // maxInspect bounds what is read: the cap of a license file is below it.
@@ -32,8 +34,8 @@ type document struct {
 }
 
 // Run prints header and claims of every document in the file and whether it verifies.
-func (c *inspectCommand) Run(s streams) error {
-	text, err := c.read(s.in)
+func (c *inspectCommand) Run(ctx context.Context, cfg app.Config, s streams) error {
+	text, err := readAll(s.in, c.File, maxInspect)
 	if err != nil {
 		return err
 	}
@@ -44,6 +46,9 @@ func (c *inspectCommand) Run(s streams) error {
 		}
 	} else if strings.Count(file.License, ".") != 2 {
 		return errors.New("this is neither a license file (-----BEGIN MINTREU LICENSE-----) nor a token (three parts with dots)")
+	}
+	if err := c.trust(ctx, cfg, &file); err != nil {
+		return err
 	}
 	verify, err := c.verifier(file)
 	if err != nil {
@@ -67,25 +72,35 @@ func (c *inspectCommand) Run(s streams) error {
 		return err
 	}
 	if failed {
-		return errors.New("not authentic")
+		return errors.New("this is not authentic: at least one document does not verify against the roots")
 	}
-	return nil
+	if len(c.Root) == 0 && !c.JSON {
+		_, err = fmt.Fprintln(s.err, "Nothing was verified: there is no installation in the data directory; give --root.")
+	}
+	return err
 }
 
-func (c *inspectCommand) read(in io.Reader) (string, error) {
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return "", err
+// trust finds what to verify against: the roots given, or those of the installation in the data directory; for a bare token also
+// the keyset.
+func (c *inspectCommand) trust(ctx context.Context, cfg app.Config, f *doc.File) error {
+	own := ""
+	if len(c.Root) == 0 && app.Exists(cfg) {
+		var err error
+		if c.Root, own, err = app.Trust(ctx, cfg); err != nil {
+			return fmt.Errorf("%s holds no roots to verify against; give --root: %w", cfg.Target(), err)
 		}
-		defer func() { _ = f.Close() }()
-		in = f
 	}
-	text, err := io.ReadAll(io.LimitReader(in, maxInspect+1))
-	if len(text) > maxInspect {
-		return "", errors.New("longer than any license file")
+	if f.Keyset == "" && c.Keyset != "" {
+		text, err := readAll(nil, c.Keyset, maxInspect)
+		if err != nil {
+			return err
+		}
+		own = strings.TrimSpace(text)
 	}
-	return string(text), err
+	if f.Keyset == "" {
+		f.Keyset = own
+	}
+	return nil
 }
 
 // verifier returns the check of one document: against the roots given, through the keyset in the file.
@@ -98,7 +113,7 @@ func (c *inspectCommand) verifier(f doc.File) (func(part, token string, claims j
 		return nil, err
 	}
 	if f.Keyset == "" {
-		return nil, errors.New("a bare token cannot be verified against a root: its keyset is not with it; inspect the license file")
+		return nil, errors.New("a bare token cannot be verified against a root: its keyset is not with it; give --keyset FILE, or inspect the license file")
 	}
 	rv := doc.Verifier{Keys: roots, Audience: doc.Any, Env: doc.Any}
 	keyset, kerr := rv.Keyset(f.Keyset, 0)
@@ -177,7 +192,7 @@ func (c *inspectCommand) print(w io.Writer, docs []document) error {
 		if err := json.Unmarshal(d.Claims, &claims); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(w, "  header  %s\n", d.Header)
+		_, _ = fmt.Fprintf(w, "  %-14s %s\n", "header", printable(string(d.Header), false))
 		for _, name := range sortedKeys(claims) {
 			_, _ = fmt.Fprintf(w, "  %-14s %s\n", name, claim(name, claims[name]))
 		}
