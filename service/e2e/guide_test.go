@@ -1,0 +1,117 @@
+package e2e_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// guideBlocks are the blocks of code of a guide in one language, in their order.
+func guideBlocks(t *testing.T, guide, language string) []string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../web/docs", guide))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```$").FindAllSubmatch(text, -1) {
+		out = append(out, string(m[1]))
+	}
+	return out
+}
+
+// shell runs a script as somebody at a terminal in dir would, with the program in the path.
+func shell(t *testing.T, dir, script string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-e", "-o", "pipefail", "-c", script)
+	cmd.Dir = dir
+	cmd.Env = environment("PATH=" + filepath.Dir(mintreu(t)) + string(os.PathListSeparator) + os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\nsaid:\n%s", err, script, out)
+	}
+	return string(out)
+}
+
+// shopOf starts a shop in dir/mintreu-data, where the commands of a terminal in dir find it.
+func shopOf(t *testing.T, dir string) *process {
+	t.Helper()
+	shop, err := serve(t.Context(), mintreu(t), nil, "--data-dir", filepath.Join(dir, "mintreu-data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(shop.kill)
+	return shop
+}
+
+// sellFirst follows the guide to a first sale and returns what the last commands said.
+func sellFirst(t *testing.T, dir, base string) string {
+	t.Helper()
+	files := guideBlocks(t, "start.md", "json")
+	if len(files) != 2 {
+		t.Fatalf("start.md has %d files, want catalogue.json and policy.json", len(files))
+	}
+	for i, name := range []string{"catalogue.json", "policy.json"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(files[i]), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var script strings.Builder
+	for _, block := range guideBlocks(t, "start.md", "sh") {
+		if first := strings.TrimSpace(block); first != "mintreu demo" && first != "mintreu serve" { // both go on; tests of their own run them
+			script.WriteString(strings.ReplaceAll(block, "http://127.0.0.1:8080", base))
+		}
+	}
+	return shell(t, dir, script.String())
+}
+
+// TestGuide_Start: the guide to a first sale works as written, from the import of the catalogue to the invariants.
+func TestGuide_Start(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	shop := shopOf(t, dir)
+	said := sellFirst(t, dir, shop.url)
+	for _, want := range []string{"A dry run: nothing was kept", "editor is active", `"state":"fulfilled"`, "EDIT-", "receipt.pdf", "Every invariant holds", shop.root(t)} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the guide's commands do not say %q:\n%s", want, said)
+		}
+	}
+}
+
+// TestExamples: the examples work against the real service: a product activates with the key that was sold and runs its paid
+// feature, a license file is verified without the service, and a middleware passes requests until the key's limit.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	shop := shopOf(t, dir)
+	said := sellFirst(t, dir, shop.url)
+	key := regexp.MustCompile(`EDIT(-[0-9A-Z]{5})+`).FindString(said)
+	license := regexp.MustCompile(`lic_[0-9a-f]{32}`).FindString(said)
+	if key == "" || license == "" {
+		t.Fatalf("no license in:\n%s", said)
+	}
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir+string(filepath.Separator), "github.com/mintreu/mintreu/examples/...")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	product := "env MINTREU_DEVICE_ID=laptop XDG_CONFIG_HOME=" + dir + "/config ./activate -env test -product editor -server " + shop.url + " -root " + shop.root(t)
+	out := shell(t, dir, product+" activate "+key+"\n"+product+" export\n"+product+" deactivate\n"+
+		"! "+product+" export\nmintreu license export "+license+" --to license.txt\nmintreu license inspect license.txt --root "+shop.root(t))
+	for _, want := range []string{"VALID", "Exported up to 25 projects.", "The seat is free again.", "Export is part of the Pro plan", "verified: yes"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
+	shop.kill()
+	out = shell(t, dir, "export MINTREU_DEVICE_ID=laptop\n! ./offline -env test -product editor -root "+shop.root(t)+" license.txt\n! ./offline -product editor -root "+shop.root(t)+" license.txt 2>&1")
+	if !strings.Contains(out, license) || !strings.Contains(out, "ACTIVATION_REQUIRED") || !strings.Contains(out, "not authentic") {
+		t.Errorf("offline said:\n%s", out)
+	}
+}
