@@ -2,22 +2,41 @@ package doc_test
 
 import (
 	"bytes"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/mintreu/mintreu/sdk/doc"
 )
 
-// Every flipped bit, every byte value inserted at every place and every cut of a
-// token is refused.
+// soak reports whether the long forms of tests are wanted: MINTREU_SOAK=1.
+func soak() bool { return os.Getenv("MINTREU_SOAK") == "1" }
+
+// Every flipped bit, every byte value inserted at every place and every cut of
+// sixteen documents is refused. Four of them get every byte value, the others
+// one of sixteen, and all get all of them in the long form.
 func TestJ49_Mutants(t *testing.T) {
 	t.Parallel()
-	token := sign(t, key(1), short())
-	v := verifier(t, t0+day)
+	for i, v := range victims(t) {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			step := 16
+			if i < 4 && !testing.Short() || soak() {
+				step = 1
+			}
+			mutate(t, v.text, step, v.accepts)
+		})
+	}
+}
+
+// mutate tries the mutants of a token with every step-th byte value inserted.
+func mutate(t *testing.T, token string, step int, accepts func(string) error) {
+	t.Helper()
 	mutants, accepted := 0, 0
 	try := func(b []byte) {
 		mutants++
-		if _, err := v.License(string(b)); err == nil {
+		if accepts(string(b)) == nil {
 			accepted++
 		}
 	}
@@ -31,10 +50,7 @@ func TestJ49_Mutants(t *testing.T) {
 	}
 	for i := 0; i <= len(token); i++ {
 		try(b[:i][:i:i])
-		for c := range 256 {
-			if testing.Short() && c%16 != 5 {
-				continue
-			}
+		for c := i % step; c < 256; c += step {
 			try(append(append([]byte(token[:i]), byte(c)), token[i:]...))
 		}
 	}
@@ -43,6 +59,66 @@ func TestJ49_Mutants(t *testing.T) {
 		t.Fatalf("%d of %d mutants accepted", accepted-1, mutants)
 	}
 	t.Logf("%d mutants of a token of %d bytes refused", mutants, len(token))
+}
+
+// victim is a good document and the verifier that reads it.
+type victim struct {
+	name, text string
+	accepts    func(string) error
+}
+
+// victims are sixteen documents of every type, the shortest of each kind first.
+func victims(t testing.TB) []victim {
+	t.Helper()
+	v := verifier(t, t0+day)
+	license1 := func(s string) error { _, err := v.License(s); return err }
+	lease1 := func(s string) error { _, err := v.Lease(s); return err }
+	receipt := func(s string) error { _, err := v.Receipt(s); return err }
+	status := func(s string) error { _, err := v.StatusList(s, issuer+"/v1/status/1"); return err }
+	list := []victim{
+		{"license", sign(t, key(1), short()), license1},
+		{"lease", sign(t, key(1), lease()), lease1},
+		{"receipt", sign(t, key(1), &doc.Receipt{Issuer: issuer, Source: "src_1", Seq: 1, SHA: strings.Repeat("0a", 32), IssuedAt: t0}), receipt},
+		{"status list", sign(t, key(1), statusList(9)), status},
+		{"another status list", sign(t, key(1), statusList(131071)), status},
+		{"release", sign(t, key(1), &doc.Release{Issuer: issuer, Audience: "editor", Version: "2.0.0", IssuedAt: t0,
+			Files: []doc.ReleaseFile{{Name: "editor.tar.gz", Size: 1 << 20, SHA256: strings.Repeat("5f", 32)}}}),
+			func(s string) error { _, err := v.Release(s); return err }},
+		{"keyset", sign(t, key(9), oneKey(t)), func(s string) error { _, err := rootVerifier(t).Keyset(s, 1); return err }},
+	}
+	for i := 1; len(list) < 12; i++ {
+		l := license()
+		l.TokenID = fmt.Sprint("tok_", i)
+		l.Licensee = strings.Repeat("Zoë & Søn ", i)
+		l.Ent[fmt.Sprint("n", i)] = doc.Int(int64(i) << 40)
+		list = append(list, victim{fmt.Sprint("license ", i), sign(t, key(1), l), license1})
+	}
+	for i := 1; len(list) < 16; i++ {
+		l := lease()
+		l.Seq, l.Nonce, l.User = int64(i), fmt.Sprint("nonce", i), doc.UserDigest("editor", fmt.Sprint(i))
+		list = append(list, victim{fmt.Sprint("lease ", i), sign(t, key(1), l), lease1})
+	}
+	for _, v := range list {
+		if err := v.accepts(v.text); err != nil {
+			t.Fatalf("%s is not good before it is changed: %v", v.name, err)
+		}
+	}
+	return list
+}
+
+func statusList(idx int64) *doc.StatusList {
+	var bits doc.StatusBits
+	bits.Set(idx, doc.StatusInvalid)
+	return &doc.StatusList{Issuer: issuer, URI: issuer + "/v1/status/1", IssuedAt: t0, Expires: t0 + 30*day, TTL: 300, List: bits.Encode()}
+}
+
+func oneKey(t testing.TB) *doc.Keyset {
+	t.Helper()
+	j, err := doc.NewJWK(public(key(1)), t0, doc.TypeLicense, doc.TypeLease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &doc.Keyset{Issuer: issuer, IssuedAt: t0, Num: 1, Keys: []doc.JWK{j}}
 }
 
 // short is a license of few bytes.
