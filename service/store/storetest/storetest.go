@@ -96,9 +96,11 @@ func OpenPostgres(t testing.TB, url string) *pg.DB {
 
 func newEnv(t testing.TB, d db.DB) Env {
 	t.Cleanup(func() { closeDB(t, d) })
+	ran := newRecording(d)
+	t.Cleanup(func() { ran.check(t) })
 	clock := NewClock()
 	ids := NewIDs()
-	return Env{DB: d, Store: store.New(d, clock.Now, ids), Clock: clock, IDs: ids}
+	return Env{DB: d, Store: store.New(ran, clock.Now, ids), Clock: clock, IDs: ids}
 }
 
 func closeDB(t testing.TB, d db.DB) {
@@ -110,7 +112,7 @@ func closeDB(t testing.TB, d db.DB) {
 // heldCheck fails the test when an operation keeps SQLite's only writer for longer than the house allows ([lite.HoldLimit]). A
 // single long transaction may be the machine's doing, which runs many tests at once; an operation that works inside its
 // transaction (hashing, signing, a call) is slow every time. So what counts is the shortest of its transactions, once there
-// were three, and any that took more than a second.
+// were three.
 func heldCheck(t testing.TB) func(string, time.Duration) {
 	type hold struct {
 		n                 int
@@ -122,7 +124,7 @@ func heldCheck(t testing.TB) func(string, time.Duration) {
 		mu.Lock()
 		defer mu.Unlock()
 		for operation, h := range holds {
-			if h.n >= 3 && h.shortest > lite.HoldLimit || h.longest > time.Second {
+			if h.n >= 3 && h.shortest > lite.HoldLimit {
 				t.Errorf("operation %q held the writer for %v to %v in %d transactions, the limit is %v", operation, h.shortest, h.longest, h.n, lite.HoldLimit)
 			}
 		}
