@@ -156,6 +156,11 @@ func (s *Service) SignStatusList(ctx context.Context, c *doc.StatusList) (text, 
 	return s.sign(ctx, c)
 }
 
+// SignRelease signs the manifest of a release.
+func (s *Service) SignRelease(ctx context.Context, c *doc.Release) (text, kid string, err error) {
+	return s.sign(ctx, c)
+}
+
 func (s *Service) sign(ctx context.Context, c doc.Document) (text, kid string, err error) {
 	r, err := s.load(ctx)
 	if err != nil {
