@@ -37,6 +37,13 @@ type reply struct {
 	Status      int
 	Body        []byte
 	Created     time.Time
+	again       bool // is shown a second time
+}
+
+// breakDown fails as Stripe does when it breaks in the middle of a call. Whoever repeats the call under the same Idempotency-Key gets
+// this very answer for as long as the key is remembered.
+func breakDown(*request) (any, error) {
+	return nil, &apiError{status: 500, Type: "api_error", Message: "An unknown error occurred."}
 }
 
 func (p *reply) record() Record { return Record{Kind: "idempotency", ID: p.Key, At: p.Created} }
@@ -51,9 +58,16 @@ func (s *Server) api(h handler) http.Handler {
 		if hit && fault.before(w, r) {
 			return
 		}
-		answer := s.answer(h, w, r)
+		run := h
+		if hit && fault.Kind == ServerError {
+			run = breakDown
+		}
+		answer := s.answer(run, w, r)
 		if hit && fault.after(w) {
 			return
+		}
+		if answer.again {
+			w.Header().Set("Idempotent-Replayed", "true")
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Request-Id", s.IDs("req"))
@@ -130,6 +144,7 @@ func (u *unit) once(h handler, r *http.Request, form url.Values) (*reply, error)
 			if old.Fingerprint != saved.Fingerprint {
 				return nil, &apiError{status: 400, Type: "idempotency_error", Message: fmt.Sprintf("Keys for idempotent requests can only be used with the same parameters they were first used with. Try using a key other than '%s' if you meant to execute a different request.", key)}
 			}
+			old.again = true
 			return &old, nil
 		} else if isAPI := new(apiError); err != nil && !errors.As(err, &isAPI) {
 			return nil, err
@@ -140,6 +155,14 @@ func (u *unit) once(h handler, r *http.Request, form url.Values) (*reply, error)
 		return nil, err
 	}
 	value, err := h(&request{unit: u, http: r, params: p})
+	if broken := new(apiError); errors.As(err, &broken) && broken.status >= http.StatusInternalServerError {
+		answer := failed(broken)
+		saved.Status, saved.Body = answer.Status, answer.Body
+		if keyed {
+			return saved, u.put(saved)
+		}
+		return saved, nil
+	}
 	if err == nil {
 		err = p.unknown()
 	}

@@ -17,7 +17,7 @@ type FaultKind string
 // The ways in which an API call fails. The first group fails before the call has any effect, the second after it.
 const (
 	RateLimited  FaultKind = "rate_limited" // 429
-	ServerError  FaultKind = "server_error" // 500 with an error in JSON
+	ServerError  FaultKind = "server_error" // 500 with an error in JSON, which the call's Idempotency-Key remembers
 	BadGateway   FaultKind = "bad_gateway"  // 502 with a page of HTML
 	Unauthorized FaultKind = "unauthorized" // 401
 	Timeout      FaultKind = "timeout"      // no answer until the caller gives up
@@ -100,8 +100,6 @@ func (f Fault) before(w http.ResponseWriter, r *http.Request) bool {
 	switch f.Kind {
 	case RateLimited:
 		answer(429, "application/json", `{"error":{"type":"invalid_request_error","code":"rate_limit","message":"Too many requests."}}`)
-	case ServerError:
-		answer(500, "application/json", `{"error":{"type":"api_error","message":"An unknown error occurred."}}`)
 	case BadGateway:
 		answer(502, "text/html", "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>")
 	case Unauthorized:

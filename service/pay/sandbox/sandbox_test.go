@@ -127,7 +127,7 @@ func TestRequestsAreChecked(t *testing.T) {
 }
 
 // TestIdempotencyKeys guarantees that a key gives its first answer for a day, also to callers at the same time, refuses other
-// parameters, is not used up by a refused request, and is forgotten after a day.
+// parameters, is not used up by a refused request, remembers a failure of the server, and is forgotten after a day.
 func TestIdempotencyKeys(t *testing.T) {
 	t.Parallel()
 	everyStore(t, func(t *testing.T, s sandbox.Store) {
@@ -160,7 +160,17 @@ func TestIdempotencyKeys(t *testing.T) {
 		if status, out := b.do("POST", "/v1/customers", session, key...); fault(out) != "idempotency_error" {
 			t.Errorf("another path: %d %v", status, out)
 		}
+		broken := []string{"Idempotency-Key", "k2"}
+		if err := b.Faults().Add(sandbox.Fault{Kind: sandbox.ServerError, Method: "POST"}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if status, out := b.do("POST", "/v1/checkout/sessions", session, broken...); status != 500 {
+				t.Errorf("the key of a call that broke answers %d %v", status, out)
+			}
+		}
 		b.clock.Advance(24 * time.Hour)
+		b.must("POST", "/v1/checkout/sessions", session, broken...)
 		if late := b.must("POST", "/v1/checkout/sessions", session, key...); seen[late["id"]] {
 			t.Error("the key was not forgotten after a day")
 		}
