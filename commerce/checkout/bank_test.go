@@ -21,10 +21,13 @@ type bank struct {
 	requests []payment.SessionRequest
 	// fault, when set, may break a call: before it takes effect, or after (the reply is lost).
 	before, after func(call string) error
+	// remember keeps, as Stripe does, the failure of a call under its key.
+	remember bool
+	failed   map[string]error
 }
 
 func newBank(env licensing.Env, now licensing.Clock) *bank {
-	return &bank{env: env, now: now, byID: map[string]*payment.Session{}, byKey: map[string]string{}}
+	return &bank{env: env, now: now, byID: map[string]*payment.Session{}, byKey: map[string]string{}, failed: map[string]error{}}
 }
 
 var _ payment.Gateway = (*bank)(nil)
@@ -45,6 +48,24 @@ func (b *bank) call(name string, do func() (payment.Session, error)) (payment.Se
 }
 
 func (b *bank) OpenSession(_ context.Context, r payment.SessionRequest) (payment.Session, error) {
+	if b.remember {
+		return b.remembered(r, func() (payment.Session, error) { return b.open(r) })
+	}
+	return b.open(r)
+}
+
+func (b *bank) remembered(r payment.SessionRequest, do func() (payment.Session, error)) (payment.Session, error) {
+	if err := b.failed[r.Key]; err != nil {
+		return payment.Session{}, err
+	}
+	s, err := do()
+	if err != nil {
+		b.failed[r.Key] = err
+	}
+	return s, err
+}
+
+func (b *bank) open(r payment.SessionRequest) (payment.Session, error) {
 	return b.call("open", func() (payment.Session, error) {
 		if id, ok := b.byKey[r.Key]; ok {
 			return *b.byID[id], nil
@@ -112,7 +133,9 @@ func (b *bank) Env() licensing.Env          { return b.env }
 func (b *bank) ExpireSession(ctx context.Context, id string) (payment.Session, error) {
 	return b.call("expire", func() (payment.Session, error) {
 		s := b.byID[id]
-		s.Status = payment.SessionExpired
+		if s.Status == payment.SessionOpen {
+			s.Status, s.URL = payment.SessionExpired, ""
+		}
 		return *s, nil
 	})
 }

@@ -70,10 +70,12 @@ const (
 
 // Sessions keeps attempts and slots. Methods that write run in the caller's transaction.
 type Sessions interface {
-	AddSession(ctx context.Context, s Session) error
+	// AddSession adds an attempt, unless the order has one of this epoch, and reports whether it did.
+	AddSession(ctx context.Context, s Session) (bool, error)
 	// LastSession returns the newest attempt for an order, or [licensing.ErrNotFound].
 	LastSession(ctx context.Context, order string) (Session, error)
-	// ConfirmSession fills in what the provider answered, if the attempt is still opening, and reports whether it was.
+	// ConfirmSession fills in what the provider answered, if the attempt is still opening and the order's newest, and reports whether
+	// it was.
 	ConfirmSession(ctx context.Context, s Session) (bool, error)
 	// EndSessions closes every attempt for an order and frees the slots it held.
 	EndSessions(ctx context.Context, order string) error

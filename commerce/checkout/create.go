@@ -7,11 +7,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/order"
-	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/licensing"
 )
 
@@ -25,7 +23,8 @@ var (
 )
 
 // Create makes an order of a basket and opens a payment page for it. A total of zero is fulfilled at once, without the provider.
-// A customer who is signed in has one open payment page for a plan: the same basket again gives the same order.
+// A customer who is signed in has one open payment page for a plan: the same basket again gives the same order, another basket closes
+// the page before.
 func (s *Service) Create(ctx context.Context, r CreateRequest) (Checkout, error) {
 	if err := r.Validate(); err != nil {
 		return Checkout{}, err
@@ -44,14 +43,19 @@ func (s *Service) Create(ctx context.Context, r CreateRequest) (Checkout, error)
 	if err != nil {
 		return Checkout{}, err
 	}
-	holder, err := s.place(ctx, o, intent, access)
-	if errors.Is(err, ErrAlreadyOpen) {
-		return s.join(ctx, o, holder)
+	for range 2 {
+		holder, err := s.place(ctx, o, intent, access)
+		if err == nil {
+			return s.proceed(ctx, o.ID, access, false)
+		}
+		if !errors.Is(err, ErrAlreadyOpen) {
+			return Checkout{}, err
+		}
+		if c, joined, err := s.join(ctx, o, holder); joined || err != nil {
+			return c, err
+		}
 	}
-	if err != nil {
-		return Checkout{}, err
-	}
-	return s.proceed(ctx, o.ID, access, false)
+	return Checkout{}, ErrAlreadyOpen
 }
 
 // Again answers the replay of a checkout's Idempotency-Key: with the same order, and with its payment page even if the first
@@ -77,7 +81,11 @@ func (s *Service) proceed(ctx context.Context, id, access string, again bool) (C
 			return Checkout{}, err
 		}
 	}
-	return s.show(ctx, id, access)
+	c, err := s.show(ctx, id, access)
+	if err == nil && c.State == order.Pending && c.URL == "" {
+		return Checkout{}, ErrTryAgain // somebody else is opening the page at this moment
+	}
+	return c, err
 }
 
 // freeze makes the order of a basket: plans, prices, grants, tax and totals as they are now.
@@ -186,7 +194,7 @@ func (s *Service) place(ctx context.Context, o order.Order, in Session, access s
 			return err
 		}
 		if o.Total > 0 {
-			if err := s.Sessions.AddSession(ctx, in); err != nil {
+			if _, err := s.Sessions.AddSession(ctx, in); err != nil {
 				return err
 			}
 		}
@@ -205,16 +213,24 @@ func (s *Service) place(ctx context.Context, o order.Order, in Session, access s
 	return holder, err
 }
 
-// join leads a customer back to the open order that holds the slot, if it is the same basket.
-func (s *Service) join(ctx context.Context, wanted order.Order, holder string) (Checkout, error) {
+// join leads a customer back to the open order that holds the slot, if it is the same basket. Otherwise it makes room: the old page is
+// closed at the provider and the order becomes what that says, paid perhaps after all.
+func (s *Service) join(ctx context.Context, wanted order.Order, holder string) (c Checkout, joined bool, err error) {
 	o, err := s.Orders.OrderOf(ctx, holder, wanted.Owner)
 	if err != nil {
-		return Checkout{}, err
+		return Checkout{}, false, err
 	}
-	if o.State != order.Pending || !sameBasket(o, wanted) {
-		return Checkout{}, ErrAlreadyOpen.With("order", "%s", o.ID)
+	if o.State == order.Pending && sameBasket(o, wanted) {
+		c, err = s.proceed(ctx, o.ID, "", true)
+		if !errors.Is(err, ErrOver) {
+			return c, true, err
+		}
+		return Checkout{}, false, nil // it never had a page and is closed by now
 	}
-	return s.proceed(ctx, o.ID, "", true)
+	if err := s.closePage(ctx, o); err != nil {
+		return Checkout{}, false, ErrTryAgain.Because(err)
+	}
+	return Checkout{}, false, nil
 }
 
 func sameBasket(a, b order.Order) bool {
@@ -227,108 +243,6 @@ func sameBasket(a, b order.Order) bool {
 		}
 	}
 	return true
-}
-
-// openPage opens the payment page of a pending order. The provider is called outside of any transaction and always with the key of
-// the attempt. When an attempt may have been made before, or its outcome is unknown, the provider is first asked for what
-// it has.
-func (s *Service) openPage(ctx context.Context, o order.Order, again bool) error {
-	in, err := s.Sessions.LastSession(ctx, o.ID)
-	if err != nil || in.State != Opening {
-		return err
-	}
-	page, err := payment.Session{}, payment.ErrNoObject
-	if again {
-		page, err = s.Gateway.FindSession(ctx, o.ID, in.CreatedAt.Add(-time.Minute))
-	}
-	if errors.Is(err, payment.ErrNoObject) {
-		if err := s.mayOpen(ctx, o, in); err != nil {
-			return err
-		}
-		page, err = s.Gateway.OpenSession(ctx, s.sessionRequest(o, in))
-	}
-	if errors.Is(err, payment.ErrUnknown) {
-		if found, lookup := s.Gateway.FindSession(ctx, o.ID, in.CreatedAt.Add(-time.Minute)); lookup == nil {
-			page, err = found, nil
-		}
-	}
-	if errors.Is(err, payment.ErrRefused) {
-		return errors.Join(ErrRefused.Because(err), s.abandon(ctx, o))
-	}
-	if err != nil {
-		return ErrTryAgain.Because(err)
-	}
-	return s.confirm(ctx, o.ID, in, page)
-}
-
-// abandon closes an order whose payment page the provider refused for good.
-func (s *Service) abandon(ctx context.Context, o order.Order) error {
-	w := outcome{order: o, over: true}
-	w.move(order.Closed, "the payment provider refused the order", "closed")
-	return s.Tx.InTx(ctx, func(ctx context.Context) error { return s.commit(ctx, o, w, nil, payment.Session{}) })
-}
-
-// mayOpen refuses to open a page while payments are off, and so late that the provider would not take the attempt's expiry.
-func (s *Service) mayOpen(ctx context.Context, o order.Order, in Session) error {
-	if s.Clock.Now().After(in.CreatedAt.Add(s.Open / 3)) {
-		return ErrOver
-	}
-	if err := s.Switches.Check(ctx, licensing.SwitchPayments, ""); err != nil {
-		return err
-	}
-	for _, l := range o.Snapshot.Lines {
-		if err := s.Switches.Check(ctx, licensing.SwitchPayments, l.ProductID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// confirm writes down which page the provider opened, unless somebody else has by now.
-func (s *Service) confirm(ctx context.Context, id string, in Session, page payment.Session) error {
-	in.ID, in.URL, in.State = page.ID, page.URL, Open
-	return s.Tx.InTx(ctx, func(ctx context.Context) error {
-		ok, err := s.Sessions.ConfirmSession(ctx, in)
-		if err != nil || !ok {
-			return err
-		}
-		o, err := s.Orders.Order(ctx, id)
-		if err != nil {
-			return err
-		}
-		if o.Session == "" {
-			o.Session, o.UpdatedAt = page.ID, s.Clock.Now()
-			o.Version++
-			switch ok, err := s.Orders.Save(ctx, o); {
-			case err != nil:
-				return err
-			case !ok:
-				return errLost
-			}
-		}
-		if err := s.note(ctx, o.ID, "session", page.ID); err != nil {
-			return err
-		}
-		return s.Audit.Record(ctx, licensing.Event{Action: "order.session", Target: o.ID, Detail: map[string]any{"session": page.ID, "epoch": in.Epoch}})
-	})
-}
-
-func (s *Service) sessionRequest(o order.Order, in Session) payment.SessionRequest {
-	return payment.SessionRequest{Key: fmt.Sprintf("mintreu:session:%s:%d", o.ID, in.Epoch), Order: o.ID, Email: o.Email, Lines: pageLines(o),
-		Discount: o.Amount(o.Discount), SuccessURL: in.Success, CancelURL: in.Cancel, ExpiresAt: in.ExpiresAt}
-}
-
-// pageLines are the lines of an order as the payment page shows them. Tax on top of the prices is a line of its own, so that the
-// page's total is the order's.
-func pageLines(o order.Order) []payment.Line {
-	lines := make([]payment.Line, 0, len(o.Snapshot.Lines)+1)
-	for _, l := range o.Snapshot.Lines {
-		lines = append(lines, payment.Line{Name: l.Name(), Unit: o.Amount(l.Unit), Quantity: l.Quantity})
-	}
-	if t := o.Snapshot.Tax; o.Tax > 0 && !t.Inclusive {
-		lines = append(lines, payment.Line{Name: "Tax " + t.Country + " " + t.Rate.String(), Unit: o.Amount(o.Tax), Quantity: 1})
-	}
-	return lines
 }
 
 func accessPlace(id string) string { return "orders/" + id + "/access" }

@@ -22,36 +22,42 @@ const attempts = 10
 // the provider come back wrapped and change nothing.
 func (s *Service) Fulfil(ctx context.Context, id string) error {
 	for range attempts {
-		commit, err := s.prepare(ctx, id)
+		next, err := s.prepare(ctx, id)
 		if err != nil {
 			return err
 		}
-		if commit == nil {
-			return nil
+		if next.commit == nil {
+			return next.failure
 		}
-		err = s.Tx.InTx(ctx, commit)
+		err = s.Tx.InTx(ctx, next.commit)
 		if !errors.Is(err, errLost) && !errors.Is(err, license.ErrCollision) {
-			return err
+			return errors.Join(err, next.failure)
 		}
 	}
 	return errLost
 }
 
-// prepare does everything that does not belong in a transaction: asks the provider, compares, drafts what is to be given. It
-// returns what is to be committed, nil when there is nothing to do.
-func (s *Service) prepare(ctx context.Context, id string) (func(context.Context) error, error) {
+// step is what follows for an order: what is to be committed, nil when there is nothing to do, and why its grants could not be made,
+// which the sweeper tries again. Money that arrived is written down either way.
+type step struct {
+	commit  func(ctx context.Context) error
+	failure error
+}
+
+// prepare does everything that does not belong in a transaction: asks the provider, compares, drafts what is to be given.
+func (s *Service) prepare(ctx context.Context, id string) (next step, err error) {
 	o, err := s.Orders.Order(ctx, id)
 	if err != nil {
-		return nil, err
+		return next, err
 	}
 	page, known, err := s.truth(ctx, o)
 	if err != nil {
-		return nil, err
+		return next, err
 	}
 	w := outcome{order: o}
 	if known {
 		if w, err = judge(o, page, s.Clock.Now()); err != nil {
-			return nil, err
+			return next, err
 		}
 	} else if o.State == order.Pending && !s.Clock.Now().Before(o.ExpiresAt) {
 		w.move(order.Closed, "no payment page was ever opened", "closed")
@@ -59,14 +65,18 @@ func (s *Service) prepare(ctx context.Context, id string) (func(context.Context)
 	}
 	var drafts []drafted
 	if w.grant {
-		if drafts, err = s.draft(ctx, &w); err != nil {
-			return nil, err
+		if drafts, next.failure = s.draft(ctx, &w); ctx.Err() != nil {
+			return next, ctx.Err()
 		}
 	}
-	if !w.changed {
-		return nil, nil
+	if next.failure != nil {
+		s.Log.ErrorContext(ctx, "an order is paid and its grants could not be made; they are tried again", "order", o.ID, "error", next.failure)
+		w.move(order.Paid, "the grants could not be made; they are tried again", "held")
 	}
-	return func(ctx context.Context) error { return s.commit(ctx, o, w, drafts, page) }, nil
+	if w.changed {
+		next.commit = func(ctx context.Context) error { return s.commit(ctx, o, w, drafts, page) }
+	}
+	return next, nil
 }
 
 // truth asks the provider about an order. An order over nothing is its own truth: complete, with no payment required. known is

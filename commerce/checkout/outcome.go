@@ -55,6 +55,9 @@ func judge(o order.Order, page payment.Session, now time.Time) (outcome, error) 
 			w.over = true
 		}
 		return w, nil
+	case payment.SessionComplete:
+	default:
+		return w, fmt.Errorf("order %s: payment page %s has the unknown status %q", o.ID, page.ID, page.Status)
 	}
 	if reason := differs(o, page); reason != "" && o.PaidAt.IsZero() {
 		w.move(order.Parked, reason, "parked")
@@ -71,8 +74,10 @@ func judge(o order.Order, page payment.Session, now time.Time) (outcome, error) 
 	case page.Payment == payment.Unpaid:
 		w.move(order.AwaitingFunds, "", "awaiting_funds")
 		return w, nil
+	case page.Payment == payment.Paid, page.Payment == payment.NoPaymentNeed:
+		return w, w.settle(page, now)
 	}
-	return w, w.settle(page, now)
+	return w, fmt.Errorf("order %s: payment page %s has the unknown payment status %q", o.ID, page.ID, page.Payment)
 }
 
 // adopt takes over the provider's ids.

@@ -42,17 +42,17 @@ func (a *Applier) Apply(ctx context.Context, e payment.Event) (func(ctx context.
 	if err != nil {
 		return nil, err
 	}
-	commit, err := a.service.prepare(ctx, id)
+	next, err := a.service.prepare(ctx, id)
 	if errors.Is(err, licensing.ErrNotFound) {
 		return nil, payment.ErrPending
 	}
 	if err != nil {
 		return nil, err
 	}
-	if commit == nil {
-		commit = func(context.Context) error { return nil }
+	if next.commit == nil {
+		return func(context.Context) error { return nil }, nil
 	}
-	return commit, nil
+	return next.commit, nil
 }
 
 // order finds the order of an event: the one it names, or the one whose session, payment intent or charge it speaks of. A refund and

@@ -27,10 +27,10 @@ func (s *Store) OrderGrants() checkout.Grants { return &checkouts{s} }
 // OrderQueue returns the finder of orders that want looking after.
 func (s *Store) OrderQueue() checkout.Queue { return &checkouts{s} }
 
-func (s *checkouts) AddSession(ctx context.Context, c checkout.Session) error {
-	_, err := s.db.Exec(ctx, `INSERT INTO checkout_session (order_id, epoch, state, session, url, success, cancel, created_at, expires_at)
-		VALUES ($1, $2, $3, NULL, '', $4, $5, $6, $7)`, c.Order, c.Epoch, string(c.State), c.Success, c.Cancel, c.CreatedAt, c.ExpiresAt)
-	return err
+func (s *checkouts) AddSession(ctx context.Context, c checkout.Session) (bool, error) {
+	n, err := s.db.Exec(ctx, `INSERT INTO checkout_session (order_id, epoch, state, session, url, success, cancel, created_at, expires_at)
+		VALUES ($1, $2, $3, NULL, '', $4, $5, $6, $7) ON CONFLICT (order_id, epoch) DO NOTHING`, c.Order, c.Epoch, string(c.State), c.Success, c.Cancel, c.CreatedAt, c.ExpiresAt)
+	return n > 0, err
 }
 
 func (s *checkouts) LastSession(ctx context.Context, id string) (c checkout.Session, err error) {
@@ -41,7 +41,8 @@ func (s *checkouts) LastSession(ctx context.Context, id string) (c checkout.Sess
 }
 
 func (s *checkouts) ConfirmSession(ctx context.Context, c checkout.Session) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE checkout_session SET state = $3, session = $4, url = $5 WHERE order_id = $1 AND epoch = $2 AND state = 'opening'`,
+	n, err := s.db.Exec(ctx, `UPDATE checkout_session SET state = $3, session = $4, url = $5 WHERE order_id = $1 AND epoch = $2 AND state = 'opening'
+		AND NOT EXISTS (SELECT 1 FROM checkout_session n WHERE n.order_id = $1 AND n.epoch > $2)`,
 		c.Order, c.Epoch, string(c.State), c.ID, c.URL)
 	return n > 0, err
 }
