@@ -52,12 +52,15 @@ func (t *tally) goTest(ctx context.Context, env []string, title string, args ...
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	before := t.failed + len(t.broken)
+	before, ran := t.failed+len(t.broken), t.passed
 	t.read(out)
 	err = cmd.Wait()
 	fmt.Printf("   %s in %s\n", title, time.Since(start).Round(time.Second))
 	if err != nil && t.failed+len(t.broken) == before {
 		t.broken = append(t.broken, title+": "+err.Error())
+	}
+	if err == nil && t.passed == ran {
+		t.broken = append(t.broken, title+": no test ran")
 	}
 	return ctx.Err()
 }
