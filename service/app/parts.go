@@ -14,6 +14,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
+	"github.com/mintreu/mintreu/commerce/download"
 	"github.com/mintreu/mintreu/commerce/notice"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
@@ -64,6 +65,8 @@ type parts struct {
 	sandbox     *sandbox.Server // nil when payments are real
 	payments    *payment.Service
 	checkout    *checkout.Service
+	files       *blob.Dir
+	downloads   *download.Service
 
 	handler    http.Handler
 	opsHandler http.Handler
@@ -77,7 +80,7 @@ func newParts(ctx context.Context, a *App, readiness *httpapi.Readiness) (*parts
 		name string
 		make func(context.Context) error
 	}{
-		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"payments", p.pay}, {"shop", p.shop},
+		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download},
 		{"work in the background", p.background},
 	} {
 		if err := step.make(ctx); err != nil {
@@ -112,6 +115,7 @@ func (p *parts) platform(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	p.files = files
 	p.closers = append(p.closers, files.Close)
 	p.sequencer, err = audit.NewSequencer(ctx, audit.SequencerDeps{Tx: s.store, Log: s.store.Audit(), Settings: s.store, Seal: s.key, Blobs: files, Clock: clock, Logger: a.log})
 	if err != nil {

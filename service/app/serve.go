@@ -42,6 +42,11 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	}
 	raws = append(raws, httpapi.LicensingRaws(lic)...)
 	raws = append(raws, httpapi.ReceiptFiles(p.checkout)...)
+	files, err := httpapi.DownloadRaws(httpapi.Downloads{Service: p.downloads, Stack: stack, Metrics: p.metrics})
+	if err != nil {
+		return err
+	}
+	raws = append(raws, files...)
 	if p.sandbox != nil {
 		raws = append(raws, httpapi.Raw{Name: "sandbox", Pattern: sandboxPath + "/", Handler: withoutControl(http.StripPrefix(sandboxPath, p.sandbox))})
 	}
@@ -64,7 +69,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{Account: p.accounts, Catalog: p.catalog, Pricing: p.prices, Checkout: p.checkout, Order: order.NewService(order.Deps{Store: p.app.storage.store.Orders()}),
-		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}, APIKey: p.keys,
+		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}, APIKey: p.keys, Download: p.downloads,
 		Platform: httpapi.Platform{Switches: p.flips, Audit: p.trail, Mail: p.mails}}
 }
 

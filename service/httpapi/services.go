@@ -8,6 +8,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
+	"github.com/mintreu/mintreu/commerce/download"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
@@ -25,6 +26,7 @@ type Services struct {
 	Payment   *payment.Service
 	Licensing Licensing
 	APIKey    *apikey.Service
+	Download  *download.Service
 	Platform  Platform
 }
 
@@ -57,6 +59,7 @@ func Routes(s Services) []kit.Route {
 		PaymentRoutes(s.Payment),
 		LicensingRoutes(s.Licensing),
 		APIKeyRoutes(s.APIKey),
+		DownloadRoutes(s.Download),
 		PlatformRoutes(s.Platform),
 	)
 }

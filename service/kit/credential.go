@@ -133,3 +133,21 @@ func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 func among(addr netip.Addr, prefixes []netip.Prefix) bool {
 	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
 }
+
+// Actor is who calls a raw handler: the one its connection stands for, the one of its Authorization header, or the anonymous one.
+// The error is fit for [WriteError]. Whom to let in is the handler's to say, with [Allow.Permits]; [Refusal] words its no.
+func (s Stack) Actor(r *http.Request) (licensing.Actor, error) {
+	ctx := r.Context()
+	if licensing.ActorFrom(ctx).Kind == licensing.Anonymous { // what the mux starts a raw handler with
+		ctx = licensing.WithCall(ctx, &licensing.Call{})
+	}
+	return (&bound{stack: s}).authenticate(ctx, r)
+}
+
+// Refusal is the answer to an actor who may not call: 401 to the anonymous, 403 to everybody else.
+func Refusal(a licensing.Actor) error {
+	if a.Kind == licensing.Anonymous {
+		return errUnauthorized
+	}
+	return errForbidden
+}
