@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/license"
@@ -15,13 +17,21 @@ import (
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
+// soak returns n, or long when the long forms of tests are wanted: MINTREU_SOAK=1.
+func soak[T any](n, long T) T {
+	if os.Getenv("MINTREU_SOAK") == "1" {
+		return long
+	}
+	return n
+}
+
 // Of 200 devices that ask at once, through two replicas, exactly as many get a seat as there are; the others are told that
-// the seats are taken, and the count is that of the activations, round after round.
+// the seats are taken, and the count is that of the activations, round after round: a thousand of them in the long form.
 func TestS01_ExactSeatsUnderContention(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		w := newWorld(t, e)
-		for range 4 {
+		for range soak(4, 1000) {
 			d := w.issue(t, terms(5))
 			if got := w.race(t, d.Key, 200, func(r *replica) activator { return r.activate }); got != 5 {
 				t.Errorf("%d devices got a seat, want 5", got)
@@ -115,13 +125,14 @@ func TestS02_NearlySameDeviceTakesOneSeat(t *testing.T) {
 	})
 }
 
-// While devices come and go as they like, the count never leaves 0 to 3 and at rest it is that of the held activations.
+// While devices come and go as they like, for a minute in the long form, the count never leaves 0 to 3 and at rest it is that of the
+// held activations.
 func TestS03_ActivateDeactivateStorm(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		w := newWorld(t, e)
 		d := w.issue(t, terms(3))
-		stop := make(chan struct{})
+		stop, begin := make(chan struct{}), time.Now()
 		var watch, wg sync.WaitGroup
 		watch.Go(func() {
 			for {
@@ -140,7 +151,7 @@ func TestS03_ActivateDeactivateStorm(t *testing.T) {
 			r, rnd := w.replicas[i%2], rand.New(rand.NewPCG(uint64(i), 7))
 			wg.Go(func() {
 				lease := ""
-				for range 25 {
+				for n := 0; n < 25 || time.Since(begin) < soak(0, time.Minute); n++ {
 					if lease != "" && rnd.IntN(2) == 0 {
 						if _, err := r.leave(t.Context(), lease); err != nil {
 							t.Error(err)
