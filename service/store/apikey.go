@@ -106,8 +106,9 @@ func (s *apiKeys) Key(ctx context.Context, id string, r apikey.Reach) (apikey.Ke
 
 // ListKeys implements [apikey.Store].
 func (s *apiKeys) ListKeys(ctx context.Context, f apikey.Filter) ([]apikey.Key, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+apiKeyColumns+` FROM api_key k WHERE ($1 = '' OR k.id < $1) AND`+withinReach(2)+`ORDER BY k.id DESC LIMIT $5`,
-		f.After, string(f.Owner), f.Product, string(f.Env), f.Limit)
+	list := new(narrowing).by("k.id <", f.After).by("k.owner =", string(f.Owner)).by("k.product_id =", f.Product).by("k.env =", string(f.Env))
+	sql, args := list.statement(`SELECT `+apiKeyColumns+` FROM api_key k`, "k.id DESC", f.Limit)
+	rows, err := s.db.Query(ctx, sql, args...)
 	return db.Collect(rows, err, func(row db.Row) (apikey.Key, error) { return scanAPIKey(row) })
 }
 

@@ -65,16 +65,16 @@ func (s *audits) Strays(ctx context.Context, limit int) ([]string, error) {
 
 // WaitingRows implements [audit.Reader].
 func (s *audits) WaitingRows(ctx context.Context, limit int) ([]audit.Row, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+auditColumns+` FROM audit_pending p JOIN audit a ON a.id = p.audit_id ORDER BY a.id LIMIT $1`, limit)
+	rows, err := s.db.Query(ctx, `SELECT `+auditColumns+` FROM audit_pending p JOIN audit a ON a.id = p.audit_id ORDER BY p.audit_id LIMIT $1`, limit)
 	return db.Collect(rows, err, func(r db.Row) (audit.Row, error) { return scanAudit(r) })
 }
 
 // ListAudit implements [audit.Store]. The newest come first.
 func (s *audits) ListAudit(ctx context.Context, f audit.Filter, page licensing.Page) (licensing.List[audit.Entry], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+auditColumns+`, q.num FROM audit a LEFT JOIN audit_seq q ON q.audit_id = a.id
-		WHERE ($1 = '' OR a.id < $1) AND ($2 = '' OR a.target = $2) AND ($3 = '' OR a.actor = $3) AND ($4 = '' OR a.action = $4)
-		AND ($5 = '' OR a.product = $5) ORDER BY a.id DESC LIMIT $6`, page.Cursor, f.Target, f.Actor, f.Action, f.Product, limit+1)
+	list := new(narrowing).by("a.id <", page.Cursor).by("a.target =", f.Target).by("a.actor =", f.Actor).by("a.action =", f.Action).by("a.product =", f.Product)
+	sql, args := list.statement(`SELECT `+auditColumns+`, q.num FROM audit a LEFT JOIN audit_seq q ON q.audit_id = a.id`, "a.id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, func(r db.Row) (e audit.Entry, err error) {
 		e.Row, err = scanAudit(r, &e.Num)
 		return e, err

@@ -80,26 +80,11 @@ func (s *products) ProductBySlug(ctx context.Context, slug string) (catalog.Prod
 
 func (s *products) ListProducts(ctx context.Context, f catalog.Filter, page licensing.Page) (licensing.List[catalog.Product], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+productColumns+` FROM product WHERE id > $1 AND ($2 = '' OR state = $2) AND ($3 = '' OR slug = $3) ORDER BY id LIMIT $4`,
-		page.Cursor, string(f.State), f.Slug, limit+1)
+	list := new(narrowing).by("id >", page.Cursor).by("state =", string(f.State)).by("slug =", f.Slug)
+	sql, args := list.statement(`SELECT `+productColumns+` FROM product`, "id", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanProduct)
 	return cut(items, limit, func(p catalog.Product) string { return p.ID }), err
-}
-
-// pageSize is how many rows a page has: 20 unless said, at most 100.
-func pageSize(page licensing.Page) int {
-	if page.Limit <= 0 {
-		return 20
-	}
-	return min(page.Limit, 100)
-}
-
-// cut makes a page of limit+1 rows that were read: the row too many tells that there is a next page.
-func cut[T any](items []T, limit int, cursor func(T) string) licensing.List[T] {
-	if len(items) <= limit {
-		return licensing.List[T]{Items: items}
-	}
-	return licensing.List[T]{Items: items[:limit], Next: cursor(items[limit-1])}
 }
 
 const planColumns = `id, product_id, code, name, description, type, state, grants, version, created_at, updated_at`

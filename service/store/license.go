@@ -124,10 +124,10 @@ func (s *licenses) LicenseFrom(ctx context.Context, src license.Source) (license
 // ListLicenses implements [license.Store]: newest first.
 func (s *licenses) ListLicenses(ctx context.Context, f license.Filter, page licensing.Page) (licensing.List[license.License], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+licenseColumns+fromLicense+`
-		WHERE ($1 = '' OR l.owner = $1) AND ($2 = '' OR l.product_id = $2) AND ($3 = '' OR l.state = $3) AND ($4 = '' OR l.env = $4)
-			AND ($5 = '' OR l.id < $5)
-		ORDER BY l.id DESC LIMIT $6`, f.Owner, f.ProductID, f.State, f.Env, page.Cursor, limit+1)
+	list := new(narrowing).by("l.owner =", string(f.Owner)).by("l.product_id =", f.ProductID).by("l.state =", string(f.State)).
+		by("l.env =", string(f.Env)).by("l.id <", page.Cursor)
+	sql, args := list.statement(`SELECT `+licenseColumns+fromLicense, "l.id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanLicense)
 	if err != nil {
 		return licensing.List[license.License]{}, err

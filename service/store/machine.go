@@ -69,7 +69,8 @@ func (s *machines) Machine(ctx context.Context, id string) (account.Machine, err
 
 // ListMachines implements [account.Machines].
 func (s *machines) ListMachines(ctx context.Context, after string, limit int) ([]account.Machine, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+machineColumns+` FROM machine_token m WHERE ($1 = '' OR m.id < $1) ORDER BY m.id DESC LIMIT $2`, after, limit)
+	sql, args := new(narrowing).by("m.id <", after).statement(`SELECT `+machineColumns+` FROM machine_token m`, "m.id DESC", limit)
+	rows, err := s.db.Query(ctx, sql, args...)
 	return db.Collect(rows, err, func(row db.Row) (account.Machine, error) { return scanMachine(row) })
 }
 

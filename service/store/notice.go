@@ -98,8 +98,9 @@ var errNoSeal = errors.New("store: mail is kept sealed, and this store has no ma
 // ListMail implements [mail.Store]. The newest come first.
 func (s *notices) ListMail(ctx context.Context, to string, page licensing.Page) (licensing.List[notice.Mail], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT id, message_id, sender, recipient, subject, body, at FROM mail
-		WHERE ($1 = '' OR id < $1) AND ($2 = '' OR recipient = $2) ORDER BY id DESC LIMIT $3`, page.Cursor, to, limit+1)
+	list := new(narrowing).by("id <", page.Cursor).by("recipient =", to)
+	sql, args := list.statement(`SELECT id, message_id, sender, recipient, subject, body, at FROM mail`, "id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, s.scanMail)
 	return cut(items, limit, func(m notice.Mail) string { return m.ID }), err
 }

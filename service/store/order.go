@@ -76,9 +76,10 @@ func (s *orders) OrderBySecret(ctx context.Context, id string, hash []byte) (ord
 
 func (s *orders) List(ctx context.Context, f order.Filter, page licensing.Page) (licensing.List[order.Order], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+orderColumns+` FROM orders WHERE ($1 = '' OR id < $1) AND ($2 = '' OR owner = $2) AND ($3 = '' OR state = $3)
-		AND ($4 = '' OR email = $4) AND ($5 = '' OR id IN (SELECT order_id FROM order_line WHERE product_id = $5)) AND ($6 = '' OR env = $6) ORDER BY id DESC LIMIT $7`,
-		page.Cursor, string(f.Owner), string(f.State), f.Email, f.Product, string(f.Env), limit+1)
+	list := new(narrowing).by("id <", page.Cursor).by("owner =", string(f.Owner)).by("state =", string(f.State)).by("email =", f.Email).
+		byWrapped("id IN (SELECT order_id FROM order_line WHERE product_id =", f.Product, ")").by("env =", string(f.Env))
+	sql, args := list.statement(`SELECT `+orderColumns+` FROM orders`, "id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanOrder)
 	return cut(items, limit, func(o order.Order) string { return o.ID }), err
 }

@@ -60,10 +60,10 @@ func (s *payments) EventRow(ctx context.Context, id string) (payment.Row, error)
 // EventRows implements [payment.Store]. The cursor is an event id; its row's place in the order is looked up.
 func (s *payments) EventRows(ctx context.Context, state payment.State, page licensing.Page) (licensing.List[payment.Row], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+paymentEventColumns+` FROM payment_event
-		WHERE ($1 = '' OR state = $1)
-		  AND ($2 = '' OR (received_at, id) < (SELECT c.received_at, c.id FROM payment_event c WHERE c.id = $2))
-		ORDER BY received_at DESC, id DESC LIMIT $3`, string(state), page.Cursor, limit+1)
+	list := new(narrowing).by("state =", string(state)).
+		byWrapped("(received_at, id) < (SELECT c.received_at, c.id FROM payment_event c WHERE c.id =", page.Cursor, ")")
+	sql, args := list.statement(`SELECT `+paymentEventColumns+` FROM payment_event`, "received_at DESC, id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, func(row db.Row) (payment.Row, error) { return scanPaymentEvent(row) })
 	return cut(items, limit, func(r payment.Row) string { return r.ID }), err
 }

@@ -71,8 +71,8 @@ func (s *policies) Policy(ctx context.Context, id string) (license.Policy, error
 // ListPolicies implements [license.Policies]: newest first.
 func (s *policies) ListPolicies(ctx context.Context, productID string, page licensing.Page) (licensing.List[license.Policy], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+policyColumns+` FROM policy
-		WHERE ($1 = '' OR product_id = $1) AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3`, productID, page.Cursor, limit+1)
+	sql, args := new(narrowing).by("product_id =", productID).by("id <", page.Cursor).statement(`SELECT `+policyColumns+` FROM policy`, "id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanPolicy)
 	if err != nil {
 		return licensing.List[license.Policy]{}, err

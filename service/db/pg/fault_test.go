@@ -154,8 +154,8 @@ func TestF24_SerializationFailureIsRetriedBounded(t *testing.T) {
 func TestF24_WaitsAreBounded(t *testing.T) {
 	t.Parallel()
 	url := dbtest.PostgresDatabase(t, "")
-	d := open(t, pg.Config{URL: url + "&pool_max_conns=4", MaxConns: 9, AcquireTimeout: 50 * time.Millisecond, LockTimeout: 50 * time.Millisecond,
-		StatementTimeout: 200 * time.Millisecond})
+	d := open(t, pg.Config{URL: url + "&pool_max_conns=4", MaxConns: 9, AcquireTimeout: time.Second, LockTimeout: 50 * time.Millisecond,
+		StatementTimeout: time.Second})
 	exec(t, d, `CREATE TABLE t (a bigint)`, `INSERT INTO t VALUES (1)`)
 	ctx := t.Context()
 	elsewhere := func(fn func() error) error {
@@ -284,4 +284,28 @@ func TestF20_F21_ServerKilledUnderLoad(t *testing.T) {
 			t.Errorf("%d rows after %d acknowledged, %v, %v after the return", n, acked.Load(), err, time.Since(back))
 		}
 	}
+}
+
+// Rows that somebody forgot to close do not keep a process from ending: Close gives up on them and says so.
+func TestCloseDoesNotHang(t *testing.T) {
+	t.Parallel()
+	d, err := pg.Open(t.Context(), pg.Config{URL: dbtest.PostgresDatabase(t, "")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := d.Query(t.Context(), `SELECT 1`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- d.Close() }()
+	select {
+	case err := <-closed:
+		if err == nil || !strings.Contains(err.Error(), "1 connections were still in use") {
+			t.Errorf("closed with %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("Close hangs")
+	}
+	rows.Close()
 }

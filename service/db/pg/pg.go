@@ -155,11 +155,26 @@ func (d *DB) Ping(ctx context.Context) error {
 	return err
 }
 
-// Close implements [db.DB]. A second call does nothing.
+// closeTime is how long Close waits for statements under way.
+const closeTime = 5 * time.Second
+
+// Close implements [db.DB]. It waits five seconds at most, so that rows which somebody forgot to close cannot keep a process from
+// ending. A second call does nothing.
 func (d *DB) Close() (err error) {
 	d.close.Do(func() {
 		err = d.std.Close()
-		d.pool.Close()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			d.pool.Close()
+		}()
+		timer := time.NewTimer(closeTime)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-timer.C:
+			err = errors.Join(err, fmt.Errorf("postgres: %d connections were still in use after %v", d.pool.Stat().AcquiredConns(), closeTime))
+		}
 	})
 	return err
 }

@@ -28,6 +28,7 @@ CREATE TABLE account_token (
 );
 
 CREATE INDEX account_token_customer ON account_token (customer_id);
+CREATE INDEX account_token_expires ON account_token (expires_at);
 
 -- A session, by the SHA-256 of its text. source is a digest of where the person signed in from, empty if not known.
 CREATE TABLE session (

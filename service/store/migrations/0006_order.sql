@@ -36,6 +36,7 @@ CREATE TABLE orders (
 );
 
 CREATE INDEX orders_owner ON orders (owner, id);
+CREATE INDEX orders_email ON orders (email, id);
 CREATE INDEX orders_state ON orders (state, checked_at);
 CREATE INDEX orders_session ON orders (session);
 CREATE INDEX orders_intent ON orders (intent);

@@ -25,6 +25,7 @@ CREATE TABLE payment_event (
 
 CREATE INDEX payment_event_due ON payment_event (next_try) WHERE state = 'pending';
 CREATE INDEX payment_event_state ON payment_event (state, received_at, id);
+CREATE INDEX payment_event_age ON payment_event (received_at, id);
 
 -- How far the walk along the provider's list of events has come.
 CREATE TABLE payment_cursor (

@@ -1,0 +1,62 @@
+package store
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// narrowing is the WHERE of a list with optional filters. Only what narrows stands in the statement, so that either engine takes the
+// index that fits; "$1 = ” OR owner = $1" would make it walk the whole table for an owner of two rows. There are as many
+// statements as combinations of filters in use, a handful a list, and all are prepared once.
+type narrowing struct {
+	conditions []string
+	args       []any
+}
+
+// by adds a condition that ends where its parameter goes, "l.owner =", unless value is empty.
+func (n *narrowing) by(condition, value string) *narrowing {
+	return n.byWrapped(condition, value, "")
+}
+
+// byWrapped is [narrowing.by] for a condition that goes on after its parameter.
+func (n *narrowing) byWrapped(before, value, after string) *narrowing {
+	if value != "" {
+		n.args = append(n.args, value)
+		n.conditions = append(n.conditions, before+" $"+strconv.Itoa(len(n.args))+after)
+	}
+	return n
+}
+
+// statement completes selected, which ends before its WHERE, with order and limit.
+func (n *narrowing) statement(selected, order string, limit int) (sql string, args []any) {
+	var b strings.Builder
+	b.WriteString(selected)
+	for i, c := range n.conditions {
+		if i == 0 {
+			b.WriteString(" WHERE ")
+		} else {
+			b.WriteString(" AND ")
+		}
+		b.WriteString(c)
+	}
+	b.WriteString(" ORDER BY " + order + " LIMIT $" + strconv.Itoa(len(n.args)+1))
+	return b.String(), append(n.args, limit)
+}
+
+// pageSize is the number of rows a page holds.
+func pageSize(page licensing.Page) int {
+	if page.Limit <= 0 {
+		return 20
+	}
+	return min(page.Limit, 100)
+}
+
+// cut makes a page of limit+1 rows that were read: the row too many tells that there is a next page.
+func cut[T any](items []T, limit int, cursor func(T) string) licensing.List[T] {
+	if len(items) <= limit {
+		return licensing.List[T]{Items: items}
+	}
+	return licensing.List[T]{Items: items[:limit], Next: cursor(items[limit-1])}
+}
