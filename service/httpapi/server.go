@@ -42,11 +42,10 @@ type ServerConfig struct {
 
 // Server owns the listeners of a process.
 type Server struct {
-	config    ServerConfig
-	servers   []*http.Server
-	listeners []net.Listener
-	public    net.Addr
-	ops       net.Addr
+	config  ServerConfig
+	servers []*taker
+	public  net.Addr
+	ops     net.Addr
 }
 
 // Listen opens the listeners, so that addresses are known before anything is served. Close or Serve must follow.
@@ -81,11 +80,12 @@ func (s *Server) open(ctx context.Context, addr string, h http.Handler, write ti
 }
 
 func (s *Server) add(l net.Listener, h http.Handler, write time.Duration) {
-	s.listeners = append(s.listeners, l)
-	s.servers = append(s.servers, &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, WriteTimeout: write, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+	one := &taker{listener: l, ended: make(chan struct{}), open: map[net.Conn]http.ConnState{}}
+	one.server = &http.Server{
+		Handler: h, ReadHeaderTimeout: headerTime, WriteTimeout: write, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ConnState: one.observe,
 		ErrorLog: slog.NewLogLogger(s.config.Logger.Handler(), slog.LevelDebug), // what clients do wrong with TLS and framing
-	})
+	}
+	s.servers = append(s.servers, one)
 }
 
 // Addr is the public listener's address, OpsAddr the operator's (nil when there is none).
@@ -98,8 +98,8 @@ func (s *Server) OpsAddr() net.Addr { return s.ops }
 // requests under way have Drain to end before they are cut off. It returns nil after a clean end.
 func (s *Server) Serve(ctx context.Context) error {
 	failed := make(chan error, len(s.servers))
-	for i, server := range s.servers {
-		go func() { failed <- server.Serve(s.listeners[i]) }()
+	for _, one := range s.servers {
+		go func() { failed <- one.serve() }()
 	}
 	var err error
 	running := len(s.servers)
@@ -122,7 +122,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	err = errors.Join(err, s.drain())
 	for range running {
-		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+		if e := <-failed; !errors.Is(e, http.ErrServerClosed) && !errors.Is(e, net.ErrClosed) {
 			err = errors.Join(err, e)
 		}
 	}
@@ -134,9 +134,9 @@ func (s *Server) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.Drain)
 	defer cancel()
 	var errs []error
-	for _, server := range s.servers {
-		if err := server.Shutdown(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("requests were cut off after %s: %w", s.config.Drain, err), server.Close())
+	for _, one := range s.servers {
+		if err := one.drain(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("requests were cut off after %s: %w", s.config.Drain, err), one.server.Close())
 		}
 	}
 	return errors.Join(errs...)
@@ -145,8 +145,8 @@ func (s *Server) drain() error {
 // Close closes the listeners at once. It is for a server that Serve was not called on.
 func (s *Server) Close() error {
 	var errs []error
-	for _, l := range s.listeners {
-		errs = append(errs, l.Close())
+	for _, one := range s.servers {
+		errs = append(errs, one.listener.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -189,3 +189,45 @@ func TestI09_HeadersAreBounded(t *testing.T) {
 		t.Error("one was routed")
 	}
 }
+
+// F37: a connection that was taken before the end began, and whose request comes only then, is answered; one that stays silent does
+// not hold up the end.
+func TestF37_TakenConnectionIsAnswered(t *testing.T) {
+	t.Parallel()
+	s, stop, done := start(t, httpapi.ServerConfig{Public: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") })})
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", s.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	taken := dial()
+	if _, err := taken.Write([]byte("GET / HTTP/1.1\r\nHo")); err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := exchange(t, s.Addr().String(), "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); status != http.StatusOK { // taken is taken by now
+		t.Fatal(status)
+	}
+	stop()
+	for { // until the listener is closed
+		c, err := net.DialTimeout("tcp", s.Addr().String(), time.Second)
+		if err != nil {
+			break
+		}
+		_ = c.Close()
+	}
+	if _, err := taken.Write([]byte("st: x\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(taken), nil)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("a connection that was taken got no answer: %v", err)
+	}
+	_ = res.Body.Close()
+	if err := ended(t, done); err != nil {
+		t.Error(err)
+	}
+}
