@@ -155,7 +155,7 @@ func (p *parts) limits(context.Context) error {
 		return nil
 	}
 	replicas := newReplicas(p.app)
-	l, err := redis.New(redis.Config{URL: c.RedisURL, Prefix: c.KeyPrefix, Clock: c.Clock, Replicas: replicas.alive, Logger: p.app.log})
+	l, err := redis.New(redis.Config{URL: c.RedisURL, Prefix: c.KeyPrefix, Clock: c.Clock, Replicas: replicas.alive, Logger: p.app.log, Budget: c.RedisBudget})
 	if err != nil {
 		return err
 	}
