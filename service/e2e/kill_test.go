@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/sdk"
-	"github.com/mintreu/mintreu/sdk/device"
+	sdkdevice "github.com/mintreu/mintreu/sdk/device"
 	"github.com/mintreu/mintreu/service/failpoint"
 	"github.com/mintreu/mintreu/service/pay/sandbox"
 )
@@ -171,7 +171,7 @@ func (r *run) activate(t *testing.T, order seen) {
 		}
 	}
 	client, err := sdk.New(sdk.Config{BaseURL: r.balancer.url, Product: "quill", Env: "test", Roots: []string{r.victim.root(t)}}, sdk.WithStore(&sdk.MemoryStore{}),
-		sdk.WithDevice(device.Fingerprint{"machine": "4c4c4544-0043", "disk": "S4EWNX0M", "mac": "02:42:ac:11:00:02"}))
+		sdk.WithDevice(sdkdevice.Fingerprint{"machine": "4c4c4544-0043", "disk": "S4EWNX0M", "mac": "02:42:ac:11:00:02"}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func newSite(t *testing.T, o siteOptions, c app.Config, replicas int) *site {
 	s.url = s.balancer.url
 	s.bank = newBank(t, s.clock, s.url+"/v1/webhooks/stripe", o.events...)
 	c.Addr, c.OpsAddr, c.BaseURL, c.MailFrom, c.Clock = "127.0.0.1:0", "off", s.url, "Shop <shop@shop.example>", s.clock.Now
-	c.LogLevel = "info"
+	c.LogLevel, c.RedisBudget = "info", 5*time.Second // where a machine shared with other tests is slow, counters are still there
 	c.StripeURL, c.StripeAccount = s.bank.url, bankAccount
 	c.Seams = app.Seams{StripeKey: bankKey, StripeSecret: bankSecret, SweepEvery: o.sweep}
 	s.config = c
@@ -295,6 +295,9 @@ func (j *journal) String() string {
 func (j *journal) tail() string {
 	var lines []string
 	for line := range strings.Lines(j.String()) {
+		if strings.Contains(line, `"code":"switched-off"`) { // a refusal, as told
+			continue
+		}
 		if strings.Contains(line, `"level":"WARN"`) || strings.Contains(line, `"level":"ERROR"`) || !strings.HasPrefix(line, "{") {
 			lines = append(lines, line)
 		}
