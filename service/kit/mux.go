@@ -187,6 +187,11 @@ func (b *bound) begin(w http.ResponseWriter, r *http.Request) {
 	h["Content-Security-Policy"] = policy
 	h["X-Frame-Options"] = framing
 	h["Cross-Origin-Resource-Policy"] = resources
+	if len(r.TransferEncoding) > 0 {
+		// The server lets chunks win over a Content-Length beside them, and no longer shows that there was one. A proxy may have gone
+		// by the length; so whatever follows on this connection is not believed to be a request (RFC 9112 §6.1).
+		h.Set("Connection", "close")
+	}
 	b.bounded(w, r)
 }
 
