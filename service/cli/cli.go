@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"reflect"
 	"strings"
 	"syscall"
 
@@ -89,6 +90,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		kong.Help(printHelp),
 		kong.ExplicitGroups(groups()),
 		kong.Writers(out, errOut),
+		kong.NamedMapper("path", kong.MapperFunc(decodePath)),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
@@ -117,6 +119,19 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		return s.complain(err, failed)
 	}
 	return done
+}
+
+// decodePath makes a path absolute; an empty one, as of an empty environment variable, says nothing.
+func decodePath(ctx *kong.DecodeContext, target reflect.Value) error {
+	var path string
+	if err := ctx.Scan.PopValueInto("file", &path); err != nil {
+		return err
+	}
+	if path != "" {
+		path = kong.ExpandPath(path)
+	}
+	target.SetString(path)
+	return nil
 }
 
 // defaults fills in what was not said. The demo has its own.

@@ -35,7 +35,11 @@ func connect(ctx context.Context, cfg app.Config) (*operator, error) {
 		return &operator{do: client.Do, close: func() error { client.CloseIdleConnections(); return nil }}, nil
 	}
 	if cfg.Embedded() && !app.Exists(cfg) {
-		return nil, fmt.Errorf("no service works in %s and there is no database; start one with \"mintreu serve\", or name its --data-dir", cfg.DataDir)
+		text := fmt.Sprintf("no service works in %s and there is no database; start one with \"mintreu serve\", or name its --data-dir", cfg.DataDir)
+		if app.Exists(app.Config{DataDir: demoDir}) {
+			text += "\nthe demo's is here: --data-dir " + demoDir
+		}
+		return nil, errors.New(text)
 	}
 	a, err := app.New(ctx, cfg, app.Options{})
 	if err != nil {
@@ -140,7 +144,7 @@ func problem(status int, body []byte) error {
 	_ = json.Unmarshal(body, &fields)
 	text := p.Detail
 	for _, f := range fields.Errors {
-		text += "\n  " + f.Name + ": " + f.Detail
+		text += "\n" + f.Name + ": " + f.Detail
 	}
 	return errors.New(text)
 }

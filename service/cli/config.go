@@ -24,9 +24,6 @@ func (c *root) BeforeResolve(ctx *kong.Context) error {
 		}
 		path, _ := ctx.FlagValue(flag).(string)
 		if path == "" {
-			path = os.Getenv(flag.Envs[0])
-		}
-		if path == "" {
 			return nil
 		}
 		values, err := readConfig(path, ctx.Model.Flags)
@@ -52,7 +49,7 @@ func (f file) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any,
 		return nil, nil
 	}
 	for _, name := range flag.Envs {
-		if _, set := os.LookupEnv(name); set {
+		if os.Getenv(name) != "" {
 			return nil, nil
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/mintreu/mintreu/service/app"
@@ -28,11 +28,10 @@ func (c *demoCommand) Run(ctx context.Context, cfg app.Config, s streams) error 
 	if c.JSON { // stdout then holds the summary alone
 		steps = s.err
 	}
-	moved := demoDefaults(&cfg)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	started := time.Now()
-	a, err := app.New(ctx, cfg, app.Options{Log: io.Discard, Listen: true})
+	a, cfg, moved, err := openDemo(ctx, cfg)
 	if err != nil {
 		return err
 	}
@@ -46,7 +45,7 @@ func (c *demoCommand) Run(ctx context.Context, cfg app.Config, s streams) error 
 	}
 	_, _ = fmt.Fprintf(steps, "Mintreu %s on %s, started in %d ms\n", app.Version(), a.Engine(), time.Since(started).Milliseconds())
 	if moved {
-		_, _ = fmt.Fprintf(steps, "%s is taken by another program, so the demo listens on %s\n", defaultAddr, a.LocalURL())
+		_, _ = fmt.Fprintf(steps, "The usual port is taken by another program, so the demo listens on %s\n", a.LocalURL())
 	}
 	_, _ = fmt.Fprintln(steps)
 	summary, broken := c.walk(ctx, a, cfg, steps)
@@ -78,28 +77,23 @@ func (c *demoCommand) Run(ctx context.Context, cfg app.Config, s streams) error 
 	return err
 }
 
-// demoDefaults gives the demo its own directory, and free ports when the usual ones are taken. It reports whether the public one
-// was; what was asked for is never replaced.
-func demoDefaults(cfg *app.Config) (moved bool) {
-	if cfg.Addr == "" && taken(defaultAddr) {
-		cfg.Addr, moved = "127.0.0.1:0", true
+// openDemo opens the service in the demo's own directory, and on free ports when the usual ones are taken: moved. What was asked for is
+// never replaced.
+func openDemo(ctx context.Context, asked app.Config) (a *app.App, cfg app.Config, moved bool, err error) {
+	cfg = asked
+	defaults(&cfg, demoDir)
+	a, err = app.New(ctx, cfg, app.Options{Log: io.Discard, Listen: true})
+	if !errors.Is(err, syscall.EADDRINUSE) || asked.Addr != "" && asked.OpsAddr != "" {
+		return a, cfg, false, err
 	}
-	if cfg.OpsAddr == "" && taken(defaultOpsAddr) {
+	if asked.Addr == "" {
+		cfg.Addr = "127.0.0.1:0"
+	}
+	if asked.OpsAddr == "" {
 		cfg.OpsAddr = "127.0.0.1:0"
 	}
-	if cfg.RedisBudget < time.Second { // a demonstration on a busy machine shows limits, not their degraded mode
-		cfg.RedisBudget = time.Second
-	}
-	defaults(cfg, demoDir)
-	return moved
-}
-
-func taken(addr string) bool {
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return true
-	}
-	return l.Close() != nil
+	a, err = app.New(ctx, cfg, app.Options{Log: io.Discard, Listen: true})
+	return a, cfg, true, err
 }
 
 func (c *demoCommand) walk(ctx context.Context, a *app.App, cfg app.Config, w io.Writer) (walk.Summary, error) {

@@ -58,7 +58,15 @@ type staffList struct{ output }
 
 // Run shows who works here.
 func (c *staffList) Run(ctx context.Context, cfg app.Config, s streams) error {
-	return c.listed(ctx, cfg, s, "/v1/staff", "Nobody works here yet. Add yourself: mintreu staff add --role owner --email you@example.com", "id", "email", "role", "name")
+	return with(ctx, cfg, func(o *operator) error {
+		var staff struct {
+			Items []map[string]any `json:"items"`
+		}
+		if err := o.call(ctx, http.MethodGet, "/v1/staff", nil, &staff); err != nil {
+			return err
+		}
+		return c.list(s.out, staff.Items, "Nobody works here yet. Add yourself: mintreu staff add --role owner --email you@example.com", "id", "email", "role", "name")
+	})
 }
 
 type tokenCommand struct {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -60,7 +61,10 @@ func (c *auditCheckpoint) Run(ctx context.Context, cfg app.Config, s streams) er
 		if err := json.Unmarshal(raw, &head); err != nil {
 			return err
 		}
-		_, err := fmt.Fprint(s.out, printable(head.Note, true))
+		if head.Note == "" {
+			return errors.New("there is no checkpoint yet: a running service signs one within a minute of a change")
+		}
+		_, err := fmt.Fprint(s.out, head.Note)
 		return err
 	})
 }
