@@ -25,6 +25,9 @@ var shared struct {
 	url   string
 	admin *pg.DB
 	err   error
+	// templates is held while a template is looked for or made: those who wait for another program's hold a connection of admin,
+	// and must leave one for who makes it.
+	templates sync.Mutex
 }
 
 // Postgres returns the URL of the server under test. When there is none it skips the test, or fails it when CI=true.
@@ -93,6 +96,8 @@ func PostgresDatabase(t testing.TB, template string) string {
 func PostgresTemplate(t testing.TB, name string, fill func(ctx context.Context, url string) error) string {
 	t.Helper()
 	base := Postgres(t)
+	shared.templates.Lock()
+	defer shared.templates.Unlock()
 	err := shared.admin.InTx(context.Background(), func(ctx context.Context) error {
 		if _, err := shared.admin.Exec(ctx, "SELECT pg_advisory_xact_lock(7021001)"); err != nil {
 			return err
