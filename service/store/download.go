@@ -108,8 +108,8 @@ func marks(first, n int) string {
 // ListReleases implements [download.Store].
 func (s *downloads) ListReleases(ctx context.Context, product string, page licensing.Page) (licensing.List[download.Release], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+releaseColumns+` FROM download_release r WHERE r.product_id = $1 AND ($2 = '' OR r.id < $2) ORDER BY r.id DESC LIMIT $3`,
-		product, page.Cursor, limit+1)
+	sql, args := new(narrowing).by("r.product_id =", product).by("r.id <", page.Cursor).statement(`SELECT `+releaseColumns+` FROM download_release r`, "r.id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
 	return s.page(ctx, rows, err, limit)
 }
 
@@ -184,29 +184,11 @@ func (s *downloads) Blocks(ctx context.Context, file string) (digests []byte, er
 // maxGrants is how many licenses of one owner are looked at for one page.
 const maxGrants = 1000
 
-// Offers implements [download.Store].
+// Offers implements [download.Store]. The owner's licenses come first: they say which products to look at.
 func (s *downloads) Offers(ctx context.Context, f download.OfferFilter, page licensing.Page) (licensing.List[download.Release], []download.Grant, error) {
-	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+releaseColumns+` FROM download_release r
-		WHERE r.state = 'published' AND ($3 = '' OR r.product_slug = $3) AND ($4 = '' OR r.channel = $4)
-			AND ($5 = '' OR EXISTS (SELECT 1 FROM download_file f WHERE f.id = $5 AND f.release_id = r.id))
-			AND (r.access = 'free' OR EXISTS (SELECT 1 FROM license l WHERE l.owner = $1 AND l.product_id = r.product_id AND l.state = 'active' AND ($2 = '' OR l.id = $2)))
-			AND ($6 = '' OR r.id < $6)
-		ORDER BY r.id DESC LIMIT $7`, f.Owner, f.License, f.Product, f.Channel, f.File, page.Cursor, limit+1)
-	out, err := s.page(ctx, rows, err, limit)
-	if err != nil || len(out.Items) == 0 {
-		return out, nil, err
-	}
-	args := []any{f.Owner, f.License}
-	seen := map[string]bool{}
-	for i := range out.Items {
-		if id := out.Items[i].ProductID; !seen[id] {
-			seen[id] = true
-			args = append(args, id)
-		}
-	}
-	rows, err = s.db.Query(ctx, `SELECT `+grantColumns+` FROM license l WHERE l.owner = $1 AND l.state = 'active' AND ($2 = '' OR l.id = $2)
-			AND l.product_id IN (`+marks(3, len(args)-2)+`) ORDER BY l.id DESC LIMIT `+fmt.Sprint(maxGrants), args...)
+	mine := new(narrowing).by("l.owner =", string(f.Owner)).by("l.state =", string(license.Active)).by("l.id =", f.License).by("l.product_slug =", f.Product)
+	sql, args := mine.statement(`SELECT `+grantColumns+` FROM license l`, "l.id DESC", maxGrants)
+	rows, err := s.db.Query(ctx, sql, args...)
 	grants, err := db.Collect(rows, err, func(row db.Row) (download.Grant, error) {
 		var g grantRow
 		if err := row.Scan(g.fields()...); err != nil {
@@ -215,7 +197,32 @@ func (s *downloads) Offers(ctx context.Context, f download.OfferFilter, page lic
 		grant, err := g.grant()
 		return *grant, err
 	})
+	if err != nil {
+		return licensing.List[download.Release]{}, nil, err
+	}
+	limit := pageSize(page)
+	n := new(narrowing).by("r.state =", string(download.Published)).by("r.product_slug =", f.Product).by("r.channel =", f.Channel).by("r.id <", page.Cursor).
+		byWrapped("r.id = (SELECT release_id FROM download_file WHERE id =", f.File, ")")
+	n.conditions = append(n.conditions, n.reached(grants))
+	sql, args = n.statement(`SELECT `+releaseColumns+` FROM download_release r`, "r.id DESC", limit+1)
+	rows, err = s.db.Query(ctx, sql, args...)
+	out, err := s.page(ctx, rows, err, limit)
 	return out, grants, err
+}
+
+// reached is the condition on releases that are free or of a product of the grants.
+func (n *narrowing) reached(grants []download.Grant) string {
+	first, seen := len(n.args)+1, map[string]bool{}
+	for i := range grants {
+		if id := grants[i].ProductID; !seen[id] {
+			seen[id] = true
+			n.args = append(n.args, id)
+		}
+	}
+	if len(seen) == 0 {
+		return "r.access = 'free'"
+	}
+	return "(r.access = 'free' OR r.product_id IN (" + marks(first, len(seen)) + "))"
 }
 
 const grantColumns = `l.id, l.product_id, l.state, l.terms, l.valid_until, l.updates_until`

@@ -91,7 +91,7 @@ func (s *downloadLinks) giveBack(ctx context.Context, b download.Beginning) (int
 // spend moves the uses of a grant and file by n, unless more than the limit would be used.
 func (s *downloadLinks) spend(ctx context.Context, b download.Beginning, n int64) error {
 	l := &b.Link
-	if _, err := s.db.Exec(ctx, `INSERT INTO download_use (grant_id, owner, file_id, used) VALUES ($1, $2, $3, 0) ON CONFLICT (grant_id, owner, file_id) DO NOTHING`,
+	if _, err := s.db.Exec(ctx, `INSERT INTO download_use (grant_id, owner, file_id, used) VALUES ($1, $2, $3, 0) ON CONFLICT (file_id, grant_id, owner) DO NOTHING`,
 		l.GrantID, l.Owner, l.FileID); err != nil {
 		return err
 	}

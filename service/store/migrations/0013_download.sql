@@ -50,7 +50,7 @@ CREATE TABLE download_use (
     owner    text COLLATE "C" NOT NULL,
     file_id  text COLLATE "C" NOT NULL REFERENCES download_file (id),
     used     bigint NOT NULL CHECK (used >= 0),
-    PRIMARY KEY (grant_id, owner, file_id)
+    PRIMARY KEY (file_id, grant_id, owner)
 );
 
 -- One permission to fetch one file, and its transfer. counted says that it holds or spent a use.
@@ -74,7 +74,7 @@ CREATE TABLE download_link (
     CHECK (state = 'open' OR begun_at IS NOT NULL),
     CHECK (NOT counted OR state IN ('reserved', 'confirmed'))
 );
-CREATE INDEX download_link_use ON download_link (grant_id, file_id, state);
+CREATE INDEX download_link_use ON download_link (file_id, grant_id, state);
 CREATE INDEX download_link_reserved ON download_link (progress_at) WHERE state = 'reserved';
 CREATE INDEX download_link_expires ON download_link (expires_at);
 
