@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/order"
@@ -247,7 +248,7 @@ func sameBasket(a, b order.Order) bool {
 
 func accessPlace(id string) string { return "orders/" + id + "/access" }
 
-// Link is the address under which whoever has it sees the order's receipt, for the mail to its buyer. It holds the access code.
+// Link is the address of the page on which whoever has it sees the order, for the mail to its buyer. It holds the access code.
 func (s *Service) Link(ctx context.Context, id string) (string, error) {
 	o, err := s.Orders.Order(ctx, id)
 	if err != nil {
@@ -257,7 +258,7 @@ func (s *Service) Link(ctx context.Context, id string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.BaseURL + "/v1/checkouts/" + o.ID + "/receipt.html?access=" + string(code), nil
+	return s.BaseURL + "/checkout/" + o.ID + "?access=" + url.QueryEscape(string(code)), nil
 }
 
 func newSecret() string {

@@ -44,6 +44,7 @@ type GrantView struct {
 	Kind    string `json:"kind" doc:"What it is." enum:"license,apikey"`
 	ID      string `json:"id" doc:"Id of the license or key."`
 	Product string `json:"product" doc:"Slug of the product."`
+	Name    string `json:"name" doc:"Name of the line it belongs to, as it was when it was ordered."`
 	State   string `json:"state" doc:"Where it stands." enum:"active,suspended,revoked"`
 	Key     string `json:"key,omitempty" doc:"The license key. API keys are shown once, by revealing them."`
 	Hint    string `json:"hint" doc:"End of the key, to tell keys apart."`
@@ -115,9 +116,9 @@ func (s *Service) show(ctx context.Context, id, access string) (Checkout, error)
 	}
 	c := Checkout{ID: o.ID, State: o.State, Access: access, Env: o.Env, Subtotal: o.Amount(o.Subtotal), Discount: o.Amount(o.Discount),
 		Tax: o.Amount(o.Tax), Total: o.Amount(o.Total), Grants: []GrantView{}, Next: next(o)}
-	slugs := map[string]string{}
+	lines := map[string]order.Line{}
 	for _, l := range o.Snapshot.Lines {
-		slugs[l.ID] = l.ProductSlug
+		lines[l.ID] = l
 		c.Lines = append(c.Lines, LineView{Product: l.ProductSlug, Name: l.Name(), Plan: l.PlanID, Quantity: l.Quantity, Unit: o.Amount(l.Unit), Total: o.Amount(l.Total)})
 	}
 	if o.Receipt != "" {
@@ -135,7 +136,7 @@ func (s *Service) show(ctx context.Context, id, access string) (Checkout, error)
 		return Checkout{}, err
 	}
 	for _, g := range given {
-		v := GrantView{Kind: g.Kind, ID: g.Object, Product: slugs[g.Line], State: g.State, Hint: g.Hint}
+		v := GrantView{Kind: g.Kind, ID: g.Object, Product: lines[g.Line].ProductSlug, Name: lines[g.Line].Name(), State: g.State, Hint: g.Hint}
 		switch {
 		case g.Kind == order.KindAPIKey:
 			v.Reveal = len(g.Sealed) > 0 && g.State == Active

@@ -45,7 +45,7 @@ func (n checkoutNotices) Queue(ctx context.Context, c checkout.Notice) error {
 	return n.notices.Queue(ctx, notice.Message{Template: c.Template, Subject: c.Order, Epoch: c.Epoch, To: c.Email, Data: notice.Data{Order: c.Order}})
 }
 
-// expandPurchase completes the purchase mail when it is sent: what was bought, the license keys, the receipt.
+// expandPurchase completes the purchase mail when it is sent: what was bought, the license keys, the receipt, and the link to the page of the order.
 func (p *parts) expandPurchase(ctx context.Context, order string, d notice.Data) (notice.Data, error) {
 	ctx = licensing.WithCall(ctx, &licensing.Call{Operation: "notice.expand", Actor: licensing.Actor{Kind: licensing.System, ID: "mail"}})
 	c, err := p.checkout.Get(ctx, checkout.GetRequest{ID: order})
@@ -56,12 +56,11 @@ func (p *parts) expandPurchase(ctx context.Context, order string, d notice.Data)
 	if c.Receipt != nil {
 		d.Receipt = c.Receipt.Number
 	}
-	names := map[string]string{}
-	for _, l := range c.Lines {
-		names[l.Product] = l.Name
+	if d.Link, err = p.checkout.Link(ctx, order); err != nil {
+		return d, err
 	}
 	for _, g := range c.Grants {
-		item := notice.Item{Name: names[g.Product], Kind: g.Kind, Key: g.Key}
+		item := notice.Item{Name: g.Name, Kind: g.Kind, Key: g.Key}
 		switch g.Kind {
 		case "license":
 			item.Note = "Enter this key in the product to activate it on a device."

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
+	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/httpapi"
@@ -30,7 +31,8 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if err != nil {
 		return err
 	}
-	back, err := web.Return(p.app.config.ShopName)
+	routes := httpapi.Routes(services)
+	orders, err := p.orderPage(routes)
 	if err != nil {
 		return err
 	}
@@ -38,7 +40,8 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	raws := []httpapi.Raw{
 		{Name: "webhook.stripe", Pattern: "POST " + webhookPath, Handler: httpapi.StripeWebhook(p.payments)},
 		{Name: "page.docs", Pattern: "GET /docs/", Handler: docs},
-		{Name: "page.return", Pattern: "GET /checkout/{id}", Handler: back},
+		{Name: "page.order", Pattern: "GET /checkout/{id}", Handler: orders},
+		{Name: "page.order_reveal", Pattern: "POST /checkout/{id}", Handler: orders},
 	}
 	raws = append(raws, httpapi.LicensingRaws(lic)...)
 	raws = append(raws, httpapi.ReceiptFiles(p.checkout)...)
@@ -50,7 +53,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if p.sandbox != nil {
 		raws = append(raws, httpapi.Raw{Name: "sandbox", Pattern: sandboxPath + "/", Handler: withoutControl(http.StripPrefix(sandboxPath, p.sandbox))})
 	}
-	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: httpapi.Routes(services), Raws: raws, Readiness: readiness,
+	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: routes, Raws: raws, Readiness: readiness,
 		Title: p.app.config.ShopName, Links: []httpapi.Link{
 			{Href: "/v1/catalog", Title: "Catalogue", Text: "What is for sale and what it costs, as JSON."},
 			{Href: "/docs/", Title: "Documentation", Text: "Sell a product, embed the SDK, operate the service."}}})
@@ -65,6 +68,19 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 		_, _ = w.Write(telemetry.Alerts())
 	})})
 	return nil
+}
+
+// orderPage makes the page of an order over the operations it calls.
+func (p *parts) orderPage(routes []kit.Route) (http.Handler, error) {
+	get, err := httpapi.Find[checkout.GetRequest, checkout.Checkout](routes, "checkout.get")
+	if err != nil {
+		return nil, err
+	}
+	reveal, err := httpapi.Find[checkout.RevealRequest, checkout.Revealed](routes, "checkout.reveal")
+	if err != nil {
+		return nil, err
+	}
+	return web.Order(web.OrderPage{Shop: p.app.config.ShopName, Get: get, Reveal: reveal})
 }
 
 func (p *parts) services() httpapi.Services {

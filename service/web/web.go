@@ -18,7 +18,7 @@ import (
 	"github.com/yuin/goldmark/parser"
 )
 
-//go:embed docs page.html page.css return.html
+//go:embed docs page.html page.css order.html
 var files embed.FS
 
 // Guide is one page of the documentation.
