@@ -37,6 +37,9 @@ func (s *Service) ReissueAgain(ctx context.Context, id, secret string) (Reissued
 	return Reissued{View: v, Key: secret}, err
 }
 
+// ErrChange refuses a change that no license could carry; its fields say why.
+var ErrChange = licensing.Fail(licensing.Invalid, "license-change", "The change is not well formed; see the fields.")
+
 // ChangeRequest overrides what the policy froze. Absent members stay as they are.
 type ChangeRequest struct {
 	ID           string       `path:"id" doc:"The license."`
@@ -50,9 +53,10 @@ type ChangeRequest struct {
 
 // Validate checks the form of the change.
 func (r ChangeRequest) Validate() error {
-	c := &checker{err: licensing.Fail(licensing.Invalid, "license-change", "The change is not well formed; see the fields.")}
+	c := &checker{err: ErrChange}
 	c.that(r.Reason != "" && len(r.Reason) <= 500, "/reason", "say why, in at most 500 bytes")
 	c.that(r.Seats == nil || *r.Seats >= 0 && *r.Seats <= maxSeats, "/seats", "must be 0 to %d", maxSeats)
+	c.that(r.ValidUntil == nil || r.ValidUntil.Unix() > 0, "/valid_until", "must lie after 1970")
 	c.that(r.Licensee == nil || len(*r.Licensee) <= maxTextSize, "/licensee", "longer than %d bytes", maxTextSize)
 	if msg := r.Entitlements.check(); msg != "" {
 		c.that(false, "/entitlements", "%s", msg)
@@ -63,6 +67,9 @@ func (r ChangeRequest) Validate() error {
 // Change lays overrides over a license. It makes a new token: the old one is invalid from now on, and products get the new
 // one with their next heartbeat.
 func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
+	if err := r.Validate(); err != nil {
+		return View{}, err
+	}
 	l, err := s.load(ctx, r.ID)
 	if err != nil {
 		return View{}, err
@@ -79,6 +86,9 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	l.Entitlements = l.Entitlements.over(r.Entitlements)
 	for _, name := range r.Remove {
 		delete(l.Entitlements, name)
+	}
+	if err := l.signable(ErrChange); err != nil {
+		return View{}, err
 	}
 	if err := s.retoken(ctx, &l, licensing.Event{Action: "license.change", Reason: r.Reason,
 		Detail: map[string]any{"seats": l.Seats, "valid_until": optional(l.ValidUntil)}}, ""); err != nil {

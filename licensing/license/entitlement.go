@@ -1,8 +1,10 @@
 package license
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/sdk/doc"
 )
@@ -10,7 +12,11 @@ import (
 // Limits of what a token can carry: a license token is at most 8 KiB.
 const (
 	maxCodes    = 64
+	maxInt      = 1<<53 - 1 // what every JSON reader carries exactly
 	maxTextSize = 128
+	// maxFeatures is how many bytes of JSON the features of a license may take, together with their ends and the list of those
+	// kept when degraded. What else license and lease say takes less than 3000 of the 5900 bytes that fit in 8 KiB.
+	maxFeatures = 2800
 	// MaxParts is how many components of a device are kept and compared.
 	MaxParts = 8
 )
@@ -30,11 +36,30 @@ func (e Entitlements) check() string {
 		if v.IsZero() {
 			return fmt.Sprintf("%q: must be true, a whole number or a text", k)
 		}
-		if s, ok := v.Text(); ok && len(s) > maxTextSize {
-			return fmt.Sprintf("%q: text longer than %d bytes", k, maxTextSize)
+		if s, ok := v.Text(); ok && (len(s) > maxTextSize || !utf8.ValidString(s)) {
+			return fmt.Sprintf("%q: text longer than %d bytes or not UTF-8", k, maxTextSize)
+		}
+		if n, ok := v.Int(); ok && (n > maxInt || n < -maxInt) {
+			return fmt.Sprintf("%q: the number is beyond ±(2^53-1)", k)
 		}
 	}
 	return ""
+}
+
+// weight is how many bytes of JSON e takes in a token, with the ends of its entries and the list of those kept.
+func (e Entitlements) weight(ends map[string]int64, keep []string) int {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return maxFeatures + 1
+	}
+	n := len(text)
+	for name := range ends {
+		n += len(name) + len(`"":253402300799,`)
+	}
+	for _, name := range keep {
+		n += len(name) + len(`"",`)
+	}
+	return n
 }
 
 // over returns e with every entry of top laid over it.

@@ -139,7 +139,7 @@ func (s *Service) fresh(spec IssueSpec, p Policy) (License, error) {
 	default:
 		l.StartedAt = now
 	}
-	return l, nil
+	return l, l.signable(ErrSource)
 }
 
 // giveKey makes a license key for l, seals it, and returns it in the clear.

@@ -74,6 +74,21 @@ func (l *License) HardEnd() time.Time {
 	return l.ValidUntil.Add(seconds(l.Terms.ExpiryGrace))
 }
 
+// signable reports, as an [licensing.Error] of the given kind with fields, what would keep l's token from being signed, though
+// each part of it is well formed.
+func (l *License) signable(e *licensing.Error) error {
+	if l.Entitlements.weight(l.Terms.EntitledFor, l.Terms.Keep) > maxFeatures || len(l.Entitlements) > maxCodes {
+		return e.With("/entitlements", "take more than the %d bytes that fit in a license, or are more than %d", maxFeatures, maxCodes)
+	}
+	if !l.ValidUntil.IsZero() && (l.ValidUntil.Before(l.CreatedAt) || l.ValidUntil.Year() > 9000) {
+		return e.With("/valid_until", "must lie after the license was issued and before the year 9001")
+	}
+	if end := l.HardEnd(); !end.IsZero() && !end.After(l.CreatedAt) {
+		return e.With("/valid_until", "must lie after the license was issued")
+	}
+	return nil
+}
+
 // EntitledUntil gives the instants at which single entitlements end.
 func (l *License) EntitledUntil() map[string]int64 {
 	if len(l.Terms.EntitledFor) == 0 {

@@ -2,7 +2,10 @@ package license_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
@@ -121,4 +124,59 @@ func TestHardEndIsTheTokensExp(t *testing.T) {
 	if got.ValidUntil != now+30*license.Day || got.Expires != now+33*license.Day {
 		t.Errorf("valid until %d, exp %d", got.ValidUntil-now, got.Expires-now)
 	}
+}
+
+// heavy are features that are well formed one by one and too much for a license together.
+func heavy(n int) license.Entitlements {
+	e := license.Entitlements{}
+	for i := range n {
+		e[fmt.Sprintf("feature-%02d-%s", i, strings.Repeat("x", 50))] = doc.Text(strings.Repeat("\x01", 128))
+	}
+	return e
+}
+
+// What no token could carry is refused where it is written down, by its field, and not when a buyer has paid: too many features, a version
+// that covers nothing, a term that ends before it began or after the calendar.
+func TestNothingUnsignableIsPromised(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		p := perpetual()
+		p.Type, p.Duration, p.ExpiryGrace = doc.Timed, 30*license.Day, 0
+		w := newWorld(t, e, p)
+		names := func(err error, kind error, field string) {
+			t.Helper()
+			var told *licensing.Error
+			if !errors.Is(err, kind) || !errors.As(err, &told) || len(told.Fields) == 0 || !strings.HasSuffix(told.Fields[0].Name, field) {
+				t.Errorf("%s: %+v", field, err)
+			}
+		}
+		for field, change := range map[string]func(*license.Terms){
+			"entitlements": func(p *license.Terms) { p.Entitlements = heavy(5) },
+			"max_version":  func(p *license.Terms) { p.MaxVersion = "two point five" },
+		} {
+			bad := perpetual()
+			change(&bad)
+			_, err := w.CreatePolicy(w.ctx, license.CreatePolicyRequest{ProductID: w.policy.ProductID, Code: "broken", Name: "Broken", Terms: bad})
+			names(err, license.ErrPolicy, field)
+		}
+		spec := w.spec("line/1/1")
+		spec.Entitlements = heavy(5)
+		_, err := w.Draft(w.ctx, spec)
+		names(err, license.ErrSource, "entitlements")
+
+		d := w.issue(t, w.spec("line/1/2"))
+		e.Clock.Advance(10 * 24 * time.Hour)
+		change := func(until time.Time, more license.Entitlements) error {
+			_, err := w.Change(w.ctx, license.ChangeRequest{ID: d.License.ID, Reason: "test", ValidUntil: &until, Entitlements: more})
+			return err
+		}
+		now := e.Clock.Now()
+		names(change(now, heavy(5)), license.ErrChange, "entitlements")
+		names(change(now.AddDate(0, 0, -11), nil), license.ErrChange, "valid_until")
+		names(change(time.Time{}, nil), license.ErrChange, "valid_until")
+		names(change(now.AddDate(8000, 0, 0), nil), license.ErrChange, "valid_until")
+		if err := change(now.AddDate(0, 0, -1), nil); err != nil { // ended yesterday: an end that staff may want
+			t.Errorf("an end in the past: %v", err)
+		}
+	})
 }

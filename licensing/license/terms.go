@@ -15,6 +15,9 @@ var ErrPolicy = licensing.Fail(licensing.Invalid, "policy-invalid", "The policy 
 // code is the shape of entitlement, meter and policy codes (documents.md).
 var code = regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`)
 
+// version is the shape of a newest version covered; one of another shape would cover nothing.
+var version = regexp.MustCompile(`^v?[0-9]+(\.[0-9]+)*$`)
+
 // maxSeats bounds what a license may promise, so that overage arithmetic cannot overflow.
 const maxSeats = math.MaxInt32
 
@@ -41,7 +44,8 @@ func (t Terms) words(c *checker) {
 	if t.Transfer.Allowed {
 		c.oneOf("transfer/expiry", t.Transfer.Expiry, "keep_expiry", "reset_expiry")
 	}
-	c.that(len(t.MaxVersion) <= 64, "max_version", "is longer than 64 bytes")
+	c.that(t.MaxVersion == "" || len(t.MaxVersion) <= 64 && version.MatchString(t.MaxVersion), "max_version",
+		"must be numbers with dots between them, like 2.5, in at most 64 bytes")
 }
 
 func (t Terms) spans(c *checker) {
@@ -89,6 +93,7 @@ func (t Terms) features(c *checker) {
 		c.that(ok, "entitled_for/"+name, "names no entitlement")
 		c.that(n > 0 && n <= maxSpan, "entitled_for/"+name, "must be a positive number of seconds")
 	}
+	c.that(t.Entitlements.weight(t.EntitledFor, t.Keep) <= maxFeatures, "entitlements", "take more than the %d bytes that fit in a license", maxFeatures)
 	for _, name := range t.Keep {
 		_, ok := t.Entitlements[name]
 		c.that(ok, "keep", "%q names no entitlement", name)

@@ -35,7 +35,7 @@ func (s *Service) sign(ctx context.Context, l *License) error {
 // Claims is what l's current token says.
 func (s *Service) Claims(l *License) *doc.License {
 	c := s.claims(l)
-	c.IssuedAt, c.NotBefore = l.Token.SignedAt.Unix(), l.Token.CreatedAt.Unix()
+	c.IssuedAt, c.NotBefore = l.Token.SignedAt.Unix(), l.CreatedAt.Unix()
 	return c
 }
 
