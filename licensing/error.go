@@ -63,8 +63,14 @@ func (e *Error) Unwrap() error { return e.Err }
 // Because returns a copy of e that wraps cause, which is logged and never shown.
 func (e *Error) Because(cause error) *Error { c := *e; c.Err = cause; return &c }
 
-// With returns a copy of e that also names a field.
+// maxFields is how many fields an Error names; whoever breaks more rules learns of those first, at a bounded cost.
+const maxFields = 50
+
+// With returns a copy of e that also names a field, up to fifty.
 func (e *Error) With(name, detail string, args ...any) *Error {
+	if len(e.Fields) >= maxFields {
+		return e
+	}
 	c := *e
 	c.Fields = append(append([]Field(nil), e.Fields...), Field{Name: name, Detail: fmt.Sprintf(detail, args...)})
 	return &c
