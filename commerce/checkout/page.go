@@ -120,18 +120,27 @@ func (s *Service) mayOpen(ctx context.Context, o order.Order) error {
 func (s *Service) confirm(ctx context.Context, id string, in Session, page payment.Session) error {
 	in.ID, in.URL, in.State = page.ID, page.URL, Open
 	for range attempts {
-		if err := s.confirmOnce(ctx, id, in, page); !errors.Is(err, errLost) {
+		switch err := s.confirmOnce(ctx, id, in, page); {
+		case errors.Is(err, errConfirmed):
+			return nil
+		case !errors.Is(err, errLost):
 			return err
 		}
 	}
 	return ErrTryAgain.Because(errLost)
 }
 
+// errConfirmed says that another request with the same Idempotency-Key, or a sweep, wrote the page down first: there is nothing to commit.
+var errConfirmed = errors.New("checkout: the page is confirmed already")
+
 func (s *Service) confirmOnce(ctx context.Context, id string, in Session, page payment.Session) error {
 	return s.Tx.InTx(ctx, func(ctx context.Context) error {
 		ok, err := s.Sessions.ConfirmSession(ctx, in)
-		if err != nil || !ok {
+		if err != nil {
 			return err
+		}
+		if !ok {
+			return errConfirmed
 		}
 		o, err := s.Orders.Order(ctx, id)
 		if err != nil {
