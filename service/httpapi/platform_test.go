@@ -105,7 +105,7 @@ func TestM12_FlipNeedsOwnerFreshAndReason(t *testing.T) {
 			"admin":           {admin, "payments", press, http.StatusForbidden},
 			"no reason":       {owner, "payments", `{"off":true,"reason":" "}`, http.StatusBadRequest},
 			"no such switch":  {owner, "everything", press, http.StatusBadRequest},
-			"no such product": {owner, "payments", `{"off":true,"reason":"x","product_id":"prd_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"}`, http.StatusNotFound},
+			"no such product": {owner, "payments", `{"off":true,"reason":"x","product_id":"prod_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"}`, http.StatusNotFound},
 			"good":            {owner, "payments", press, http.StatusOK},
 		} {
 			if got := p.do(t, c.actor, http.MethodPut, "/v1/switches/"+c.path, c.body, nil); got != c.want {

@@ -14,7 +14,7 @@ import (
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
-const product = "prd_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"
+const product = "prod_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"
 
 // replica is one process: its own feed and its own reader.
 type replica struct {
@@ -87,7 +87,7 @@ func TestM11_InForceOnEveryReplica(t *testing.T) {
 			if !r.off(t, licensing.SwitchPayments, "") || !r.off(t, licensing.SwitchPayments, product) {
 				t.Errorf("%s: payments are on", name)
 			}
-			if r.off(t, licensing.SwitchLicensing, "") || r.off(t, licensing.SwitchLicensing, "prd_other") || !r.off(t, licensing.SwitchLicensing, product) {
+			if r.off(t, licensing.SwitchLicensing, "") || r.off(t, licensing.SwitchLicensing, "prod_other") || !r.off(t, licensing.SwitchLicensing, product) {
 				t.Errorf("%s: licensing is not off for the one product alone", name)
 			}
 			if r.off(t, licensing.SwitchDownloads, product) {

@@ -97,7 +97,7 @@ func (r FlipRequest) Validate() error {
 		return bad.With("/reason", "must say why")
 	case len(r.Reason) > maxReason:
 		return bad.With("/reason", "must have %d bytes or fewer", maxReason)
-	case r.Product != "" && !licensing.ValidID("prd", r.Product):
+	case r.Product != "" && !licensing.ValidID("prod", r.Product):
 		return bad.With("/product_id", "must be the id of a product")
 	case r.Until != nil && !r.Off:
 		return bad.With("/until", "has a meaning only with off")
@@ -147,7 +147,7 @@ func (s *Service) Flip(ctx context.Context, r FlipRequest) (View, error) {
 	return view(st, now), nil
 }
 
-// Target is how the audit trail and the change feed name a switch: "payments" or "payments/prd_…".
+// Target is how the audit trail and the change feed name a switch: "payments" or "payments/prod_…".
 func Target(s licensing.Switch, product string) string {
 	if product == "" {
 		return string(s)
