@@ -22,12 +22,12 @@ func hostile() []string {
 		`<svg><script>123<1>alert(1)</script>`, `<a href="javascript\x3Ajavascript:alert(1)">`, `1;DROP TABLE users`, `CON`, `COM1`, `LPT1`, `%n%n%n`, `%*.*s`, `;ping 127.0.0.1;`, `$HOME`, `%x('ls')`, `{% print 'x' %}`, "Roses\nare red", `DCC SEND STARTKEYLOGGER 0 0 0`)
 }
 
-// some is the part of the strings that the n-th place is tried with: SQL that breaks out of quotes always, of the rest every sixth, so that
-// neighbouring places have each of them.
+// some is the part of the strings that the n-th place is tried with: every other of the SQL that breaks out of quotes, and every eighth of
+// the rest, so that neighbouring places have each of them.
 func some(n int) []string {
 	var out []string
 	for i, text := range hostile() {
-		if strings.HasPrefix(text, "'") || i%6 == n%6 {
+		if strings.HasPrefix(text, "'") && i%2 == n%2 || i%8 == n%8 {
 			out = append(out, text)
 		}
 	}
