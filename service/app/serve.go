@@ -36,9 +36,14 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if err != nil {
 		return err
 	}
+	icon, err := web.Icon()
+	if err != nil {
+		return err
+	}
 	lic := httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}
 	raws := []httpapi.Raw{
 		{Name: "webhook.stripe", Pattern: "POST " + webhookPath, Handler: httpapi.StripeWebhook(p.payments)},
+		{Name: "page.icon", Pattern: "GET /favicon.ico", Handler: icon},
 		{Name: "page.docs", Pattern: "GET /docs/", Handler: docs},
 		{Name: "page.order", Pattern: "GET /checkout/{id}", Handler: orders},
 		{Name: "page.order_reveal", Pattern: "POST /checkout/{id}", Handler: orders},

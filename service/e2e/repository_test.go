@@ -321,7 +321,7 @@ func TestNoUnfinishedWork(t *testing.T) {
 				t.Errorf("%s: time.%s in domain code; use the injected clock", s.path, sel.Sel.Name)
 			}
 			if (sel.Sel.Name == "Skip" || sel.Sel.Name == "Skipf" || sel.Sel.Name == "SkipNow") && (x.Name == "t" || x.Name == "tb" || x.Name == "b") && !regexp.MustCompile(`test(/|$)`).MatchString(s.dir) {
-				t.Errorf("%s: a skipped test; only the packages that start servers may report one missing", s.path)
+				t.Errorf("%s: a skipped test; only the packages that start servers and browsers may report one missing", s.path)
 			}
 			return true
 		})

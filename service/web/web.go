@@ -18,7 +18,7 @@ import (
 	"github.com/yuin/goldmark/parser"
 )
 
-//go:embed docs page.html page.css order.html
+//go:embed docs page.html page.css order.html icon.svg
 var files embed.FS
 
 // Guide is one page of the documentation.
@@ -105,10 +105,26 @@ func Guides() ([]Guide, error) {
 		if err := md.Convert(text, &html); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		out = append(out, Guide{Name: strings.TrimSuffix(path.Base(name), ".md"), Title: title, Short: short(title), HTML: template.HTML(html.String())}) //nolint:gosec // our own embedded text
+		out = append(out, Guide{Name: strings.TrimSuffix(path.Base(name), ".md"), Title: title, Short: short(title), HTML: template.HTML(reachable(html.String()))}) //nolint:gosec // our own embedded text
 	}
 	slices.SortStableFunc(out, func(a, b Guide) int { return place(a.Name) - place(b.Name) })
 	return out, nil
+}
+
+// reachable lets people without a mouse scroll blocks of code that are wider than the page.
+func reachable(html string) string { return strings.ReplaceAll(html, "<pre>", `<pre tabindex="0">`) }
+
+// Icon is the small picture that browsers show beside a page's title, served at /favicon.ico.
+func Icon() (http.Handler, error) {
+	icon, err := files.ReadFile("icon.svg")
+	if err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "image/svg+xml")
+		w.Header().Set("Cache-Control", "public, max-age=86400")
+		_, _ = w.Write(icon)
+	}), nil
 }
 
 // short is a title as the navigation has it: what stands before a colon.

@@ -1,0 +1,197 @@
+package browsertest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// Look is how a visitor looks at pages.
+type Look struct {
+	Dark     bool
+	NoScript bool // JavaScript is switched off
+	Narrow   bool // a telephone instead of a desk
+}
+
+// Page is a tab. Its methods are for one goroutine.
+type Page struct {
+	ctx  context.Context
+	axe  string
+	look Look
+
+	mu       sync.Mutex
+	requests []string
+	said     []string // console errors, exceptions, violations of the policy
+	bytes    float64
+}
+
+// Open opens a tab that ends with the test.
+func (b *Browser) Open(t testing.TB, look Look) *Page {
+	t.Helper()
+	ctx, end := chromedp.NewContext(b.ctx)
+	t.Cleanup(end)
+	p := &Page{ctx: ctx, axe: b.axe, look: look}
+	chromedp.ListenTarget(ctx, p.hear)
+	if err := chromedp.Run(ctx); err != nil { // the tab lives as long as the context that opens it, so without a deadline
+		t.Fatalf("open a tab: %v", err)
+	}
+	scheme := "light"
+	if look.Dark {
+		scheme = "dark"
+	}
+	width, height := int64(1280), int64(900)
+	if look.Narrow {
+		width, height = 390, 844
+	}
+	p.run(t, "open a tab", network.Enable(), log.Enable(), chromedp.EmulateViewport(width, height), emulation.SetScriptExecutionDisabled(look.NoScript),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+	return p
+}
+
+// hear notes what happens in the tab.
+func (p *Page) hear(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := event.(type) {
+	case *network.EventRequestWillBeSent:
+		p.requests = append(p.requests, e.Request.URL)
+	case *network.EventLoadingFinished:
+		p.bytes += e.EncodedDataLength
+	case *runtime.EventExceptionThrown:
+		p.said = append(p.said, "exception: "+e.ExceptionDetails.Error())
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning || e.Type == runtime.APITypeAssert {
+			for _, a := range e.Args {
+				p.said = append(p.said, fmt.Sprintf("console %s: %s", e.Type, a.Value))
+			}
+		}
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.LevelError || e.Entry.Level == log.LevelWarning {
+			p.said = append(p.said, fmt.Sprintf("%s: %s %s", e.Entry.Source, e.Entry.Text, e.Entry.URL))
+		}
+	}
+}
+
+func (p *Page) run(t testing.TB, what string, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+}
+
+// Visit opens an address and forgets what happened before.
+func (p *Page) Visit(t testing.TB, address string) {
+	t.Helper()
+	p.forget()
+	p.run(t, "visit "+address, chromedp.Navigate(address), chromedp.WaitReady("body"))
+}
+
+func (p *Page) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.requests, p.said, p.bytes = nil, nil, 0
+}
+
+// Wait waits until the page has an element.
+func (p *Page) Wait(t testing.TB, selector string) {
+	t.Helper()
+	p.run(t, "wait for "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery))
+}
+
+// Click clicks an element as a person would, which must be there to see.
+func (p *Page) Click(t testing.TB, selector string) {
+	t.Helper()
+	p.run(t, "click "+selector, chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+}
+
+// Submit clicks an element and waits for the page that follows; what happened before is forgotten.
+func (p *Page) Submit(t testing.TB, selector string) {
+	t.Helper()
+	p.forget()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if _, err := chromedp.RunResponse(ctx, chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible)); err != nil {
+		t.Fatalf("submit %s: %v", selector, err)
+	}
+	p.run(t, "the page after "+selector, chromedp.WaitReady("body"))
+}
+
+// Text returns the text of an element.
+func (p *Page) Text(t testing.TB, selector string) string {
+	t.Helper()
+	var out string
+	p.run(t, "read "+selector, chromedp.Text(selector, &out, chromedp.ByQuery))
+	return out
+}
+
+// Address returns where the tab is.
+func (p *Page) Address(t testing.TB) string {
+	t.Helper()
+	var out string
+	p.run(t, "read the address", chromedp.Location(&out))
+	return out
+}
+
+// Quiet fails the test if the page called another host than its own, said something on the console, broke its content security
+// policy, or weighed more than limit bytes. expected are texts of messages that belong to the case, such as a refusal's status.
+func (p *Page) Quiet(t testing.TB, limit float64, expected ...string) {
+	t.Helper()
+	own, err := url.Parse(p.Address(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.requests {
+		if u, err := url.Parse(r); err != nil || u.Scheme != "data" && u.Host != own.Host {
+			t.Errorf("%s: a request to %s", own, r)
+		}
+	}
+	for _, s := range p.said {
+		known := false
+		for _, e := range expected {
+			known = known || strings.Contains(s, e)
+		}
+		if !known {
+			t.Errorf("%s: %s", own, s)
+		}
+	}
+	if p.bytes > limit {
+		t.Errorf("%s: %.0f bytes, at most %.0f", own, p.bytes, limit)
+	}
+}
+
+// Accessible fails the test for each violation that axe-core finds, and for a page that is wider than its window.
+func (p *Page) Accessible(t testing.TB) {
+	t.Helper()
+	var wide bool
+	var found string
+	p.run(t, "axe", chromedp.Evaluate(p.axe, nil), chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide),
+		chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.html.slice(0, 160) + " | " + n.failureSummary)}))))`,
+			&found, func(q *runtime.EvaluateParams) *runtime.EvaluateParams { return q.WithAwaitPromise(true) }))
+	if wide {
+		t.Errorf("%s (%+v): wider than the window", p.Address(t), p.look)
+	}
+	var violations []struct {
+		ID, Help string
+		Nodes    []string
+	}
+	if err := json.Unmarshal([]byte(found), &violations); err != nil {
+		t.Fatalf("axe said %q: %v", found, err)
+	}
+	for _, v := range violations {
+		t.Errorf("%s (%+v): %s: %s\n\t%s", p.Address(t), p.look, v.ID, v.Help, strings.Join(v.Nodes, "\n\t"))
+	}
+}
