@@ -102,11 +102,10 @@ func TestM11_LicensingOffQueuesGrants(t *testing.T) {
 	t.Parallel()
 	s := newReplicas(t, siteOptions{sweep: time.Second})
 	s.flip(t, "licensing", "", true)
-	eventually(t, "a paid order waits", 20*time.Second, func() bool {
-		p := s.pays(t, 1, sandbox.CardSucceeds)
-		eventually(t, "the order is paid", 20*time.Second, func() bool { got := state(t, s.rows, p.id); return got == "paid" || got == "fulfilled" })
-		return state(t, s.rows, p.id) == "paid" // before the switch is in force everywhere an order may pass
-	})
+	s.flip(t, "payments", "", true) // changes come into force in their order: where payments are off, licensing is
+	s.within(t, "payments off", s.buys(t), http.StatusServiceUnavailable)
+	s.flip(t, "payments", "", false)
+	s.within(t, "payments on", s.buys(t), http.StatusCreated)
 	p := s.pays(t, 2, sandbox.CardSucceeds)
 	s.becomes(t, p, "paid")
 	s.exactly(t, p, account{Receipts: 1, Cash: 2 * unitPrice})
