@@ -3,11 +3,13 @@ package catalog
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
 )
 
 // Limits of form.
@@ -23,8 +25,7 @@ const (
 
 var (
 	slugShape   = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-	prefixShape = regexp.MustCompile(`^[A-Z0-9]{2,8}$`)
-	scopeShape  = regexp.MustCompile(`^[a-z0-9][a-z0-9_.:-]{0,63}$`)
+	prefixShape = regexp.MustCompile(`^[A-Z][A-Z0-9]{1,7}$`)
 )
 
 // checker gathers the fields that break a rule, so that a caller learns of all at once.
@@ -65,7 +66,7 @@ func (c *checker) purpose(name string, v Purpose) {
 }
 
 func (c *checker) prefix(name, v string) {
-	c.that(prefixShape.MatchString(v), name, "must be 2 to 8 capital letters and digits, for example MINT")
+	c.that(prefixShape.MatchString(v), name, "must be 2 to 8 capital letters and digits, the first a letter, for example MINT")
 }
 
 func (c *checker) planType(name string, v PlanType) {
@@ -89,11 +90,14 @@ func (c *checker) grants(name string, grants []Grant) {
 
 func (c *checker) apiKey(at string, k *APIKeyGrant) {
 	c.that(len(k.Scopes) <= maxScopes, at+"/scopes", "must be at most %d", maxScopes)
-	for _, s := range k.Scopes {
-		c.that(scopeShape.MatchString(s), at+"/scopes", "%q: must be 1 to 64 of a-z, 0-9 and _ . : -", s)
+	for i, s := range k.Scopes { // what package apikey would not issue must not be for sale
+		c.that(apikey.ValidScope(s), at+"/scopes", "%q: must be noun or noun:verb of a-z, 0-9, _ . and -", s)
+		c.that(!slices.Contains(k.Scopes[:i], s), at+"/scopes", "%q: stands there twice", s)
 	}
 	c.that(k.RateCount > 0 && k.RateCount <= maxRate, at+"/rate_count", "must be 1 to %d", maxRate)
 	c.that(k.RatePeriod > 0 && k.RatePeriod <= maxRatePeriod, at+"/rate_period", "must be 1 to %d seconds", maxRatePeriod)
+	rate := apikey.Limit{Count: k.RateCount, Seconds: k.RatePeriod, Burst: k.RateCount}.Rate()
+	c.that(rate.Validate() == nil, at+"/rate_count", "must be at most one for each microsecond of rate_period")
 	c.that(k.Environment == "" || k.Environment.Valid(), at+"/environment", "must be live or test")
 }
 

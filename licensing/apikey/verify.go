@@ -67,12 +67,15 @@ const maxQuestions = 1000
 
 var scopeForm = regexp.MustCompile(`^[a-z0-9_.-]{1,40}(:[a-z0-9_.*-]{1,40})?$`)
 
+// ValidScope reports whether a key can carry the scope: noun or noun:verb.
+func ValidScope(s string) bool { return scopeForm.MatchString(s) }
+
 func badScope(scopes []string) string {
 	if len(scopes) > maxScopes {
 		return "must be at most 32"
 	}
 	for i, sc := range scopes {
-		if !scopeForm.MatchString(sc) {
+		if !ValidScope(sc) {
 			return "each is noun or noun:verb of a-z, 0-9, _ . and -"
 		}
 		if slices.Contains(scopes[:i], sc) {
