@@ -96,6 +96,7 @@ func (k *JWK) decode(p *scanner) {
 			p.skipUnknown(&o, keyNames)
 		}
 	}
+	p.need("key state missing", k.State != "")
 }
 
 func (s *StatusList) decode(p *scanner) {

@@ -33,8 +33,8 @@ func EncodeFile(f File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if f.License == "" {
-		return "", fmt.Errorf("%w: license file without a license", ErrPayload)
+	if f.License == "" || f.Keyset == "" {
+		return "", fmt.Errorf("%w: license file without a license or a keyset", ErrPayload)
 	}
 	text := base64.StdEncoding.EncodeToString(raw)
 	var b strings.Builder
@@ -97,6 +97,7 @@ func parseFile(raw string) (File, error) {
 	}
 	p.end()
 	p.need("license missing", f.License != "")
+	p.need("keyset missing", f.Keyset != "")
 	if p.fault != "" {
 		return File{}, fmt.Errorf("%w: license file: %s", ErrPayload, p.fault)
 	}

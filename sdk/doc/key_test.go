@@ -135,6 +135,7 @@ func TestK02_BadKeysetRefusedWhole(t *testing.T) {
 		"twin member":         {`"use":"sig"`, `"use":"sig","Use":"sig"`},
 		"roots empty":         {`"keys":`, `"roots":[],"keys":`},
 		"root of small order": {`"keys":`, `"roots":[{"kid":"x","kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `","alg":"EdDSA","use":"sig","state":"active","nbf":0}],"keys":`},
+		"no state":            {`"state":"active",`, ""},
 		"no number":           {`"num":3`, `"num":0`},
 	} {
 		if !strings.Contains(good, change[0]) {

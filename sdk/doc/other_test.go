@@ -164,11 +164,17 @@ func TestFile_Refused(t *testing.T) {
 		"duplicate":  {wrap(`{"v":1,"license":"a","license":"b","keyset":"b"}`), doc.ErrPayload},
 		"twin":       {wrap(`{"v":1,"license":"a","License":"b","keyset":"b"}`), doc.ErrPayload},
 		"no license": {wrap(`{"v":1,"keyset":"b"}`), doc.ErrPayload},
+		"no keyset":  {wrap(`{"v":1,"license":"a"}`), doc.ErrPayload},
 		"array":      {wrap(`[]`), doc.ErrPayload},
 		"too long":   {good + strings.Repeat(" ", doc.MaxFile), doc.ErrTooLong},
 	} {
 		if _, err := doc.DecodeFile(c.text); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, f := range []doc.File{{Keyset: "b"}, {License: "a"}} {
+		if _, err := doc.EncodeFile(f); !errors.Is(err, doc.ErrPayload) {
+			t.Errorf("encoded %+v: %v", f, err)
 		}
 	}
 	if _, err := doc.EncodeFile(doc.File{}); err == nil {
