@@ -189,7 +189,7 @@ type Deps struct {
 	// Alert tells people that something needs them: code is stable ("order-parked"), text names the object. Nil tells only the log.
 	Alert  func(ctx context.Context, code, text string)
 	Tax    order.TaxRules
-	Seller order.Seller // as receipts name it
+	Seller order.Seller // frozen on each order, as its receipt names it
 	// BaseURL is the service's own address, without a slash at its end; Origins are the storefronts besides it.
 	BaseURL string
 	Origins []string

@@ -94,9 +94,9 @@ func (s *Service) freeze(ctx context.Context, r CreateRequest) (order.Order, err
 	now := s.Clock.Now()
 	o := order.Order{ID: s.IDs.New("ord"), Env: s.Gateway.Env(), State: order.Pending, Currency: r.Currency, Version: 1,
 		CreatedAt: now, UpdatedAt: now, CheckedAt: now, ExpiresAt: now.Add(s.Open)}
-	o.Snapshot.VATID, o.Snapshot.TermsAt, o.Snapshot.DeliverAt = r.VATID, now, now
+	o.Snapshot.VATID, o.Snapshot.Seller, o.Snapshot.TermsAt, o.Snapshot.DeliverAt = r.VATID, s.Seller, now, now
 	var err error
-	if o.Snapshot.Tax, err = s.Tax.For(r.Country); err != nil {
+	if o.Snapshot.Tax, err = s.Tax.For(r.Country, r.VATID); err != nil {
 		return o, err
 	}
 	if err := s.Switches.Check(ctx, licensing.SwitchPayments, ""); err != nil {

@@ -30,7 +30,7 @@ func (s *Service) Receipt(ctx context.Context, r ReceiptRequest) (ReceiptFile, e
 	if o.Receipt == "" {
 		return ReceiptFile{}, licensing.Fail(licensing.Conflict, "not-paid", "The order is not paid, so it has no receipt.")
 	}
-	receipt := order.NewReceipt(o, s.Seller)
+	receipt := order.NewReceipt(o)
 	file := ReceiptFile{Number: receipt.Number}
 	if r.Format == "html" {
 		file.MediaType = "text/html; charset=utf-8"

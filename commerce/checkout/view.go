@@ -155,13 +155,13 @@ func (s *Service) show(ctx context.Context, id, access string) (Checkout, error)
 func next(o order.Order) string {
 	switch o.State {
 	case order.Pending:
-		return "Pay on the page at url; then look here again."
+		return "Pay on the payment page; then look here again."
 	case order.AwaitingFunds:
 		return "The payment is under way, which can take some days. License and receipt come by mail when it arrives."
 	case order.Paid:
 		return "The payment is here. What you bought follows by mail in a short while."
 	case order.Fulfilled:
-		return "Keep your keys in a safe place. Reveal API keys now: each is shown once."
+		return "Keep your keys in a safe place. An API key is shown once, when it is revealed."
 	case order.Refunded:
 		return "The payment was refunded, and what was bought is no longer valid."
 	case order.Closed:

@@ -44,6 +44,8 @@ type Tax struct {
 	Country   string            `json:"country,omitempty" doc:"Country of the buyer, ISO 3166 two letters."`
 	Rate      money.BasisPoints `json:"rate" doc:"Rate in hundredths of a percent."`
 	Inclusive bool              `json:"inclusive" doc:"Whether the prices include the tax."`
+	// ReverseCharge says that the buyer, a business, owes the tax itself.
+	ReverseCharge bool `json:"reverse_charge,omitempty" doc:"The buyer, a business in another country, owes the tax itself; none was charged."`
 }
 
 // Grant is one thing that each unit of a line gives, as frozen. Kind is KindLicense or KindAPIKey and says which members count.
@@ -99,6 +101,7 @@ type Snapshot struct {
 	Lines     []Line    `json:"lines"`
 	Tax       Tax       `json:"tax"`
 	VATID     string    `json:"vat_id,omitempty"`
+	Seller    Seller    `json:"seller"`                // as receipts name it
 	TermsAt   time.Time `json:"terms_at"`              // consent to the terms
 	DeliverAt time.Time `json:"immediate_delivery_at"` // consent to immediate delivery
 }

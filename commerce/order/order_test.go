@@ -136,7 +136,7 @@ func TestUnbalancedPostingRefused(t *testing.T) {
 var update = flag.Bool("update", false, "write the golden files")
 
 // sample is a paid order with everything that a receipt can show.
-func sample() (Order, Seller) {
+func sample() Order {
 	o := Order{ID: "ord_0190a6f0c5b87c2ab0f14d5c6e7f8091", Email: "ada.lovelace@example.com", Env: licensing.Live, Currency: "EUR", Receipt: "2026-000042",
 		PaidAt: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	o.Snapshot.VATID = "DE123456789"
@@ -148,20 +148,21 @@ func sample() (Order, Seller) {
 	if err := o.Settle(5000); err != nil {
 		panic(err)
 	}
-	return o, Seller{Name: "Example Software GmbH", Address: []string{"Beispielstraße 1", "10115 Berlin", "Germany"}, VATID: "DE999999999", Email: "billing@example.com"}
+	o.Snapshot.Seller = Seller{Name: "Example Software GmbH", Address: []string{"Beispielstraße 1", "10115 Berlin", "Germany"}, VATID: "DE999999999", Email: "billing@example.com"}
+	return o
 }
 
 // TestReceiptIsAlwaysTheSame guarantees that a receipt's page and PDF are byte for byte the same each time and as they were when this was
 // written, and that a buyer's text cannot become markup.
 func TestReceiptIsAlwaysTheSame(t *testing.T) {
 	t.Parallel()
-	o, seller := sample()
+	o := sample()
 	for name, render := range map[string]func(Receipt) ([]byte, error){"receipt.html": Receipt.HTML, "receipt.pdf": Receipt.PDF} {
-		first, err := render(NewReceipt(o, seller))
+		first, err := render(NewReceipt(o))
 		if err != nil {
 			t.Fatal(err)
 		}
-		second, err := render(NewReceipt(o, seller))
+		second, err := render(NewReceipt(o))
 		if err != nil || !bytes.Equal(first, second) {
 			t.Errorf("%s differs between two renderings: %v", name, err)
 		}
@@ -184,7 +185,7 @@ func TestReceiptIsAlwaysTheSame(t *testing.T) {
 // TestReceiptOfManyLinesHasManyPages guarantees that the longest order and words without a break still make a PDF.
 func TestReceiptOfManyLinesHasManyPages(t *testing.T) {
 	t.Parallel()
-	o, seller := sample()
+	o := sample()
 	o.Snapshot.Lines = nil
 	for range MaxLines {
 		o.Snapshot.Lines = append(o.Snapshot.Lines, Line{ProductName: strings.Repeat("W", 120), PlanName: strings.Repeat("я", 60), Unit: 1_000_000_000_000, Quantity: MaxQuantity})
@@ -192,8 +193,48 @@ func TestReceiptOfManyLinesHasManyPages(t *testing.T) {
 	if err := o.Settle(0); err != nil {
 		t.Fatal(err)
 	}
-	pdf, err := NewReceipt(o, seller).PDF()
+	pdf, err := NewReceipt(o).PDF()
 	if err != nil || bytes.Count(pdf, []byte("/Type /Page\n")) < 2 {
 		t.Errorf("%d pages, %v", bytes.Count(pdf, []byte("/Type /Page\n")), err)
+	}
+}
+
+// TestReverseCharge guarantees that only a business of another country of the Union, with a VAT id of that country, pays no tax, and that
+// its receipt says who owes it.
+func TestReverseCharge(t *testing.T) {
+	t.Parallel()
+	rules := TaxRules{Mode: FixedTax, Home: "DE", Rates: map[string]money.BasisPoints{"DE": 1900, "FR": 2000, "GR": 2400, "CH": 810}}
+	for _, c := range []struct {
+		country, vat string
+		home         string
+		rate         money.BasisPoints
+		reverse      bool
+	}{
+		{"FR", "", "DE", 2000, false},
+		{"FR", "FRXX999999999", "DE", 0, true},
+		{"GR", "EL999999999", "DE", 0, true},
+		{"DE", "DE999999999", "DE", 1900, false}, // at home tax is paid
+		{"CH", "CHE123456789", "DE", 810, false}, // not of the Union
+		{"FR", "FRXX999999999", "", 2000, false}, // nobody said where the shop is
+		{"FR", "FRXX999999999", "CH", 2000, false},
+	} {
+		rules.Home = c.home
+		if tax, err := rules.For(c.country, c.vat); err != nil || tax.Rate != c.rate || tax.ReverseCharge != c.reverse {
+			t.Errorf("%+v: %+v, %v", c, tax, err)
+		}
+	}
+	rules.Home = "DE"
+	for _, vat := range []string{"DE999999999", "FR1", "GR999999999"} {
+		if tax, err := rules.For("FR", vat); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("%s for a buyer in FR: %+v, %v", vat, tax, err)
+		}
+	}
+	o := sample()
+	o.Snapshot.Tax = Tax{Mode: FixedTax, Country: "FR", ReverseCharge: true, Inclusive: true}
+	if err := o.Settle(0); err != nil || o.Tax != 0 {
+		t.Fatalf("tax %d, %v", o.Tax, err)
+	}
+	if page, err := NewReceipt(o).HTML(); err != nil || !bytes.Contains(page, []byte("Reverse charge")) {
+		t.Errorf("the receipt does not say who owes the tax: %v", err)
 	}
 }

@@ -12,10 +12,10 @@ import (
 
 // Seller is who sells, as receipts name it.
 type Seller struct {
-	Name    string
-	Address []string
-	VATID   string
-	Email   string
+	Name    string   `json:"name"`
+	Address []string `json:"address,omitempty"`
+	VATID   string   `json:"vat_id,omitempty"`
+	Email   string   `json:"email,omitempty"`
 }
 
 // Receipt is what a receipt says. Everything comes from the frozen order, so the same order gives the same receipt for ever;
@@ -47,8 +47,8 @@ type ReceiptLine struct {
 }
 
 // NewReceipt makes the receipt of a paid order.
-func NewReceipt(o Order, seller Seller) Receipt {
-	r := Receipt{Number: o.Receipt, Date: o.PaidAt.UTC().Format("2 January 2006"), Order: o.ID, Seller: seller, Buyer: o.Email, BuyerVAT: o.Snapshot.VATID,
+func NewReceipt(o Order) Receipt {
+	r := Receipt{Number: o.Receipt, Date: o.PaidAt.UTC().Format("2 January 2006"), Order: o.ID, Seller: o.Snapshot.Seller, Buyer: o.Email, BuyerVAT: o.Snapshot.VATID,
 		Country: o.Snapshot.Tax.Country, Subtotal: o.Amount(o.Subtotal).String(), Total: o.Amount(o.Total).String(), Test: o.Env != licensing.Live,
 		Note: "Paid in full. Delivered electronically at once, as agreed when ordering."}
 	if o.Discount > 0 {
@@ -56,7 +56,11 @@ func NewReceipt(o Order, seller Seller) Receipt {
 	}
 	if t := o.Snapshot.Tax; t.Mode == FixedTax {
 		r.TaxLabel, r.Tax = strings.TrimSpace("Tax "+t.Country)+" "+t.Rate.String(), o.Amount(o.Tax).String()
-		if t.Inclusive {
+		switch {
+		case t.ReverseCharge:
+			r.TaxLabel = "Tax"
+			r.Note += " Reverse charge: the recipient owes the VAT (Article 196 of Directive 2006/112/EC)."
+		case t.Inclusive:
 			r.TaxLabel = "Including " + strings.ToLower(r.TaxLabel[:1]) + r.TaxLabel[1:]
 		}
 	}

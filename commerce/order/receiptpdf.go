@@ -159,7 +159,9 @@ func (p sheet) sums(r Receipt, y float64) {
 	p.ending(unitX, y, "Total paid")
 	p.ending(right, y, r.Total)
 	p.font("", 9.5, 90)
-	p.at(left, y+16, r.Note)
+	for i, line := range p.SplitText(r.Note, right-left) {
+		p.at(left, y+16+5*float64(i), line)
+	}
 }
 
 // wrap breaks text into lines that fit a width, between words where it can and within a long word where it must.

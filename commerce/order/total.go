@@ -89,23 +89,3 @@ func (o *Order) tax(l *Line) error {
 	l.Tax, l.Total = part.Minor, total.Minor
 	return err
 }
-
-// TaxRules are a shop's own tax rates.
-type TaxRules struct {
-	Mode      TaxMode
-	Inclusive bool
-	// Rates are the rates by country (ISO 3166, two capital letters); a country without one pays no tax.
-	Rates map[string]money.BasisPoints
-}
-
-// For decides the tax of a buyer. With fixed tax the country must be known.
-func (r TaxRules) For(country string) (Tax, error) {
-	if r.Mode != FixedTax {
-		return Tax{Mode: NoTax, Country: country}, nil
-	}
-	if country == "" {
-		return Tax{}, licensing.Fail(licensing.Invalid, "country-needed", "Say in which country the buyer is: tax depends on it.").
-			With("/country", "must be two capital letters, for example DE")
-	}
-	return Tax{Mode: FixedTax, Country: country, Rate: r.Rates[country], Inclusive: r.Inclusive}, nil
-}

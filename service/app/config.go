@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"os"
@@ -36,6 +37,13 @@ type Config struct {
 	SingleOperator bool          `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
 	KeyPrefix      string        `help:"First word of API keys." default:"mtr" placeholder:"WORD" env:"MINTREU_KEY_PREFIX" group:"how"`
 	ShopName       string        `help:"Name of the shop in mail and receipts." default:"Mintreu" placeholder:"NAME" env:"MINTREU_SHOP_NAME" group:"how"`
+	SellerAddress  []string      `help:"Lines of the seller's address, as receipts name it." sep:";" placeholder:"LINE;…" env:"MINTREU_SELLER_ADDRESS" group:"how"`
+	SellerEmail    string        `help:"Where buyers ask about a receipt." placeholder:"ADDRESS" env:"MINTREU_SELLER_EMAIL" group:"how"`
+	SellerVATID    string        `name:"seller-vat-id" help:"VAT id of the seller, on receipts." placeholder:"ID" env:"MINTREU_SELLER_VAT_ID" group:"how"`
+	SellerCountry  string        `help:"Country of the seller, two letters. In the EU, a business of another member country that gives its VAT id then owes the tax itself." placeholder:"COUNTRY" env:"MINTREU_SELLER_COUNTRY" group:"how"`
+	Tax            string        `help:"none, or fixed: the rates of --tax-rate." enum:"none,fixed,stripe" default:"none" placeholder:"HOW" env:"MINTREU_TAX" group:"how"`
+	TaxRate        []string      `help:"Tax rates in percent by the buyer's country; a country without one pays none." placeholder:"DE=19,FI=25.5,…" env:"MINTREU_TAX_RATE" group:"how"`
+	TaxInclusive   bool          `help:"Prices include the tax instead of having it added." env:"MINTREU_TAX_INCLUSIVE" group:"how"`
 	LogLevel       string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" env:"MINTREU_LOG_LEVEL" group:"how"`
 	OTLPEndpoint   string        `help:"OpenTelemetry collector; traces are off without it." placeholder:"URL" env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"how"`
 
@@ -109,6 +117,14 @@ func (c Config) Check() error {
 	}
 	if (c.StripeKeyFile == "") != (c.StripeWebhookSecretFile == "") {
 		bad("--stripe-key-file and --stripe-webhook-secret-file belong together")
+	}
+	if _, err := c.taxRules(); err != nil {
+		faults = append(faults, err)
+	}
+	if c.SellerEmail != "" {
+		if a, err := mail.ParseAddress(c.SellerEmail); err != nil || a.Address != c.SellerEmail {
+			bad("--seller-email %q: want an address such as billing@shop.example", c.SellerEmail)
+		}
 	}
 	if c.RedisURL != "" && c.Embedded() {
 		bad("--redis-url without --postgres-url: the embedded database has one process, which counts for itself")

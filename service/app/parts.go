@@ -234,11 +234,15 @@ func (p *parts) people(context.Context) (err error) {
 func (p *parts) shop(context.Context) error {
 	a, st := p.app, p.app.storage.store
 	clock, ids := a.config.Clock, a.config.IDs
+	tax, err := a.config.taxRules()
+	if err != nil {
+		return err
+	}
 	p.prices = pricing.NewService(pricing.Deps{Store: st.Pricing(), Clock: clock, IDs: ids, Tx: st, Audit: p.audit, SingleOperator: a.config.SingleOperator})
 	p.catalog = catalog.NewService(catalog.Deps{Store: st.Catalog(), Offers: st.Offers(), Policies: st.GrantPolicies(), Prices: p.prices, Clock: clock, IDs: ids, Tx: st, Audit: p.audit})
 	p.checkout = checkout.NewService(checkout.Deps{Orders: st.Orders(), Sessions: st.CheckoutSessions(), Grants: st.OrderGrants(), Queue: st.OrderQueue(),
 		Shop: p.catalog, Prices: p.prices, Gateway: p.gateway, Givers: checkout.NewGivers(p.licenses, p.keys), Buyers: p.accounts, Notices: checkoutNotices{p.notices, a.config.BaseURL},
-		Switches: p.switches, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Seal: a.storage.key, Log: a.log, Alert: p.alert,
+		Switches: p.switches, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Seal: a.storage.key, Log: a.log, Alert: p.alert, Tax: tax, Seller: a.config.seller(),
 		BaseURL: a.config.BaseURL, Origins: a.config.StorefrontOrigin})
 	for _, kind := range []string{"checkout.session", "charge", "refund", "dispute"} {
 		p.payments.Handle(kind, p.checkout.Applier())
