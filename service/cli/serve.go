@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -21,7 +22,7 @@ func (*serveCommand) Run(ctx context.Context, cfg app.Config, s streams) error {
 	if err := greet(ctx, a, cfg, s.out); err != nil {
 		return err
 	}
-	if err := a.Run(ctx); err != nil {
+	if err := a.Run(ctx); err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) { // a signal during the start is a clean end too
 		return err
 	}
 	_, err = fmt.Fprintln(s.out, "Stopped.")
