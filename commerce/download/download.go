@@ -264,4 +264,5 @@ var (
 	ErrOver    = licensing.Fail(licensing.Gone, "download-over", "This download is over. Ask for a new link.")
 	ErrBusy    = licensing.Fail(licensing.TooMany, "download-busy", "Too many of your downloads run at once; wait for one to end.").After(10 * time.Second)
 	ErrDamaged = licensing.Fail(licensing.Unavailable, "download-damaged", "This file is not intact in our store. We were told and will mend it.").After(10 * time.Minute)
+	errAway    = licensing.Fail(licensing.Unavailable, "download-store-away", "The file store does not answer at the moment. Try again.").After(30 * time.Second)
 )

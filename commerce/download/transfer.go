@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -165,15 +166,23 @@ func (r *Run) openFile(ctx context.Context) (err error) {
 	}
 	var size int64
 	if r.content, size, err = r.service.Blobs.OpenSized(ctx, f.Blob); err != nil {
-		return r.damaged(ctx, err)
+		return r.unread(ctx, err)
 	}
 	if size != f.Size || int64(len(r.blocks)) != (f.Size+BlockSize-1)/BlockSize*sha256.Size {
 		return r.damaged(ctx, fmt.Errorf("%d bytes in store, %d published", size, f.Size))
 	}
 	if _, err = r.content.Seek(r.block*BlockSize, io.SeekStart); err != nil {
-		return r.damaged(ctx, err)
+		return r.unread(ctx, err)
 	}
 	return nil
+}
+
+// unread tells a file that is gone or too short, which needs a person, from a store that does not answer.
+func (r *Run) unread(ctx context.Context, err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return r.damaged(ctx, err)
+	}
+	return errAway.Because(err)
 }
 
 // damaged tells a person, and refuses.
@@ -194,7 +203,7 @@ func (r *Run) fill(ctx context.Context) error {
 		r.buf = make([]byte, min(BlockSize, r.ticket.File.Size))
 	}
 	if _, err := io.ReadFull(r.content, r.buf[:n]); err != nil {
-		return r.damaged(ctx, err)
+		return r.unread(ctx, err)
 	}
 	sum := sha256.Sum256(r.buf[:n])
 	if !bytes.Equal(sum[:], r.blocks[r.block*sha256.Size:(r.block+1)*sha256.Size]) {
