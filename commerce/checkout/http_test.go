@@ -132,7 +132,7 @@ func TestPathOverHTTP(t *testing.T) {
 			}
 		}
 	}
-	if _, _, text := call(t, "GET", base+"/v1/checkouts/"+made.ID+"/checkout/"+made.ID+"?access="+made.Access, ""); !strings.Contains(text, "shop.example") {
+	if _, _, text := call(t, "GET", base+"/v1/checkouts/"+made.ID+"/receipt.html?access="+made.Access, ""); !strings.Contains(text, "shop.example") {
 		t.Error("the receipt does not say who sold")
 	}
 	if status, _, text := call(t, "POST", base+"/v1/checkouts/"+made.ID+"/reveal", fmt.Sprintf(`{"access":%q}`, made.Access)); status != 200 || !strings.Contains(text, `"key":"mtr_live_`) {
