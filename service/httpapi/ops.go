@@ -5,14 +5,15 @@ import (
 	"net/http/pprof"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/mintreu/mintreu/service/telemetry"
 )
 
 // OpsHandler serves what only the operator may see, on a listener of its own that is never the public one: /metrics,
 // /debug/pprof/, and the health checks again. More (alert rules, the jobs page) may be mounted by extra.
 func OpsHandler(metrics prometheus.Gatherer, ready *Readiness, extra ...Raw) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", telemetry.Handler(metrics))
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

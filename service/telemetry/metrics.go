@@ -71,7 +71,7 @@ func (g *gauge) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Handler serves the metrics.
-func Handler(r *prometheus.Registry) http.Handler {
+// Handler serves the metrics in Prometheus' text format. What cannot be gathered is left out, and the rest is served.
+func Handler(r prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
 }
