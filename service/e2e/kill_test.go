@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,6 +37,12 @@ type kill struct {
 
 // recovery is how long the path may take from the death of the process to its end.
 const recovery = 60 * time.Second
+
+// killed reports whether the process was ended by SIGKILL.
+func (p *process) killed() bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
 
 // survive has the service killed at a step, starts it again, and checks that the buyer who tries again gets all of it, once.
 func survive(t *testing.T, k kill) {
