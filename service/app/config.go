@@ -22,6 +22,7 @@ type Config struct {
 	DataDir              string `help:"Directory of the database, the master key, files and the operator's socket. Default: mintreu-data here (the demo's: mintreu-demo)." placeholder:"DIR" env:"MINTREU_DATA_DIR" type:"path" group:"where"`
 	PostgresURL          string `help:"PostgreSQL to use instead of the embedded SQLite: postgres://user@host/database." placeholder:"URL" env:"MINTREU_POSTGRES_URL" group:"where"`
 	PostgresPasswordFile string `help:"File with the password for it, which a URL would show in the list of processes." placeholder:"FILE" env:"MINTREU_POSTGRES_PASSWORD_FILE" type:"path" group:"where"`
+	Files                string `help:"Where uploaded files are kept: file:DIR, or s3://bucket/prefix?endpoint=https://host&region=name, which replicas share (credentials from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY). Default: files in the data directory." placeholder:"URL" env:"MINTREU_FILES" group:"where"`
 	MasterKeyFile        string `help:"File of the master key. Default: master.key in the data directory." placeholder:"FILE" env:"MINTREU_MASTER_KEY_FILE" type:"path" group:"where"`
 
 	Addr             string   `help:"Address to listen on; port 0 takes a free one. Default: 127.0.0.1:8080." placeholder:"HOST:PORT" env:"MINTREU_ADDR" group:"listen"`

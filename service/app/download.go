@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"path/filepath"
 
 	"github.com/mintreu/mintreu/commerce/download"
 	"github.com/mintreu/mintreu/service/blob"
@@ -26,4 +27,12 @@ func (p *parts) download(context.Context) error {
 			return ""
 		}})
 	return nil
+}
+
+// openFiles opens the installation's file store.
+func (c Config) openFiles(ctx context.Context) (blob.Store, error) {
+	if c.Files == "" {
+		return blob.OpenDir(filepath.Join(c.DataDir, "files"))
+	}
+	return blob.Open(ctx, c.Files)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,7 +64,7 @@ type parts struct {
 	sandbox     *sandbox.Server // nil when payments are real
 	payments    *payment.Service
 	checkout    *checkout.Service
-	files       *blob.Dir
+	files       blob.Store
 	downloads   *download.Service
 
 	handler    http.Handler
@@ -111,7 +110,7 @@ func (p *parts) platform(ctx context.Context) (err error) {
 		return err
 	}
 	p.audit = audit.New(audit.Deps{Store: s.store.Audit(), Clock: clock, IDs: ids})
-	files, err := blob.OpenDir(filepath.Join(a.config.DataDir, "files"))
+	files, err := a.config.openFiles(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,5 @@
-// Package blob stores files by name: downloads, receipts, copies of the audit trail's signed heads. A [Store] is a URL; "file:"
-// and a directory is the built-in one. Names are slash-separated, relative and clean; they never lead out of the store.
+// Package blob stores files by name: downloads, receipts, copies of the audit trail's signed heads. A [Store] is a URL: "file:"
+// and a directory, the built-in one, or "s3:" and a bucket, which replicas share. Names are slash-separated, relative and clean; they never lead out of the store.
 package blob
 
 import (
@@ -39,11 +39,19 @@ type Store interface {
 	Close() error
 }
 
-// Open opens the store at a URL: "file:///var/lib/mintreu/blob" or "file:blob", which is relative to the working directory.
-func Open(location string) (Store, error) {
+// Open opens the store at a URL: "file:///var/lib/mintreu/blob", "file:blob", which is relative to the working directory, or
+// "s3://bucket/prefix?endpoint=https://host&region=name" (see [S3Config]).
+func Open(ctx context.Context, location string) (Store, error) {
 	u, err := url.Parse(location)
+	if err == nil && u.Scheme == "s3" {
+		c, err := parseS3(u)
+		if err != nil {
+			return nil, err
+		}
+		return OpenS3(ctx, c)
+	}
 	if err != nil || u.Scheme != "file" || u.Host != "" || u.RawQuery != "" {
-		return nil, fmt.Errorf("blob: %q: want file: and a directory", location)
+		return nil, fmt.Errorf("blob: %q: want file: and a directory, or s3://bucket", location)
 	}
 	dir := u.Path
 	if u.Opaque != "" {

@@ -16,7 +16,7 @@ import (
 func TestPutOpenDelete(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s, err := blob.Open("file://" + dir)
+	s, err := blob.Open(t.Context(), "file://"+dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,12 +65,24 @@ func (o *productOff) Check(_ context.Context, s licensing.Switch, product string
 
 func newShelf(t *testing.T, e storetest.Env, terms license.Terms) *shelf {
 	t.Helper()
+	dir := t.TempDir()
+	files, err := blob.OpenDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = files.Close() })
+	return newShelfOn(t, e, terms, files, dir)
+}
+
+// newShelfOn makes a shelf whose files are in a store; dir is where they are on disk, "" when they are elsewhere.
+func newShelfOn(t *testing.T, e storetest.Env, terms license.Terms, files blob.Store, dir string) *shelf {
+	t.Helper()
 	key, err := seal.New(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
 	st := e.Store.WithSeal(key)
-	s := &shelf{Env: e, Fixture: kittest.NewFixture(t), t: t, off: &productOff{}, dir: t.TempDir(), product: e.IDs.New("prod")}
+	s := &shelf{Env: e, Fixture: kittest.NewFixture(t), t: t, off: &productOff{}, dir: dir, product: e.IDs.New("prod")}
 	trail := audit.New(audit.Deps{Store: st.Audit(), Clock: e.Clock.Now, IDs: e.IDs})
 	s.keys = keyring.New(keyring.Deps{Store: st.Keyring(), Seal: key, Clock: e.Clock.Now, Tx: st, Audit: trail})
 	if err := s.keys.Ensure(t.Context(), "https://shop.example.com"); err != nil {
@@ -78,11 +90,6 @@ func newShelf(t *testing.T, e storetest.Env, terms license.Terms) *shelf {
 	}
 	s.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Signer: s.keys, Verifier: s.keys, Seal: key,
 		Clock: e.Clock.Now, IDs: e.IDs, Tx: st, Audit: trail, Switches: s.Off})
-	files, err := blob.OpenDir(s.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = files.Close() })
 	s.service = download.New(download.Deps{Store: st.Downloads(), Links: st.DownloadLinks(), Blobs: blob.Sized{Store: files}, Signer: s.keys, Seal: key,
 		Throttle: limit.Throttle{Limiter: limit.NewLocal(e.Clock.Now)}, Clock: e.Clock.Now, IDs: e.IDs, Tx: st, Audit: trail, Switches: s.off, BaseURL: "",
 		Product: func(_ context.Context, id string) (string, error) {

@@ -16,6 +16,7 @@ import (
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/service/blob/blobtest"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
@@ -64,6 +65,39 @@ func TestD13_ServedIsPublished(t *testing.T) {
 			t.Errorf("alerts: %v", s.alerts)
 		}
 	})
+}
+
+// Files in a bucket are served as those in a directory are: whole, in ranges, and only while they are what was uploaded.
+func TestD13_FromABucket(t *testing.T) {
+	t.Parallel()
+	files := blobtest.OpenS3(t, "shop")
+	s := newShelfOn(t, storetest.SQLite(t), perpetual(), files, "")
+	content := noise(3<<20 + 5)
+	f := s.release(`{"version":"1.0"}`, content)
+	at := s.press(s.link("Bearer ada", f.ID))
+	if a := s.do("GET", at, ""); a.StatusCode != 200 || a.err != nil || !bytes.Equal(a.body, content) {
+		t.Errorf("whole: %d, %d bytes, %v", a.StatusCode, len(a.body), a.err)
+	}
+	if a := s.do("GET", at, "", "Range: bytes=3000000-"); a.StatusCode != 206 || !bytes.Equal(a.body, content[3000000:]) {
+		t.Errorf("a range: %d, %d bytes", a.StatusCode, len(a.body))
+	}
+	var name string
+	if err := s.DB.QueryRow(t.Context(), `SELECT blob FROM download_file`).Scan(&name); err != nil {
+		t.Fatal(err)
+	}
+	content[0] ^= 1
+	if err := files.Put(t.Context(), name, content); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.do("GET", at, ""); a.StatusCode != 503 || a.code() != "download-damaged" {
+		t.Errorf("changed in the bucket: %d %s", a.StatusCode, a.body)
+	}
+	if err := files.Delete(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.do("GET", at, ""); a.StatusCode != 503 || a.code() != "download-damaged" {
+		t.Errorf("gone from the bucket: %d %s", a.StatusCode, a.body)
+	}
 }
 
 // manifest verifies the signed manifest with the keys that the installation publishes.
