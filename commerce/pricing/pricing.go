@@ -56,6 +56,9 @@ type Key struct {
 
 // Store keeps prices. Writes feed the change feed.
 type Store interface {
+	// Person names who stands behind an actor: of a machine token the one who made it, of an account its address without what is
+	// behind a plus sign, so that two accounts of one person have one name. An actor that is not known stands for itself.
+	Person(ctx context.Context, actor string) (string, error)
 	// PlanProduct returns the product of a plan, or [licensing.ErrNotFound].
 	PlanProduct(ctx context.Context, plan string) (product string, err error)
 	// AddPrice stores a version and reports false when that version exists already.

@@ -138,12 +138,17 @@ type PriceRequest struct {
 	ID string `path:"id" doc:"Id of the price's version."`
 }
 
-// ApprovePrice puts a proposed version in force. Whoever proposed it may not, except alone in a shop of one person: freshly
+// ApprovePrice puts a proposed version in force. Whoever proposed it may not, nor by another account of the same address, nor whoever made
+// the token that did, except alone in a shop of one person: freshly
 // signed in, ten minutes after the proposal or later.
 func (s *Service) ApprovePrice(ctx context.Context, r PriceRequest) (PriceView, error) {
 	actor := licensing.ActorFrom(ctx)
-	return s.decide(ctx, r.ID, "price.approve", func(p *Price) error {
-		if actor.String() == p.ProposedBy {
+	return s.decide(ctx, r.ID, "price.approve", func(ctx context.Context, p *Price) error {
+		same, err := s.samePerson(ctx, actor.String(), p.ProposedBy)
+		if err != nil {
+			return err
+		}
+		if same {
 			if err := s.alone(actor, *p); err != nil {
 				return err
 			}
@@ -152,6 +157,19 @@ func (s *Service) ApprovePrice(ctx context.Context, r PriceRequest) (PriceView, 
 		p.State = Approved
 		return nil
 	})
+}
+
+// samePerson reports whether one person stands behind two actors.
+func (s *Service) samePerson(ctx context.Context, a, b string) (bool, error) {
+	if a == b {
+		return true, nil
+	}
+	first, err := s.Store.Person(ctx, a)
+	if err != nil {
+		return false, err
+	}
+	second, err := s.Store.Person(ctx, b)
+	return first == second, err
 }
 
 // alone says whether the proposer may approve.
@@ -171,13 +189,13 @@ func (s *Service) alone(actor licensing.Actor, p Price) error {
 
 // RejectPrice ends a proposal; whoever made it may do so too.
 func (s *Service) RejectPrice(ctx context.Context, r PriceRequest) (PriceView, error) {
-	return s.decide(ctx, r.ID, "price.reject", func(p *Price) error {
+	return s.decide(ctx, r.ID, "price.reject", func(_ context.Context, p *Price) error {
 		p.State = Rejected
 		return nil
 	})
 }
 
-func (s *Service) decide(ctx context.Context, id, action string, choose func(*Price) error) (PriceView, error) {
+func (s *Service) decide(ctx context.Context, id, action string, choose func(context.Context, *Price) error) (PriceView, error) {
 	var out Price
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
 		p, err := s.Store.Price(ctx, id)
@@ -188,7 +206,7 @@ func (s *Service) decide(ctx context.Context, id, action string, choose func(*Pr
 			return ErrNotProposed
 		}
 		p.DecidedBy, p.DecidedAt = licensing.ActorFrom(ctx).String(), s.Clock.Now()
-		if err := choose(&p); err != nil {
+		if err := choose(ctx, &p); err != nil {
 			return err
 		}
 		if p.State == Approved && p.EffectiveFrom.Before(p.DecidedAt) {

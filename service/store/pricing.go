@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/pricing"
@@ -23,6 +25,28 @@ func scanPrice(row db.Row) (p pricing.Price, err error) {
 		&p.ProposedBy, &p.ProposedAt, &p.DecidedBy, &decided, &p.SingleOperator, &archived)
 	p.DecidedAt, p.ArchivedAt = instant(decided), instant(archived)
 	return p, missing(err)
+}
+
+// Person implements [pricing.Store].
+func (s *prices) Person(ctx context.Context, actor string) (string, error) {
+	if id, ok := strings.CutPrefix(actor, "machine:"); ok {
+		err := s.db.QueryRow(ctx, `SELECT created_by FROM machine_token WHERE id = $1`, id).Scan(&actor)
+		if err != nil && !errors.Is(err, db.ErrNoRows) {
+			return "", err
+		}
+	}
+	id, ok := strings.CutPrefix(actor, "staff:")
+	if !ok {
+		return actor, nil
+	}
+	var email string
+	err := s.db.QueryRow(ctx, `SELECT email FROM customer WHERE id = $1`, id).Scan(&email)
+	if errors.Is(err, db.ErrNoRows) {
+		return actor, nil
+	}
+	name, host, _ := strings.Cut(email, "@")
+	name, _, _ = strings.Cut(name, "+")
+	return name + "@" + host, err
 }
 
 // instant reads a column that may be NULL; NULL is the zero time.
