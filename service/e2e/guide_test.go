@@ -86,7 +86,7 @@ func TestGuide_Start(t *testing.T) {
 }
 
 // TestExamples: the examples work against the real service: a product activates with the key that was sold and runs its paid
-// feature, a license file is verified without the service, and a middleware passes requests until the key's limit.
+// feature, and a license file is verified without the service. TestExampleAPIKey runs the third.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)

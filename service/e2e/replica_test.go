@@ -130,7 +130,7 @@ func (s *site) issue(t *testing.T, calls int64, degraded string) (id, secret str
 		Key    struct{ ID string }
 		Secret string
 	}
-	s.must(t, http.MethodPost, "/v1/keys", map[string]any{"owner": owner, "product": s.product.product, "env": "test", "name": "by hand",
+	s.must(t, http.MethodPost, "/v1/keys", map[string]any{"owner": owner, "product": s.product.product, "env": "test", "name": "by hand", "scopes": []string{"notes:read"},
 		"limits": []any{map[string]any{"name": "rate", "count": calls, "seconds": 3600, "degraded": degraded}}}, &out)
 	return out.Key.ID, out.Secret
 }
