@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -175,6 +176,9 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	}
 	if err := p.keyring.Ensure(licensing.AsSystem(ctx, "keyring.ensure"), issuer); err != nil {
 		return err
+	}
+	if stored := p.keyring.Issuer(); a.config.Production && !strings.HasPrefix(stored, "https://") {
+		return fmt.Errorf("--production: the issuer of this installation is %s, as its first start set it; every license names it for good. Start anew in an empty place with --issuer https://…", stored)
 	}
 	p.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Signer: p.keyring, Verifier: p.keyring,
 		Seal: seal, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log})

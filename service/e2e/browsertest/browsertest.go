@@ -84,7 +84,7 @@ func chromium() (string, error) {
 			return path, nil
 		}
 	}
-	return "", errors.New("Chromium is not installed")
+	return "", errors.New("no Chromium is installed")
 }
 
 // fetched returns axe-core's source, from the user's cache or from npm.
