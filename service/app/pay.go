@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"time"
 
@@ -36,7 +35,7 @@ func (p *parts) pay(ctx context.Context) error {
 	}
 	c.Client = dial.TrustedClient()
 	if p.sandbox != nil && a.server == nil { // nothing listens: an operator's command without a running service
-		c.Client = &http.Client{Transport: inProcess{http.StripPrefix(sandboxPath, p.sandbox)}}
+		c.Client = dial.InProcess(http.StripPrefix(sandboxPath, p.sandbox))
 	}
 	gateway, err := stripe.New(c)
 	if err != nil {
@@ -45,21 +44,6 @@ func (p *parts) pay(ctx context.Context) error {
 	p.gateway = gateway
 	p.payments = payment.New(payment.Deps{Store: st.Payments(), Gateway: gateway, APIVersion: stripe.Version, Clock: a.config.Clock, Tx: st, Audit: p.audit, Jobs: p.jobs, Alert: p.alert, Log: a.log})
 	return nil
-}
-
-// inProcess answers requests by a handler of this process.
-type inProcess struct{ handler http.Handler }
-
-var _ http.RoundTripper = inProcess{}
-
-// RoundTrip implements [http.RoundTripper].
-func (t inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body == nil {
-		r.Body = http.NoBody
-	}
-	w := httptest.NewRecorder()
-	t.handler.ServeHTTP(w, r)
-	return w.Result(), nil
 }
 
 // stripeConfig reads what the configuration says of Stripe.

@@ -35,6 +35,25 @@ func (n need) present() bool {
 	return false
 }
 
+// gateway is an S3-compatible server for the tests of the file store; it is no Debian package.
+const gateway = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+
+// toolDir is where programs for tests are built, outside of version control.
+func toolDir() (string, error) { return filepath.Abs(filepath.Join(".cache", "bin")) }
+
+// installGateway builds the S3-compatible server, once.
+func installGateway(ctx context.Context) error {
+	dir, err := toolDir()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, "versitygw")); err == nil {
+		return nil
+	}
+	fmt.Println("building an S3-compatible server for the tests …")
+	return run(ctx, []string{"GOBIN=" + dir, "GOFLAGS=-buildvcs=false"}, "go", "install", gateway)
+}
+
 // install brings what is missing with apt-get, as root or through sudo, and says what to do where it cannot.
 func install(ctx context.Context) error {
 	var missing, names []string

@@ -109,6 +109,13 @@ func prepare(ctx context.Context) (env []string, stop func(), err error) {
 	if err := install(ctx); err != nil {
 		return nil, nil, err
 	}
+	if err := installGateway(ctx); err != nil {
+		return nil, nil, err
+	}
+	tools, err := toolDir()
+	if err != nil {
+		return nil, nil, err
+	}
 	fmt.Println("starting private PostgreSQL and Redis …")
 	pg, stopPG, err := server.StartPostgres(ctx)
 	if err != nil {
@@ -119,7 +126,7 @@ func prepare(ctx context.Context) (env []string, stop func(), err error) {
 		_ = stopPG()
 		return nil, nil, fmt.Errorf("private Redis: %w", err)
 	}
-	env = []string{"MINTREU_TEST_POSTGRES_URL=" + pg, "MINTREU_TEST_REDIS_URL=" + redis, "CI=true"}
+	env = []string{"PATH=" + tools + string(os.PathListSeparator) + os.Getenv("PATH"), "MINTREU_TEST_POSTGRES_URL=" + pg, "MINTREU_TEST_REDIS_URL=" + redis, "CI=true"}
 	return env, func() { _, _ = stopRedis(), stopPG() }, nil
 }
 
@@ -135,7 +142,7 @@ func (*checkCommand) Run(ctx context.Context) error {
 	fmt.Println("== go vet")
 	faults = append(faults, run(ctx, nil, "go", "vet", everything), run(ctx, nil, "go", "vet", "-tags", "failpoint", everything))
 	fmt.Println("== staticcheck (built on first use)")
-	bin, err := filepath.Abs(filepath.Join(".cache", "bin"))
+	bin, err := toolDir()
 	if err != nil {
 		return err
 	}
