@@ -57,7 +57,7 @@ func ratios(out string) error {
 	_, _ = fmt.Fprintln(w, "benchmark\tns/op\tratio to base\tallocs\t")
 	for _, l := range lines {
 		ns, _ := strconv.ParseFloat(l[2], 64)
-		group, _, _ := strings.Cut(l[1], "/")
+		group := l[1][:max(strings.LastIndexByte(l[1], '/'), 0)]
 		ratio := "-"
 		if b := base[group]; b > 0 {
 			ratio = fmt.Sprintf("%.2f", ns/b)
