@@ -45,7 +45,6 @@ type shelf struct {
 	off      *productOff
 	dir      string
 	product  string
-	policy   string
 	lic      string // Ada's license
 
 	mu     sync.Mutex
