@@ -13,13 +13,13 @@ import (
 type need struct {
 	program string   // for messages
 	look    []string // names on PATH or glob patterns; one of them suffices
-	pkg     string
+	pkg     string   // one or more, separated by spaces
 }
 
 var needs = []need{
 	{"PostgreSQL", []string{"/usr/lib/postgresql/*/bin/postgres", "postgres"}, "postgresql"},
 	{"Redis", []string{"redis-server", "/usr/bin/redis-server"}, "redis-server"},
-	{"Chromium", []string{"chromium", "chromium-browser", "google-chrome"}, "chromium"},
+	{"Chromium", []string{"chromium", "chromium-browser", "google-chrome"}, "chromium fonts-liberation"},
 }
 
 func (n need) present() bool {
@@ -59,7 +59,7 @@ func install(ctx context.Context) error {
 	var missing, names []string
 	for _, n := range needs {
 		if !n.present() {
-			missing = append(missing, n.pkg)
+			missing = append(missing, strings.Fields(n.pkg)...)
 			names = append(names, n.program)
 		}
 	}
