@@ -65,7 +65,7 @@ func (p *parts) expandPurchase(ctx context.Context, order string, d notice.Data)
 		case "license":
 			item.Note = "Enter this key in the product to activate it on a device."
 		case "apikey":
-			item.Note = "It is shown once, on the page of your order."
+			item.Note = "Your API key is shown once, on the page of your order."
 		}
 		d.Items = append(d.Items, item)
 	}
