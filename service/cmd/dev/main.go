@@ -5,6 +5,7 @@
 //	go run ./service/cmd/dev test    every test, with PostgreSQL, Redis and a browser
 //	go run ./service/cmd/dev e2e     the golden path and the faults alone
 //	go run ./service/cmd/dev bench   figures, as ratios within one run
+//	go run ./service/cmd/dev cases   the threat and fault cases that have tests
 //	go run ./service/cmd/dev soak    the long forms of the race and fault tests
 package main
 
@@ -26,6 +27,7 @@ type command struct {
 	Test  testCommand  `cmd:"" help:"Run every test of both modules; installs and starts what it needs."`
 	E2E   e2eCommand   `cmd:"" name:"e2e" help:"Run the golden path and the fault tests alone."`
 	Bench benchCommand `cmd:"" help:"Measure; print ratios within one run."`
+	Cases casesCommand `cmd:"" help:"List the threat and fault cases that have tests."`
 	Soak  soakCommand  `cmd:"" help:"Run the long forms of the race and fault tests (an hour or more)."`
 }
 
