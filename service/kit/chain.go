@@ -103,7 +103,7 @@ func (b *bound) observed(spec *Spec) endpoint.Middleware {
 // line writes one access line.
 func (b *bound) line(ctx context.Context, name string, status int, took time.Duration, call *licensing.Call, err error) {
 	level := slog.LevelInfo
-	if status >= 500 && Public(limited(err)).Code != "switched-off" { // a switch that somebody pressed is no failure
+	if status >= 500 && (err == nil || Public(limited(err)).Code != "switched-off") { // a switch that somebody pressed is no failure
 		level = slog.LevelError
 	}
 	if !b.stack.Logger.Enabled(ctx, level) {
