@@ -2,11 +2,11 @@
 //
 //	Create ── order and intent in one transaction ── the gateway opens a payment page ── confirmed
 //	Fulfil ── asks the gateway what is true now ── compares it with the frozen order ── drafts what is to be given ──
-//	          one transaction: order, grants, ledger, receipt, notice, audit
+//	          one transaction: order, grants, ledger, receipt, credit note, notice, audit
 //
 // Fulfil has four callers: the payment worker (through [Applier]), the buyer's page, the sweeper and a person who re-drives an
 // order. All may call it at the same moment and again: a transition is a conditional update on the order's version, and
-// behind it stand unique keys for each grant's source, each ledger source and each receipt. Nothing is ever given because of
+// behind it stand unique keys for each grant's source, each ledger source, each receipt and each credit note. Nothing is ever given because of
 // what a browser says: only the provider's own answer counts.
 package checkout
 
@@ -170,6 +170,7 @@ type Notices interface {
 // Deps is what a [Service] needs.
 type Deps struct {
 	Orders   order.Store
+	Credits  order.Credits
 	Sessions Sessions
 	Grants   Grants
 	Queue    Queue

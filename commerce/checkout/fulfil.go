@@ -187,11 +187,14 @@ func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts
 		}
 	}
 	if w.paid {
-		number, err := s.Orders.GiveReceipt(ctx, o.ID, series(o), now)
+		number, err := s.Orders.GiveReceipt(ctx, o.ID, order.Series(o), now)
 		if err != nil {
 			return err
 		}
 		o.Receipt = number
+	}
+	if err := s.credit(ctx, o, w.credit); err != nil {
+		return err
 	}
 	for _, d := range drafts {
 		if err := s.give(ctx, o, d); err != nil {
@@ -294,15 +297,6 @@ func (s *Service) followPage(ctx context.Context, o order.Order, w outcome, page
 	in.ID, in.URL, in.State = page.ID, page.URL, Open
 	_, err = s.Sessions.ConfirmSession(ctx, in)
 	return err
-}
-
-// series is the run of numbers that an order's receipt belongs to: a year, apart for test orders.
-func series(o order.Order) string {
-	year := o.PaidAt.Format("2006")
-	if o.Env != licensing.Live {
-		return "T" + year
-	}
-	return year
 }
 
 // tell queues the notices of a transition.

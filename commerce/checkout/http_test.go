@@ -95,8 +95,8 @@ func TestC02_OddQuantitiesRefusedOverHTTP(t *testing.T) {
 	}
 }
 
-// TestPathOverHTTP guarantees the guest's path over the JSON API: browse, buy, pay, see keys and receipt; the receipt's files open by
-// the access code and by nothing else, and carry headers that keep them to themselves.
+// TestPathOverHTTP guarantees the guest's path over the JSON API: browse, buy, pay, see keys and receipt, be refunded; the files
+// of receipt and credit note open by the access code and by nothing else, and carry headers that keep them to themselves.
 func TestPathOverHTTP(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, storetest.SQLite(t))
@@ -137,6 +137,20 @@ func TestPathOverHTTP(t *testing.T) {
 	}
 	if status, _, text := call(t, "POST", base+"/v1/checkouts/"+made.ID+"/reveal", fmt.Sprintf(`{"access":%q}`, made.Access)); status != 200 || !strings.Contains(text, `"key":"mtr_live_`) {
 		t.Errorf("reveal: %d %s", status, text)
+	}
+	s.refund(t, made.ID, 700)
+	for format, start := range map[string]string{"html": "<!doctype html>", "pdf": "%PDF-"} {
+		at := base + "/v1/checkouts/" + made.ID + "/credit-note." + format + "?number=C2026-000001"
+		status, header, text := call(t, "GET", at+"&access="+made.Access, "")
+		if status != 200 || !strings.HasPrefix(text, start) || header.Get("Cache-Control") != "private, no-store" || !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") ||
+			header.Get("Content-Disposition") != `inline; filename="credit-note-c2026-000001.`+format+`"` {
+			t.Errorf("%s: %d %v", format, status, header)
+		}
+		for _, wrong := range []string{"", "&access=", "&access=x", "&access=" + made.Access + "x"} {
+			if status, _, _ := call(t, "GET", at+wrong, ""); status != 404 {
+				t.Errorf("credit note, %s with %q: %d", format, wrong, status)
+			}
+		}
 	}
 	link, err := s.Link(t.Context(), made.ID)
 	if err != nil || !strings.HasSuffix(link, "/checkout/"+made.ID+"?access="+made.Access) {

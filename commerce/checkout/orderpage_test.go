@@ -1,6 +1,7 @@
 package checkout_test
 
 import (
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -145,6 +146,13 @@ func TestOrderPageShowsAndRevealsOnce(t *testing.T) {
 		_, _, late := browse(t, "POST", server.URL+"/checkout/"+c.ID, form, "same-origin")
 		if k := keys.FindString(first); k == "" || keys.FindString(twice) != k || keys.FindString(late) != "" || !strings.Contains(late, "revealed before") {
 			t.Errorf("revealed %q, then %q, then %q", k, keys.FindString(twice), keys.FindString(late))
+		}
+		s.refund(t, c.ID, 700)
+		_, _, body = browse(t, "GET", address, nil, "")
+		file := regexp.MustCompile(`href="([^"]*credit-note\.html[^"]*)"`).FindStringSubmatch(body)
+		want := "/v1/checkouts/" + c.ID + "/credit-note.html?number=C2026-000001&access=" + c.Access
+		if file == nil || html.UnescapeString(file[1]) != want || !strings.Contains(body, "Credit note C2026-000001 over 7.00 EUR") {
+			t.Errorf("%q, want %q; the page leads to no credit note:\n%s", file, want, body)
 		}
 		s.sound(t)
 	})

@@ -25,10 +25,11 @@ type outcome struct {
 	order    order.Order // as it is to be, without the new version
 	changed  bool
 	postings []order.Posting
-	paid     bool   // the money has just arrived: a receipt is due
-	grant    bool   // everything is there: the grants are due
-	given    change // what happens to the grants given before
-	over     bool   // no page is open any more
+	credit   *order.Credit // what was refunded has changed: a credit note is due
+	paid     bool          // the money has just arrived: a receipt is due
+	grant    bool          // everything is there: the grants are due
+	given    change        // what happens to the grants given before
+	over     bool          // no page is open any more
 	notes    []note
 }
 
@@ -150,6 +151,11 @@ func (w *outcome) takeBack(page payment.Session, now time.Time) error {
 			return err
 		}
 		w.postings = append(w.postings, p)
+		c, err := o.Credit(o.Refunded, refunded, now)
+		if err != nil {
+			return err
+		}
+		w.credit = &c
 		kind := "refund"
 		if refunded < o.Refunded {
 			kind = "refund_failed"

@@ -30,16 +30,17 @@ func (s *Service) Receipt(ctx context.Context, r ReceiptRequest) (ReceiptFile, e
 	if o.Receipt == "" {
 		return ReceiptFile{}, licensing.Fail(licensing.Conflict, "not-paid", "The order is not paid, so it has no receipt.")
 	}
-	receipt := order.NewReceipt(o)
-	file := ReceiptFile{Number: receipt.Number}
-	if r.Format == "html" {
-		file.MediaType = "text/html; charset=utf-8"
-		file.Content, err = receipt.HTML()
-	} else {
-		file.MediaType = "application/pdf"
-		file.Content, err = receipt.PDF()
+	return file(order.NewReceipt(o), r.Format)
+}
+
+// file renders a document.
+func file(d order.Receipt, format string) (ReceiptFile, error) {
+	render, kind := d.PDF, "application/pdf"
+	if format == "html" {
+		render, kind = d.HTML, "text/html; charset=utf-8"
 	}
-	return file, err
+	content, err := render()
+	return ReceiptFile{Number: d.Number, MediaType: kind, Content: content}, err
 }
 
 // RedriveRequest names an order to be looked at again.

@@ -13,20 +13,21 @@ import (
 
 // Checkout is what a buyer sees of an order.
 type Checkout struct {
-	ID        string        `json:"id" doc:"Id of the order."`
-	State     order.State   `json:"state" doc:"Where it stands." enum:"pending,awaiting_funds,paid,fulfilled,refunded,closed,parked"`
-	Access    string        `json:"access,omitempty" doc:"Code that shows the order to whoever has it; guests need it for every later call. Shown once." secret:"once"`
-	URL       string        `json:"url,omitempty" doc:"Page to pay on; absent when there is nothing to pay (any more)."`
-	Lines     []LineView    `json:"lines" doc:"What is bought."`
-	Subtotal  money.Amount  `json:"subtotal" doc:"Sum of the lines before discount and tax."`
-	Discount  money.Amount  `json:"discount" doc:"Discount on the whole order."`
-	Tax       money.Amount  `json:"tax" doc:"Tax within the total."`
-	Total     money.Amount  `json:"total" doc:"What is paid."`
-	Env       licensing.Env `json:"environment" doc:"Payments in test mode make test licenses and keys." enum:"live,test"`
-	ExpiresAt *time.Time    `json:"expires_at,omitempty" doc:"Until when it can be paid."`
-	Grants    []GrantView   `json:"grants" doc:"What was given, once the order is fulfilled."`
-	Receipt   *ReceiptView  `json:"receipt,omitempty" doc:"The receipt, once the order is paid."`
-	Next      string        `json:"next" doc:"What to do now, for people."`
+	ID        string             `json:"id" doc:"Id of the order."`
+	State     order.State        `json:"state" doc:"Where it stands." enum:"pending,awaiting_funds,paid,fulfilled,refunded,closed,parked"`
+	Access    string             `json:"access,omitempty" doc:"Code that shows the order to whoever has it; guests need it for every later call. Shown once." secret:"once"`
+	URL       string             `json:"url,omitempty" doc:"Page to pay on; absent when there is nothing to pay (any more)."`
+	Lines     []LineView         `json:"lines" doc:"What is bought."`
+	Subtotal  money.Amount       `json:"subtotal" doc:"Sum of the lines before discount and tax."`
+	Discount  money.Amount       `json:"discount" doc:"Discount on the whole order."`
+	Tax       money.Amount       `json:"tax" doc:"Tax within the total."`
+	Total     money.Amount       `json:"total" doc:"What is paid."`
+	Env       licensing.Env      `json:"environment" doc:"Payments in test mode make test licenses and keys." enum:"live,test"`
+	ExpiresAt *time.Time         `json:"expires_at,omitempty" doc:"Until when it can be paid."`
+	Grants    []GrantView        `json:"grants" doc:"What was given, once the order is fulfilled."`
+	Receipt   *ReceiptView       `json:"receipt,omitempty" doc:"The receipt, once the order is paid."`
+	Credits   []order.CreditView `json:"credit_notes,omitempty" doc:"Credit notes over what was refunded, oldest first."`
+	Next      string             `json:"next" doc:"What to do now, for people."`
 }
 
 // LineView is a line of an order.
@@ -131,6 +132,11 @@ func (s *Service) show(ctx context.Context, id, access string) (Checkout, error)
 		}
 		c.URL, c.ExpiresAt = in.URL, &in.ExpiresAt
 	}
+	notes, err := s.Credits.Credits(ctx, o.ID)
+	if err != nil {
+		return Checkout{}, err
+	}
+	c.Credits = order.CreditViews(&o, notes)
 	given, err := s.Grants.Given(ctx, o.ID)
 	if err != nil {
 		return Checkout{}, err

@@ -43,6 +43,7 @@ func TaxAccount(country string) string {
 var (
 	ErrUnbalanced = errors.New("order: posting is not balanced")
 	ErrPosted     = errors.New("order: source is posted already")
+	ErrCredited   = errors.New("order: this change has a credit note already")
 )
 
 // Check reports [ErrUnbalanced] unless the legs sum to zero in every currency, and refuses an empty posting or source and legs

@@ -29,7 +29,7 @@ func (r Receipt) PDF() ([]byte, error) {
 	p.SetCreationDate(date)
 	p.SetModificationDate(date)
 	p.SetCatalogSort(true)
-	p.SetTitle("Receipt "+r.Number, true)
+	p.SetTitle(r.Title+" "+r.Number, true)
 	p.SetAuthor(r.Seller.Name, true)
 	p.SetProducer("Mintreu", true)
 	p.SetLang("en")
@@ -69,7 +69,7 @@ func (p sheet) head(r Receipt) float64 {
 		y += 14
 	}
 	p.font("B", 22, 17)
-	p.at(left, y+2, "Receipt")
+	p.at(left, y+2, r.Title)
 	p.font("", 11, 90)
 	p.at(left, y+9, r.Number)
 	p.font("B", 11, 17)
@@ -83,7 +83,7 @@ func (p sheet) head(r Receipt) float64 {
 		}
 	}
 	y = max(y+24, sy+12)
-	for _, row := range [][2]string{{"Date", r.Date}, {"Order", r.Order}, {"Sold to", r.Buyer}, {"Country", r.Country}, {"Buyer's VAT id", r.BuyerVAT}} {
+	for _, row := range [][2]string{{"Date", r.Date}, {"Corrects receipt", r.Corrects}, {"Order", r.Order}, {"Sold to", r.Buyer}, {"Country", r.Country}, {"Buyer's VAT id", r.BuyerVAT}} {
 		if row[1] == "" {
 			continue
 		}
@@ -156,7 +156,7 @@ func (p sheet) sums(r Receipt, y float64) {
 	p.Line(unitX+4, y-2.5, right, y-2.5)
 	y += 4
 	p.font("B", 12, 17)
-	p.ending(unitX, y, "Total paid")
+	p.ending(unitX, y, r.TotalLabel)
 	p.ending(right, y, r.Total)
 	p.font("", 9.5, 90)
 	for i, line := range p.SplitText(r.Note, right-left) {

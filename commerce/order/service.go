@@ -11,7 +11,8 @@ import (
 
 // Deps is what a [Service] needs.
 type Deps struct {
-	Store Store
+	Store   Store
+	Credits Credits
 }
 
 // Service lets people read orders. What changes them is package checkout's. It is safe for concurrent use.
@@ -37,6 +38,7 @@ type View struct {
 	Refunded    money.Amount    `json:"refunded" doc:"What went back."`
 	Disputed    money.Amount    `json:"disputed" doc:"What the buyer's bank holds back in a dispute."`
 	Receipt     string          `json:"receipt,omitempty" doc:"Number of the receipt."`
+	CreditNotes []CreditView    `json:"credit_notes,omitempty" doc:"Credit notes over what went back, oldest first; only for one order."`
 	CreatedAt   time.Time       `json:"created_at" doc:"When it was made."`
 	PaidAt      *time.Time      `json:"paid_at,omitempty" doc:"When the money arrived."`
 	FulfilledAt *time.Time      `json:"fulfilled_at,omitempty" doc:"When the grants were given."`
@@ -104,7 +106,10 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
 			return View{}, licensing.ErrNotFound
 		}
 		o, err := s.Store.OrderOf(ctx, r.ID, actor.Owner)
-		return view(&o), err
+		if err != nil {
+			return View{}, err
+		}
+		return s.whole(ctx, &o)
 	}
 	o, err := s.Store.Order(ctx, r.ID)
 	if err != nil {
@@ -113,8 +118,19 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
 	if !within(actor, &o) {
 		return View{}, licensing.ErrNotFound
 	}
-	v := view(&o)
+	v, err := s.whole(ctx, &o)
+	if err != nil {
+		return View{}, err
+	}
 	v.Timeline, err = s.Store.Events(ctx, o.ID)
+	return v, err
+}
+
+// whole is the view of one order, with its credit notes.
+func (s *Service) whole(ctx context.Context, o *Order) (View, error) {
+	v := view(o)
+	notes, err := s.Credits.Credits(ctx, o.ID)
+	v.CreditNotes = CreditViews(o, notes)
 	return v, err
 }
 

@@ -89,7 +89,7 @@ func (p *parts) orderPage(routes []kit.Route) (http.Handler, error) {
 }
 
 func (p *parts) services() httpapi.Services {
-	return httpapi.Services{Account: p.accounts, Catalog: p.catalog, Pricing: p.prices, Checkout: p.checkout, Order: order.NewService(order.Deps{Store: p.app.storage.store.Orders()}),
+	return httpapi.Services{Account: p.accounts, Catalog: p.catalog, Pricing: p.prices, Checkout: p.checkout, Order: order.NewService(order.Deps{Store: p.app.storage.store.Orders(), Credits: p.app.storage.store.Credits()}),
 		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}, APIKey: p.keys, Download: p.downloads,
 		Platform: httpapi.Platform{Switches: p.flips, Audit: p.trail, Mail: p.mails}}
 }

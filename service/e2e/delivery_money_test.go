@@ -95,7 +95,7 @@ func TestW11_RefundBeforeCompleted(t *testing.T) {
 		decode(t, s.bank.call(t, http.MethodGet, "/v1/checkout/sessions/"+p.url[strings.LastIndex(p.url, "/")+1:], nil), &page)
 		s.bank.call(t, http.MethodPost, "/v1/refunds", url.Values{"payment_intent": {page.Intent}})
 		s.becomes(t, p, "refunded")
-		refunded := account{Receipts: 1}
+		refunded := account{Receipts: 1, CreditNotes: 1}
 		s.exactly(t, p, refunded)
 
 		s.bank.Deliveries().Clear()
@@ -114,20 +114,27 @@ func TestW11_RefundBeforeCompleted(t *testing.T) {
 	})
 }
 
-// A refund after the grants takes them all back: every license and key of the order is revoked, and the ledger is at zero.
+// refunded waits for an order's grants and refunds it whole, with each event delivered ten times.
+func (s *site) refunded(t *testing.T, p *purchase) {
+	t.Helper()
+	s.bought(t, p)
+	var page struct {
+		Intent string `json:"payment_intent"`
+	}
+	decode(t, s.bank.call(t, http.MethodGet, "/v1/checkout/sessions/"+p.url[strings.LastIndex(p.url, "/")+1:], nil), &page)
+	s.bank.Deliveries().Set(sandbox.Behaviour{Copies: 10})
+	s.bank.call(t, http.MethodPost, "/v1/refunds", url.Values{"payment_intent": {page.Intent}})
+	s.becomes(t, p, "refunded")
+}
+
+// A refund after the grants takes them all back: every license and key of the order is revoked, the ledger is at zero, and
+// one credit note says so.
 func TestW11_RefundAfterGrants(t *testing.T) {
 	t.Parallel()
 	eachSite(t, siteOptions{}, func(t *testing.T, s *site) {
 		p := s.pays(t, 2, sandbox.CardSucceeds)
-		s.bought(t, p)
-		var page struct {
-			Intent string `json:"payment_intent"`
-		}
-		decode(t, s.bank.call(t, http.MethodGet, "/v1/checkout/sessions/"+p.url[strings.LastIndex(p.url, "/")+1:], nil), &page)
-		s.bank.Deliveries().Set(sandbox.Behaviour{Copies: 10})
-		s.bank.call(t, http.MethodPost, "/v1/refunds", url.Values{"payment_intent": {page.Intent}})
-		s.becomes(t, p, "refunded")
-		s.exactly(t, p, account{Licenses: 2, Keys: 2, Grants: 4, Receipts: 1})
+		s.refunded(t, p)
+		s.exactly(t, p, account{Licenses: 2, Keys: 2, Grants: 4, Receipts: 1, CreditNotes: 1})
 		if n := number(t, s.rows, `SELECT count(*) FROM api_key k JOIN order_grant g ON g.object_id = k.id WHERE g.order_id = $1 AND k.revoked_at IS NULL`, p.id); n != 0 {
 			t.Errorf("%d keys of the refunded order still work", n)
 		}

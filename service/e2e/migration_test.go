@@ -39,8 +39,13 @@ func TestF40_MigrationsAreReversibleWithRows(t *testing.T) {
 	t.Parallel()
 	eachSite(t, siteOptions{}, func(t *testing.T, s *site) {
 		s.bought(t, s.pays(t, 2, sandbox.CardSucceeds))
+		s.refunded(t, s.pays(t, 1, sandbox.CardSucceeds))
 		s.stop()
 		d := reopen(t, s)
+		notes := creditNotes(t, d)
+		if len(notes) == 0 {
+			t.Fatal("the refund made no credit note")
+		}
 		want := definitions(t, d)
 		status, err := store.MigrationStatus(t.Context(), d)
 		if err != nil || len(status) == 0 {
@@ -60,8 +65,27 @@ func TestF40_MigrationsAreReversibleWithRows(t *testing.T) {
 			if slices.Equal(left, want) {
 				t.Errorf("%s: undoing it changed nothing", m.File)
 			}
+			if got := creditNotes(t, d); m.Version == creditMigration && !slices.Equal(got, notes) {
+				t.Errorf("%s: the credit notes were %q and are %q", m.File, notes, got)
+			}
 		}
 	})
+}
+
+// creditMigration brought the credit notes; it makes those of refunds from before out of the ledger.
+const creditMigration = 14
+
+// creditNotes lists all that is in the credit notes and their counters.
+func creditNotes(t *testing.T, d db.DB) []string {
+	t.Helper()
+	rows, err := d.Query(t.Context(), `SELECT number || ' ' || series || ' ' || seq || ' ' || order_id || ' ' || version || ' ' || receipt || ' ' || refunded_before || ' ' || refunded_after
+		|| ' ' || tax || ' ' || CAST(at AS text) FROM credit_note UNION ALL SELECT series || ' ' || last FROM credit_note_counter`)
+	out, err := db.Collect(rows, err, func(row db.Row) (s string, err error) { return s, row.Scan(&s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // reopen opens the database of a shop that has stopped, to write.

@@ -223,8 +223,8 @@ func (s *site) becomes(t *testing.T, p *purchase, want string) {
 
 // account is everything that an order may lead to.
 type account struct {
-	Licenses, ActiveLicenses, Keys, Grants, Receipts int64
-	Cash, Unbalanced                                 int64
+	Licenses, ActiveLicenses, Keys, Grants, Receipts, CreditNotes int64
+	Cash, Unbalanced                                              int64
 }
 
 func accountOf(t *testing.T, d db.DB, id string) account {
@@ -237,6 +237,7 @@ func accountOf(t *testing.T, d db.DB, id string) account {
 		Keys:           of(`SELECT count(*) FROM api_key x` + mine),
 		Grants:         of(`SELECT count(*) FROM order_grant WHERE order_id = $1`),
 		Receipts:       of(`SELECT count(*) FROM receipt WHERE order_id = $1`),
+		CreditNotes:    of(`SELECT count(*) FROM credit_note WHERE order_id = $1`),
 		Cash:           of(`SELECT CAST(COALESCE(SUM(amount), 0) AS bigint) FROM ledger_entry WHERE order_id = $1 AND account = 'cash:stripe'`),
 		Unbalanced:     of(`SELECT CAST(COALESCE(SUM(amount), 0) AS bigint) FROM ledger_entry WHERE order_id = $1`),
 	}

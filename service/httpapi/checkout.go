@@ -23,31 +23,48 @@ func CheckoutRoutes(s *checkout.Service) []kit.Route {
 			Summary: "Reveal the API keys of an order, once"}, s.Reveal).Again(s.RevealAgain),
 		kit.New(kit.Spec{Name: "checkout.receipt", Method: http.MethodGet, Path: "/v1/checkouts/{id}/receipt", Tag: tag, Access: anyone, Summary: "Fetch the receipt of a paid order",
 			Detail: "As base64 in JSON; receipt.html and receipt.pdf beside it are the files themselves, by access code."}, s.Receipt),
+		kit.New(kit.Spec{Name: "checkout.credit-note", Method: http.MethodGet, Path: "/v1/checkouts/{id}/credit-note", Tag: tag, Access: anyone, Summary: "Fetch a credit note of an order",
+			Detail: "As base64 in JSON; credit-note.html and credit-note.pdf beside it are the files themselves, by access code."}, s.CreditNote),
 		kit.New(kit.Spec{Name: "checkout.redrive", Method: http.MethodPost, Path: "/v1/checkouts/{id}/redrive", Tag: tag,
 			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleFinance, licensing.RoleSupport}},
 			Summary: "Look at an order again", Detail: "Asks the payment provider again and does what follows. A parked order stays parked while payment and order differ."}, s.Redrive).Again(s.Redriven),
 	}
 }
 
-// ReceiptFiles serves GET /v1/checkouts/{id}/receipt.html and receipt.pdf to whoever has the order's access code, which is in the
-// query because these are links in a mail; it opens this one order and nothing else.
+// ReceiptFiles serves the documents of an order to whoever has its access code, which is in the query because these are links in a mail; it opens
+// this one order and nothing else:
+//
+//	GET /v1/checkouts/{id}/receipt.html, receipt.pdf
+//	GET /v1/checkouts/{id}/credit-note.html, credit-note.pdf, each by ?number=
 func ReceiptFiles(s *checkout.Service) []Raw {
-	serve := func(format string) Raw {
-		return Raw{Name: "checkout.receipt_" + format, Pattern: "GET /v1/checkouts/{id}/receipt." + format, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			file, err := s.Receipt(r.Context(), checkout.ReceiptRequest{ID: r.PathValue("id"), Access: r.URL.Query().Get("access"), Format: format})
-			if err != nil {
-				kit.WriteError(w, r, err)
-				return
-			}
-			h := w.Header()
-			h.Set("Content-Type", file.MediaType)
-			h.Set("Cache-Control", "private, no-store")
-			h.Set("Referrer-Policy", "no-referrer")
-			h.Set("X-Content-Type-Options", "nosniff")
-			h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-			h.Set("Content-Disposition", `inline; filename="receipt-`+strings.ToLower(file.Number)+"."+format+`"`)
-			_, _ = w.Write(file.Content)
-		})}
+	receipt := func(r *http.Request, format string) (checkout.ReceiptFile, error) {
+		return s.Receipt(r.Context(), checkout.ReceiptRequest{ID: r.PathValue("id"), Access: r.URL.Query().Get("access"), Format: format})
 	}
-	return []Raw{serve("html"), serve("pdf")}
+	credit := func(r *http.Request, format string) (checkout.ReceiptFile, error) {
+		q := r.URL.Query()
+		return s.CreditNote(r.Context(), checkout.CreditNoteRequest{ID: r.PathValue("id"), Number: q.Get("number"), Access: q.Get("access"), Format: format})
+	}
+	return []Raw{
+		orderFile("checkout.receipt_html", "receipt", "html", receipt), orderFile("checkout.receipt_pdf", "receipt", "pdf", receipt),
+		orderFile("checkout.credit-note_html", "credit-note", "html", credit), orderFile("checkout.credit-note_pdf", "credit-note", "pdf", credit),
+	}
+}
+
+// orderFile serves one kind of document of an order in one format.
+func orderFile(name, kind, format string, render func(*http.Request, string) (checkout.ReceiptFile, error)) Raw {
+	return Raw{Name: name, Pattern: "GET /v1/checkouts/{id}/" + kind + "." + format, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		file, err := render(r, format)
+		if err != nil {
+			kit.WriteError(w, r, err)
+			return
+		}
+		h := w.Header()
+		h.Set("Content-Type", file.MediaType)
+		h.Set("Cache-Control", "private, no-store")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Disposition", `inline; filename="`+kind+"-"+strings.ToLower(file.Number)+"."+format+`"`)
+		_, _ = w.Write(file.Content)
+	})}
 }

@@ -20,10 +20,11 @@ const recovery = time.Minute
 //	INV6    no more goes back than came in
 //	LEDGER  every posting is balanced, and the ledger says of each order what the order says
 //	RECEIPT numbers have no gap, and every paid order has one
+//	CREDIT  numbers of credit notes have no gap, and the notes of an order sum to what was refunded of it, with no more tax than was paid
 func (s *Store) OrderViolations(ctx context.Context, now time.Time) ([]Violation, error) {
 	var out []Violation
 	for _, check := range []func(context.Context, time.Time) ([]Violation, error){
-		s.grantViolations, s.strayGrants, s.lateGrants, s.ledgerViolations, s.moneyViolations, s.receiptViolations,
+		s.grantViolations, s.strayGrants, s.lateGrants, s.ledgerViolations, s.moneyViolations, s.receiptViolations, s.creditViolations,
 	} {
 		found, err := check(ctx, now)
 		if err != nil {

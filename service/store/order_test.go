@@ -60,12 +60,26 @@ func TestReceiptNumbersHaveNoGap(t *testing.T) {
 	})
 }
 
-// TestLedgerIsAppendOnly guarantees that no row of the ledger or of the receipts is ever changed or removed, that a source is posted
+// TestLedgerIsAppendOnly guarantees that no row of the ledger, the receipts or the credit notes is ever changed or removed, that a source is posted
 // once, and that an unbalanced posting is refused whole.
 func TestLedgerIsAppendOnly(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		o := paidOrder(t, e)
-		for _, sql := range []string{`UPDATE ledger_entry SET amount = amount + 1`, `DELETE FROM ledger_entry`, `UPDATE receipt SET seq = 9`, `DELETE FROM receipt`} {
+		note := order.Credit{Order: o.ID, Receipt: o.Receipt, Version: 2, After: 500, At: e.Clock.Now()}
+		give := func() error {
+			return e.Store.InTx(t.Context(), func(ctx context.Context) error {
+				_, err := e.Store.Credits().GiveCredit(ctx, note, "C2026")
+				return err
+			})
+		}
+		if err := give(); err != nil {
+			t.Fatal(err)
+		}
+		if err := give(); !errors.Is(err, order.ErrCredited) {
+			t.Errorf("the credit note a second time: %v", err)
+		}
+		for _, sql := range []string{`UPDATE ledger_entry SET amount = amount + 1`, `DELETE FROM ledger_entry`, `UPDATE receipt SET seq = 9`, `DELETE FROM receipt`,
+			`UPDATE credit_note SET tax = 9`, `DELETE FROM credit_note`} {
 			if _, err := e.DB.Exec(t.Context(), sql); !errors.Is(err, db.ErrImmutable) {
 				t.Errorf("%s: %v", sql, err)
 			}
@@ -117,12 +131,40 @@ func TestCheckerFindsWhatIsPlanted(t *testing.T) {
 		exec(`INSERT INTO kill_switch (name, product, is_off, reason, actor, at, version) VALUES ('licensing', '', $1, 'r', 'a', $2, 1)`, true, e.Clock.Now())
 		find("queued while switched off")
 		exec(`UPDATE orders SET refunded = 500 WHERE id = $1`, o.ID)
-		find("a refund that the ledger does not know", "INV6")
+		find("a refund that neither ledger nor credit notes know", "INV6", "CREDIT")
 		exec(`UPDATE orders SET refunded = 0 WHERE id = $1`, o.ID)
 		exec(`INSERT INTO ledger_entry (source, leg, order_id, account, currency, amount, at) VALUES ('odd', 1, $1, 'revenue:x', 'EUR', 3, $2)`, o.ID, e.Clock.Now())
 		find("an unbalanced source", "LEDGER")
 		exec(`UPDATE receipt_counter SET last = 7`)
 		find("a gap in the receipts", "LEDGER", "RECEIPT")
+		credit := func(version, before, after, tax int64, receipt string) {
+			t.Helper()
+			if err := e.Store.InTx(t.Context(), func(ctx context.Context) error {
+				_, err := e.Store.Credits().GiveCredit(ctx, order.Credit{Order: o.ID, Receipt: receipt, Version: version, Before: before, After: after, Tax: tax, At: e.Clock.Now()}, "C2026")
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		credit(2, 0, 500, 0, o.Receipt)
+		find("a credit note over nothing that was refunded", "LEDGER", "RECEIPT", "CREDIT")
+		credit(3, 500, 0, 0, o.Receipt)
+		find("a credit note taken back", "LEDGER", "RECEIPT")
+		credit(4, 0, 500, 1, o.Receipt)
+		credit(5, 500, 0, 0, o.Receipt)
+		find("more tax credited than was paid", "LEDGER", "RECEIPT", "CREDIT")
+		credit(6, 0, 500, 0, o.Receipt)
+		credit(7, 500, 0, -1, o.Receipt)
+		find("and taken back", "LEDGER", "RECEIPT")
+		exec(`UPDATE credit_note_counter SET last = 7`)
+		find("a gap in the credit notes", "LEDGER", "RECEIPT", "CREDIT")
+		exec(`UPDATE credit_note_counter SET last = 6`)
+		other := paidOrder(t, e)
+		exec(`UPDATE receipt_counter SET last = 2`)
+		exec(`UPDATE orders SET state = 'paid' WHERE id = $1`, other.ID)
+		credit(8, 0, 500, 0, other.Receipt)
+		credit(9, 500, 0, 0, o.Receipt)
+		find("a credit note that corrects another order's receipt", "LEDGER", "RECEIPT", "CREDIT")
 		if _, err := e.DB.Exec(t.Context(), `UPDATE orders SET refunded = captured + 1 WHERE id = $1`, o.ID); !errors.Is(err, db.ErrCheck) {
 			t.Errorf("more refunded than captured: %v", err)
 		}
