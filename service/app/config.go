@@ -68,7 +68,7 @@ type Seams struct {
 	// StripeKey, StripeSecret replace the files, for a sandbox that lives outside the process.
 	StripeKey    string
 	StripeSecret string
-	// JobPoll is how often sweepers run; zero means their own intervals.
+	// SweepEvery makes sweepers run at least this often; zero means their own intervals.
 	SweepEvery time.Duration
 }
 

@@ -17,7 +17,7 @@ type casesCommand struct{}
 
 var (
 	testName = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)[A-Za-z0-9_]+)\(`)
-	caseID   = regexp.MustCompile(`(?:^|_)([A-Z][0-9]{2}|INV[0-9]{1,2})(?:_|$)`)
+	caseID   = regexp.MustCompile(`^(?:[A-Z][0-9]{2}|INV[0-9]{1,2})$`)
 )
 
 // Run prints which threat, fault and invariant ids have tests that bear them in their names.
@@ -55,7 +55,7 @@ func idsOf(name string) []string {
 	var out []string
 	name = strings.TrimPrefix(strings.TrimPrefix(name, "Test"), "Fuzz")
 	for part := range strings.SplitSeq(name, "_") {
-		if m := caseID.FindStringSubmatch(part); m != nil && m[1] == part {
+		if caseID.MatchString(part) {
 			out = append(out, part)
 		}
 	}

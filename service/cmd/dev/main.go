@@ -28,7 +28,7 @@ type command struct {
 	E2E   e2eCommand   `cmd:"" name:"e2e" help:"Run the golden path and the fault tests alone."`
 	Bench benchCommand `cmd:"" help:"Measure; print ratios within one run."`
 	Cases casesCommand `cmd:"" help:"List the threat and fault cases that have tests."`
-	Soak  soakCommand  `cmd:"" help:"Run the long forms of the race and fault tests (an hour or more)."`
+	Soak  soakCommand  `cmd:"" help:"Run the long forms of the race and fault tests."`
 }
 
 func main() {
