@@ -70,6 +70,18 @@ func TestI18_EveryFailureIsAProblem(t *testing.T) {
 	if p := problem(t, h.send("POST", "/v1/widgets", `{"name":"a","quantity":1}`), 503, "switched-off"); p.RetryAfter != 60 {
 		t.Errorf("switched off for %d s", p.RetryAfter)
 	}
+	logged := false
+	for line := range strings.Lines(h.Log.String()) {
+		if strings.Contains(line, "switched-off") {
+			logged = true
+			if strings.Contains(line, "ERROR") {
+				t.Errorf("what a switch stops is logged as an error: %s", line)
+			}
+		}
+	}
+	if !logged {
+		t.Error("the refusal is not in the log")
+	}
 }
 
 // TestBadCredentialsLookAlike: whatever is wrong with a credential, the answer is one and the same but for the request id.
