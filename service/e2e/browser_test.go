@@ -52,7 +52,7 @@ func fulfilled(t *testing.T, p *purchase) {
 }
 
 // TestBrowser_Pay: a buyer whose card is declined is told so, pays with another one, comes back to the shop, and the order is
-// fulfilled; with JavaScript and without; every page on the way is quiet, light and accessible.
+// fulfilled; with JavaScript and without; every page on the way is quiet, light, valid and accessible.
 func TestBrowser_Pay(t *testing.T) {
 	t.Parallel()
 	chromium := browsertest.Start(t)
@@ -66,6 +66,7 @@ func TestBrowser_Pay(t *testing.T) {
 			check := func(expected ...string) {
 				t.Helper()
 				p.Quiet(t, pageLimit, expected...)
+				p.Valid(t)
 				if !look.NoScript {
 					p.Accessible(t)
 				}
@@ -108,7 +109,7 @@ func TestBrowser_Pay(t *testing.T) {
 	}
 }
 
-// TestBrowser_Pages: the landing page and every guide are quiet, small and accessible in light and dark, on a desk and on a
+// TestBrowser_Pages: the landing page and every guide are quiet, small, valid and accessible in light and dark, on a desk and on a
 // telephone. The API reference, whose markup is that of the library it embeds, shows its operations and is quiet.
 func TestBrowser_Pages(t *testing.T) {
 	t.Parallel()
@@ -126,11 +127,14 @@ func TestBrowser_Pages(t *testing.T) {
 	for name, look := range looks() {
 		t.Run(name, func(t *testing.T) {
 			p := chromium.Open(t, look)
+			served := map[string]string{}
 			for _, path := range pages {
 				p.Visit(t, shop.url+path)
 				p.Quiet(t, pageLimit)
 				p.Accessible(t)
+				served[path] = p.Source(t)
 			}
+			browsertest.ValidAll(t, served)
 			p.Visit(t, shop.url+"/docs/api")
 			p.Wait(t, "#api, .opblock")
 			p.Quiet(t, 5_000_000)

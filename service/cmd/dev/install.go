@@ -20,6 +20,8 @@ var needs = []need{
 	{"PostgreSQL", []string{"/usr/lib/postgresql/*/bin/postgres", "postgres"}, "postgresql"},
 	{"Redis", []string{"redis-server", "/usr/bin/redis-server"}, "redis-server"},
 	{"Chromium", []string{"chromium", "chromium-browser", "google-chrome"}, "chromium fonts-liberation"},
+	{"Node.js", []string{"node"}, "nodejs"},
+	{"npm", []string{"npm"}, "npm"},
 }
 
 func (n need) present() bool {

@@ -1,34 +1,35 @@
 // Package browsertest opens pages in a real browser and tells what a visitor would: where requests went, what the console said,
-// how heavy the page was, and what axe-core finds wrong for people who need assistance.
+// how heavy the page was, what axe-core finds wrong for people who need assistance, and what html-validate finds wrong in the HTML
+// that was served.
 //
 //	b := browsertest.Start(t)
 //	p := b.Open(t, browsertest.Look{Dark: true})
 //	p.Visit(t, url)
-//	p.Sound(t, 100_000)
+//	p.Fill(t, "#email", "ada@example.com")
+//	p.Submit(t, "form button")
+//	p.Quiet(t, 100_000)
+//	p.Accessible(t)
+//	p.Valid(t)
 //
-// It needs Chromium, and npm once to fetch axe-core. Without them tests are skipped with a message, or fail when CI=true.
+// A page is operated by mouse (Click, Submit) or by keyboard (Press, Focused), with JavaScript or, with Look.NoScript, without; axe-core alone
+// needs it. Starting html-validate takes a second: where many pages are visited, collect what [Page.Source] returns and give all
+// of it to [ValidAll].
+//
+// It needs Chromium, Node.js, and npm once to fetch axe-core and html-validate. Without them tests are skipped with a message, or
+// fail when CI=true.
 package browsertest
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
 )
-
-// axeVersion is the release of axe-core whose rules pages are held to.
-const axeVersion = "4.10.3"
 
 // patience bounds each step in the browser.
 const patience = 30 * time.Second
@@ -55,7 +56,7 @@ func Start(t testing.TB) *Browser {
 	if err != nil {
 		missing(t, err)
 	}
-	axe, err := fetched()
+	axe, err := axe()
 	if err != nil {
 		missing(t, fmt.Errorf("axe-core: %w", err))
 	}
@@ -85,64 +86,4 @@ func chromium() (string, error) {
 		}
 	}
 	return "", errors.New("no Chromium is installed")
-}
-
-// fetched returns axe-core's source, from the user's cache or from npm.
-var fetched = sync.OnceValues(func() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	dir := filepath.Join(cache, "mintreu-dev")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	archive := filepath.Join(dir, "axe-core-"+axeVersion+".tgz")
-	text, err := unpack(archive)
-	if err == nil {
-		return text, nil
-	}
-	npm, err := exec.LookPath("npm")
-	if err != nil {
-		return "", errors.New("npm is not installed")
-	}
-	temp, err := os.MkdirTemp(dir, "fetch")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(temp) }()
-	ctx, cancel := context.WithTimeout(context.Background(), 4*patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, npm, "pack", "--silent", "axe-core@"+axeVersion)
-	cmd.Dir = temp
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("npm pack: %w: %s", err, out)
-	}
-	if err := os.Rename(filepath.Join(temp, "axe-core-"+axeVersion+".tgz"), archive); err != nil {
-		return "", err
-	}
-	return unpack(archive)
-})
-
-// unpack reads axe.min.js out of npm's archive.
-func unpack(archive string) (string, error) {
-	raw, err := os.ReadFile(archive)
-	if err != nil {
-		return "", err
-	}
-	zipped, err := gzip.NewReader(bytes.NewReader(raw))
-	if err != nil {
-		return "", err
-	}
-	files := tar.NewReader(zipped)
-	for {
-		h, err := files.Next()
-		if err != nil {
-			return "", fmt.Errorf("%s has no axe.min.js: %w", archive, err)
-		}
-		if h.Name == "package/axe.min.js" {
-			text, err := io.ReadAll(io.LimitReader(files, 8<<20))
-			return string(text), err
-		}
-	}
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
@@ -31,7 +32,9 @@ type Page struct {
 
 	mu       sync.Mutex
 	requests []string
-	said     []string // console errors, exceptions, violations of the policy
+	frame    cdp.FrameID       // of the page itself
+	document network.RequestID // of what was served last in it
+	said     []string          // console errors, exceptions, violations of the policy
 	bytes    float64
 }
 
@@ -45,6 +48,9 @@ func (b *Browser) Open(t testing.TB, look Look) *Page {
 	if err := chromedp.Run(ctx); err != nil { // the tab lives as long as the context that opens it, so without a deadline
 		t.Fatalf("open a tab: %v", err)
 	}
+	p.mu.Lock()
+	p.frame = cdp.FrameID(chromedp.FromContext(ctx).Target.TargetID)
+	p.mu.Unlock()
 	scheme := "light"
 	if look.Dark {
 		scheme = "dark"
@@ -65,6 +71,9 @@ func (p *Page) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		p.requests = append(p.requests, e.Request.URL)
+		if e.Type == network.ResourceTypeDocument && e.FrameID == p.frame {
+			p.document = e.RequestID
+		}
 	case *network.EventLoadingFinished:
 		p.bytes += e.EncodedDataLength
 	case *runtime.EventExceptionThrown:
@@ -119,13 +128,19 @@ func (p *Page) Click(t testing.TB, selector string) {
 // Submit clicks an element and waits for the page that follows; what happened before is forgotten.
 func (p *Page) Submit(t testing.TB, selector string) {
 	t.Helper()
+	p.follow(t, "submit "+selector, chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible))
+}
+
+// follow does something that leads to another page, and waits for that.
+func (p *Page) follow(t testing.TB, what string, action chromedp.Action) {
+	t.Helper()
 	p.forget()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
-	if _, err := chromedp.RunResponse(ctx, chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible)); err != nil {
-		t.Fatalf("submit %s: %v", selector, err)
+	if _, err := chromedp.RunResponse(ctx, action); err != nil {
+		t.Fatalf("%s: %v", what, err)
 	}
-	p.run(t, "the page after "+selector, chromedp.WaitReady("body"))
+	p.run(t, "the page after: "+what, chromedp.WaitReady("body"))
 }
 
 // Text returns the text of an element.
