@@ -1,9 +1,7 @@
 package e2e_test
 
 import (
-	"context"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -14,30 +12,18 @@ import (
 	"github.com/mintreu/mintreu/service/app"
 )
 
-// TestExampleAPIKey: the API of examples/apikey, built and run as it is, serves the holder of a key that the real service issued
+// TestExampleAPIKey: the API of examples/api-key-middleware, built and run as it is, serves the holder of a key that the real service issued
 // until the key's limit, passes the refusal on with its Retry-After, and refuses a stranger.
 func TestExampleAPIKey(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, siteOptions{}, app.Config{DataDir: shortDir(t)}, 1)
 	_, key := s.issue(t, 2, "closed")
-	bin := filepath.Join(t.TempDir(), "apikey")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "github.com/mintreu/mintreu/examples/apikey").CombinedOutput(); err != nil {
+	bin := filepath.Join(t.TempDir(), "api-key-middleware")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, "github.com/mintreu/mintreu/examples/api-key-middleware").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	api := exec.CommandContext(ctx, bin, "-mintreu", s.url, "-addr", addr, "-env", "test")
-	if err := api.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stop(); _ = api.Wait() })
+	addr := freeAddr(t)
+	background(t, nil, bin, "-mintreu", s.url, "-addr", addr, "-env", "test")
 	call := func(credential string) (int, string, http.Header) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+addr+"/notes", nil)
 		if err != nil {

@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"context"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,8 +87,39 @@ func TestGuide_Start(t *testing.T) {
 	}
 }
 
+// freeAddr is an address at which nothing listens yet.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// background runs a program until the test ends, and shows what it said when the test fails.
+func background(t *testing.T, env []string, program string, args ...string) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	said := &journal{}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = environment(env...), said, said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s said:\n%s", filepath.Base(program), said.String())
+		}
+	})
+}
+
 // TestExamples: the examples work against the real service: a product activates with the key that was sold and runs its paid
-// feature, and a license file is verified without the service. TestExampleAPIKey runs the third.
+// feature, an application opens what the plan grants and no more, and a license file is verified without the service.
+// TestExampleAPIKey and TestExampleStorefront run the others.
 func TestExamples(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)
@@ -101,7 +134,7 @@ func TestExamples(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	product := "env MINTREU_DEVICE_ID=laptop XDG_CONFIG_HOME=" + dir + "/config ./activate -env test -product editor -server " + shop.url + " -root " + shop.root(t)
+	product := "env MINTREU_DEVICE_ID=laptop XDG_CONFIG_HOME=" + dir + "/config ./activate-in-app -env test -product editor -server " + shop.url + " -root " + shop.root(t)
 	out := shell(t, dir, product+" activate "+key+"\n"+product+" export\n"+product+" deactivate\n"+
 		"! "+product+" export\nmintreu license export "+license+" --to license.txt\nmintreu license inspect license.txt --root "+shop.root(t))
 	for _, want := range []string{"VALID", "Exported up to 25 projects.", "The seat is free again.", "Export is part of the Pro plan", "verified: yes"} {
@@ -109,8 +142,21 @@ func TestExamples(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, out)
 		}
 	}
+	addr := freeAddr(t)
+	background(t, []string{"MINTREU_DEVICE_ID=server", "XDG_CONFIG_HOME=" + dir + "/gate"}, filepath.Join(dir, "gate-feature"),
+		"-env", "test", "-product", "editor", "-server", shop.url, "-root", shop.root(t), "-license", key, "-addr", addr)
+	eventually(t, "the application to answer", 20*time.Second, func() bool {
+		status, _, _ := fetch(t.Context(), http.MethodGet, "http://"+addr+"/license", nil, nil)
+		return status == http.StatusOK
+	})
+	out = shell(t, dir, "for i in $(seq 26); do curl -s -X POST http://"+addr+"/projects; done; curl -s -X POST http://"+addr+"/export; curl -s http://"+addr+"/license")
+	for _, want := range []string{"project 25\nYour plan has room for 25.", "25 exported", `"code":"VALID"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in:\n%s", want, out)
+		}
+	}
 	shop.kill()
-	out = shell(t, dir, "export MINTREU_DEVICE_ID=laptop\n! ./offline -env test -product editor -root "+shop.root(t)+" license.txt\n! ./offline -product editor -root "+shop.root(t)+" license.txt 2>&1")
+	out = shell(t, dir, "export MINTREU_DEVICE_ID=laptop\n! ./offline-verify -env test -product editor -root "+shop.root(t)+" license.txt\n! ./offline-verify -product editor -root "+shop.root(t)+" license.txt 2>&1")
 	if !strings.Contains(out, license) || !strings.Contains(out, "ACTIVATION_REQUIRED") || !strings.Contains(out, "not authentic") {
 		t.Errorf("offline said:\n%s", out)
 	}

@@ -1,7 +1,7 @@
-// Command offline checks a license on a machine that has never been online: it reads a license file, verifies every document in it
+// Command offline-verify checks a license on a machine that has never been online: it reads a license file, verifies every document in it
 // against the vendor's pinned root key, and decides, without a network, whether the product may run.
 //
-//	go run ./examples/offline -product editor -root "$(mintreu keyring roots)" license.txt
+//	go run ./examples/offline-verify -product editor -root "$(mintreu keyring roots)" license.txt
 //
 // Its heart is [check], a dozen lines to copy.
 package main
@@ -20,14 +20,14 @@ import (
 
 func main() {
 	if err := run(context.Background(), os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "offline:", err)
+		fmt.Fprintln(os.Stderr, "offline-verify:", err)
 		os.Exit(1)
 	}
 }
 
 // run reads the command line and the file, and prints what was found. Options are for tests.
 func run(ctx context.Context, args []string, out io.Writer, options ...sdk.Option) error {
-	flags := flag.NewFlagSet("offline", flag.ContinueOnError)
+	flags := flag.NewFlagSet("offline-verify", flag.ContinueOnError)
 	cfg := sdk.Config{BaseURL: "https://licenses.invalid"} // never called: nothing here needs the server
 	flags.StringVar(&cfg.Product, "product", "", "slug of the product")
 	flags.StringVar(&cfg.Env, "env", "live", "live, or test for licenses of the sandbox")

@@ -1,10 +1,10 @@
-// Command activate is a small product with a license: the customer activates it once with the key from the purchase mail; from then
+// Command activate-in-app is a small product with a license: the customer activates it once with the key from the purchase mail; from then
 // on it starts offline, and a paid feature asks before it runs.
 //
-//	activate -server URL -root ROOT -product editor activate NOTES-…   # once
-//	activate … status                                                # what holds, and why
-//	activate … export                                                # the paid feature
-//	activate … deactivate                                            # give the seat back
+//	activate-in-app -server URL -root ROOT -product editor activate EDIT-…   # once
+//	activate-in-app … status                                               # what holds, and why
+//	activate-in-app … export                                               # the paid feature
+//	activate-in-app … deactivate                                           # give the seat back
 //
 // A real product has server, root and product built in as constants; here they are flags so that it can be tried against any
 // Mintreu. What it keeps lies in the user's directory for configuration.
@@ -27,7 +27,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "activate:", err)
+		fmt.Fprintln(os.Stderr, "activate-in-app:", err)
 		stop()
 		os.Exit(1)
 	}
@@ -38,7 +38,7 @@ var errRefused = errors.New("the license does not permit it")
 
 // run is one start of the product. Options are for tests.
 func run(ctx context.Context, args []string, out io.Writer, options ...sdk.Option) error {
-	flags := flag.NewFlagSet("activate", flag.ContinueOnError)
+	flags := flag.NewFlagSet("activate-in-app", flag.ContinueOnError)
 	cfg := sdk.Config{Version: "1.0.0"}
 	root := flags.String("root", "", "root public key, as `mintreu keyring roots` prints it")
 	flags.StringVar(&cfg.BaseURL, "server", "", "address of the vendor's Mintreu")
