@@ -59,8 +59,9 @@ type Actor struct {
 	License string
 	// Lease is the compact lease text a device presented; the activation service reads it. Never logged.
 	Lease string
-	// Session is the id of a person's session.
+	// Session is the id of a person's session, Pass that of the short-lived text by which the session is held.
 	Session string
+	Pass    string
 	// Fresh reports that a person signed in a short while ago, which sensitive acts require.
 	Fresh bool
 }

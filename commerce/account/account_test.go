@@ -245,9 +245,9 @@ func TestU13_Q01_TheDatabaseLogsNobodyIn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		secrets := []string{password, in.Token, machine.Secret, r.mail.last(t).token}
+		secrets := []string{password, in.Token, in.Renewal, machine.Secret, r.mail.last(t).token}
 		for _, c := range []struct{ table, blobs, texts string }{
-			{"session", "hash, head", "id || customer_id"}, {"machine_secret", "hash, head", "id || hint"},
+			{"session_pass", "hash, head", "id || session_id"}, {"session_renewal", "hash, head", "session_id"}, {"session", "source, source", "id || customer_id || browser"}, {"machine_secret", "hash, head", "id || hint"},
 			{"account_token", "hash, hash", "id || customer_id"}, {"customer", "NULL, NULL", "email || name || password"}, {"audit", "NULL, NULL", "detail || target"},
 		} {
 			rows, err := e.DB.Query(t.Context(), `SELECT `+c.blobs+`, `+c.texts+` FROM `+c.table)
@@ -269,6 +269,8 @@ func TestU13_Q01_TheDatabaseLogsNobodyIn(t *testing.T) {
 					}
 					r.dead(t, "stolen from "+c.table, cell)
 					r.dead(t, "stolen from "+c.table, "mts_"+cell)
+					_, err := r.Renew(as(t, nobody), account.RenewRequest{Renewal: "mtn_" + cell})
+					fails(t, "a renewal stolen from "+c.table, err, account.ErrRenewal)
 				}
 			}
 		}

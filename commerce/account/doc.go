@@ -8,8 +8,10 @@
 // Nothing tells a known e-mail address from an unknown one: sign-up answers the same, and sign-in does the same work.
 // Failed sign-ins slow an address and a source down; they never lock an owner out.
 //
-// Sessions and machine tokens are opaque texts of which only digests are kept. [Service.ByBearer] turns either into an actor,
-// from a cache that the change feed keeps true within two seconds.
+// A [Session] is one sign-in on one browser. It is held by short-lived passes and prolonged by renewals, each good once: a
+// second use of one is theft, and ends the session. Passes, renewals and machine tokens are opaque texts of which only digests
+// are kept. [Service.ByBearer] turns a pass or a machine token into an actor, from a cache that the change feed keeps true
+// within two seconds.
 package account
 
 import (
@@ -43,21 +45,46 @@ type Token struct {
 	ExpiresAt time.Time
 }
 
-// Session is a signed-in person, as it is stored.
+// Session is one sign-in of a person on one browser, as it is stored. It is held by passes and prolonged by renewals.
 type Session struct {
 	ID       string
 	PersonID string
-	Digest   credential.Digest
-	// SignedInAt is when the password was entered.
-	SignedInAt time.Time
-	ExpiresAt  time.Time
-	RevokedAt  time.Time
-	// Source is a digest of where the person signed in from, empty if not known.
-	Source []byte
+	// Source is a digest of where the person signed in from, empty if not known; Browser a few words about what with.
+	Source  []byte
+	Browser string
+	// Remembered sessions of customers outlive the day.
+	Remembered bool
+	// OpenedBy is the person of the staff who looks at the account through this session, empty for the person's own.
+	OpenedBy string
+	// Turn counts the renewals.
+	Turn int64
+	// SignedInAt is when the session began, SeenAt when it was renewed last. It ends at IdleAt unless it is renewed before,
+	// and at EndsAt in any case.
+	SignedInAt, SeenAt, IdleAt, EndsAt time.Time
+	RevokedAt                          time.Time
 }
 
-// SignedIn is a session together with whom it speaks for.
+// Pass is what is sent as bearer, for an hour at most.
+type Pass struct {
+	ID        string
+	SessionID string
+	Digest    credential.Digest
+	// FreshAt is when the password was entered for it, zero if it came by a renewal.
+	FreshAt   time.Time
+	ExpiresAt time.Time
+}
+
+// Renewal is what a new pass and the next renewal are got for, once.
+type Renewal struct {
+	SessionID string
+	Turn      int64
+	Digest    credential.Digest
+	SpentAt   time.Time
+}
+
+// SignedIn is a pass together with its session and whom it speaks for.
 type SignedIn struct {
+	Pass    Pass
 	Session Session
 	Person  Person
 }
@@ -97,7 +124,9 @@ type People interface {
 	// PersonByEmail and PersonByID return [licensing.ErrNotFound] for nobody.
 	PersonByEmail(ctx context.Context, email string) (Person, error)
 	PersonByID(ctx context.Context, id string) (Person, error)
-	// SetPassword stores a hash, confirms the person and ends every session of theirs.
+	// HoldPerson is PersonByID with the person's row locked until the transaction ends.
+	HoldPerson(ctx context.Context, id string) (Person, error)
+	// SetPassword stores a hash and confirms the person.
 	SetPassword(ctx context.Context, personID, hash string, at time.Time) error
 	// SetRole changes a role. It returns [ErrLastOwner], changing nothing, when nobody would be owner afterwards.
 	SetRole(ctx context.Context, personID string, role licensing.Role, at time.Time) error
@@ -109,19 +138,35 @@ type People interface {
 	UseToken(ctx context.Context, d credential.Digest, at time.Time) (personID string, err error)
 }
 
-// Sessions keeps sessions.
+// Sessions keeps sessions and their passes.
 type Sessions interface {
 	AddSession(ctx context.Context, s Session) error
-	// SessionByDigest returns a session whatever its state, or [licensing.ErrNotFound].
-	SessionByDigest(ctx context.Context, head []byte) (SignedIn, error)
-	// ListSessions returns the live sessions of a person, newest first.
+	AddPass(ctx context.Context, p Pass) error
+	// PassByDigest returns a pass and its session whatever their state, or [licensing.ErrNotFound].
+	PassByDigest(ctx context.Context, head []byte) (SignedIn, error)
+	// Freshen marks a pass as got by a password, FreshAt tells when it was.
+	Freshen(ctx context.Context, pass Pass) error
+	FreshAt(ctx context.Context, passID string) (time.Time, error)
+	// ListSessions returns the live sessions of a person, newest first; not those that staff opened.
 	ListSessions(ctx context.Context, personID string, at time.Time) ([]Session, error)
-	// RevokeSession reports whether the person had such a live session.
-	RevokeSession(ctx context.Context, id, personID string, at time.Time) (bool, error)
+	// EndSession reports whether the person had such a live session.
+	EndSession(ctx context.Context, id, personID string, at time.Time) (bool, error)
+	// EndSessions ends every session of a person but the one named, if one is.
+	EndSessions(ctx context.Context, personID, but string, at time.Time) error
 	// KnownSource reports whether the person had a session from the source that ended, or will end, after since.
 	KnownSource(ctx context.Context, personID string, source []byte, since time.Time) (bool, error)
 	// PruneSessions removes sessions and mailed tokens that ended before an instant, and returns how many.
 	PruneSessions(ctx context.Context, before time.Time) (int64, error)
+}
+
+// Renewals keeps the renewals of sessions.
+type Renewals interface {
+	AddRenewal(ctx context.Context, r Renewal) error
+	// HoldRenewal returns a renewal, its session and person whatever their state, or [licensing.ErrNotFound], with the session's
+	// row locked until the transaction ends.
+	HoldRenewal(ctx context.Context, head []byte) (Renewal, SignedIn, error)
+	// Spend marks a renewal as used and stores the session's new turn and instants.
+	Spend(ctx context.Context, r Renewal, s Session) error
 }
 
 // Machines keeps machine tokens.
@@ -143,6 +188,8 @@ type Notices interface {
 	// AccountExists tells a person who already has an account that somebody tried to sign up with the address; the token
 	// sets a new password.
 	AccountExists(ctx context.Context, to Person, token string, expires time.Time) error
+	// Security tells a person what happened to the account, in a sentence.
+	Security(ctx context.Context, to Person, note string, at time.Time) error
 }
 
 // Throttle slows repeated attempts down.
@@ -155,6 +202,8 @@ type Throttle interface {
 var (
 	ErrSignIn     = licensing.Fail(licensing.Unauthorized, "sign-in-failed", "The e-mail address or the password is wrong.")
 	ErrCredential = licensing.Fail(licensing.Unauthorized, "unauthorized", "The credential is not valid.")
+	ErrRenewal    = licensing.Fail(licensing.Unauthorized, "renewal-over", "The session is over. Sign in again.")
+	ErrPassword   = licensing.Fail(licensing.Forbidden, "password-wrong", "The password is wrong.")
 	ErrToken      = licensing.Fail(licensing.Gone, "token-over", "The link is used, over or was never sent. Ask for a new one.")
 	ErrLastOwner  = licensing.Fail(licensing.Conflict, "last-owner", "Somebody must stay owner. Make another person owner first.")
 	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The token has two live secrets already. Wait until the older one ends.")

@@ -26,14 +26,19 @@ type mail struct {
 	to     string
 	exists bool
 	token  string
+	note   string
 }
 
 func (m *mailbox) AccountConfirm(_ context.Context, to account.Person, token string, _ time.Time) error {
-	return m.put(mail{to.Email, false, token})
+	return m.put(mail{to: to.Email, token: token})
 }
 
 func (m *mailbox) AccountExists(_ context.Context, to account.Person, token string, _ time.Time) error {
-	return m.put(mail{to.Email, true, token})
+	return m.put(mail{to: to.Email, exists: true, token: token})
+}
+
+func (m *mailbox) Security(_ context.Context, to account.Person, note string, _ time.Time) error {
+	return m.put(mail{to: to.Email, note: note})
 }
 
 func (m *mailbox) put(one mail) error {
@@ -60,6 +65,8 @@ type rig struct {
 	mail *mailbox
 	feed *feed.Feed
 	from string
+	// agent is what the client calls itself.
+	agent string
 }
 
 func newRig(t *testing.T, e storetest.Env) *rig {
@@ -67,10 +74,10 @@ func newRig(t *testing.T, e storetest.Env) *rig {
 	r := &rig{Env: e, mail: &mailbox{}}
 	r.feed = feed.New(feed.Deps{Store: e.Store.Changes(), Clock: e.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	s, err := account.New(account.Deps{
-		People: e.Store.People(), Sessions: e.Store.Sessions(), Machines: e.Store.Machines(), Notices: r.mail,
+		People: e.Store.People(), Sessions: e.Store.Sessions(), Renewals: e.Store.Renewals(), Machines: e.Store.Machines(), Notices: r.mail,
 		Throttle: limit.Throttle{Limiter: limit.NewLocal(e.Clock.Now)}, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store,
 		Audit:     audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs}),
-		FeedAlive: r.feed.Fresh, From: func(context.Context) string { return r.from },
+		FeedAlive: r.feed.Fresh, From: func(context.Context) string { return r.from }, Agent: func(context.Context) string { return r.agent },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -162,3 +169,15 @@ func fails(t *testing.T, what string, err error, want error) {
 }
 
 func ptr[T any](v T) *T { return &v }
+
+// changing is an account.People where something happens after a person was read by address.
+type changing struct {
+	account.People
+	then func()
+}
+
+func (c *changing) PersonByEmail(ctx context.Context, email string) (account.Person, error) {
+	p, err := c.People.PersonByEmail(ctx, email)
+	c.then()
+	return p, err
+}

@@ -10,10 +10,11 @@ import (
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
 )
 
-// Deps is what a [Service] is made of. People, Sessions, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
+// Deps is what a [Service] is made of. People, Sessions, Renewals, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
 type Deps struct {
 	People   People
 	Sessions Sessions
+	Renewals Renewals
 	Machines Machines
 	Notices  Notices
 	Throttle Throttle
@@ -30,12 +31,14 @@ type Deps struct {
 	Hashes int
 	// From tells where a request comes from, for throttling: an IP address, "" if not known. Nil means never known.
 	From func(ctx context.Context) string
-	// SessionTTL is how long a session lasts, one hour unless said and at most.
-	SessionTTL time.Duration
+	// Agent tells what the client calls itself, its User-Agent, "" if not known. Nil means never known.
+	Agent func(ctx context.Context) string
+	// PassTTL is how long a session's bearer text works, one hour unless said and at most.
+	PassTTL time.Duration
 }
 
 const (
-	maxSession = time.Hour
+	maxPass = time.Hour
 	// freshFor is how long after entering a password a person may do sensitive things.
 	freshFor = 10 * time.Minute
 	// tokenTTL is how long a mailed link works.
@@ -52,11 +55,14 @@ type Service struct {
 
 // New makes a Service. It hashes one password, which takes a moment.
 func New(d Deps) (*Service, error) {
-	if d.SessionTTL <= 0 || d.SessionTTL > maxSession {
-		d.SessionTTL = maxSession
+	if d.PassTTL <= 0 || d.PassTTL > maxPass {
+		d.PassTTL = maxPass
 	}
 	if d.From == nil {
 		d.From = func(context.Context) string { return "" }
+	}
+	if d.Agent == nil {
+		d.Agent = func(context.Context) string { return "" }
 	}
 	h, err := newHasher(d.Hashes)
 	if err != nil {

@@ -10,24 +10,28 @@ import (
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
 )
 
-// sessionPrefix starts the text of a session.
-const sessionPrefix = "mts_"
-
-// sessionLen is the length of that text.
-const sessionLen = len(sessionPrefix) + 43
+// What the two texts of a session start with, and the length of either.
+const (
+	passPrefix    = "mts_"
+	renewalPrefix = "mtn_"
+	passLen       = len(passPrefix) + 43
+)
 
 // SignInRequest is an e-mail address and a password.
 type SignInRequest struct {
 	Email    string `json:"email" doc:"E-mail address of the account." example:"ada@example.com"`
 	Password string `json:"password" doc:"Its password."`
+	Remember bool   `json:"remember,omitempty" doc:"Whether the session outlives the day: 30 days in all, 14 without being renewed. Without effect for staff."`
 }
 
-// SignInResponse is a session.
+// SignInResponse is a session: a text to send as bearer, and one to get the next for.
 type SignInResponse struct {
-	ID        string         `json:"id" doc:"Id of the session."`
-	Token     string         `json:"token" doc:"The bearer text of the session. It is shown only now." secret:"once"`
-	ExpiresAt time.Time      `json:"expires_at" doc:"When the session ends, at most an hour from now."`
-	Role      licensing.Role `json:"role,omitempty" doc:"Staff role of the person; absent for customers."`
+	ID               string         `json:"id" doc:"Id of the session."`
+	Token            string         `json:"token" doc:"The bearer text of the session. It is shown only now." secret:"once"`
+	ExpiresAt        time.Time      `json:"expires_at" doc:"When the bearer text ends, at most an hour from now."`
+	Role             licensing.Role `json:"role,omitempty" doc:"Staff role of the person; absent for customers."`
+	Renewal          string         `json:"renewal,omitempty" doc:"What the next bearer text is got for, once, by POST /v1/sessions/renew. It is shown only now." secret:"once"`
+	RenewalExpiresAt *time.Time     `json:"renewal_expires_at,omitempty" doc:"When the session ends unless it is renewed before."`
 }
 
 // SignIn starts a session. An unknown address, an account without a password, a disabled one and a wrong password cost the same
@@ -57,7 +61,7 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignInResponse, 
 	if !match || !p.DisabledAt.IsZero() || p.ConfirmedAt.IsZero() {
 		return SignInResponse{}, ErrSignIn
 	}
-	return s.startSession(ctx, p)
+	return s.startSession(ctx, p, r.Remember)
 }
 
 // knownFor is how long a place that a person signed in from is remembered, and so how long ended sessions are kept.
@@ -94,37 +98,121 @@ func source(personID, from string) []byte {
 	return d.Head()
 }
 
-func (s *Service) startSession(ctx context.Context, p Person) (SignInResponse, error) {
-	secret, err := newSecret(s.Random)
+// bounds are how long a session may last in all, and how long without being renewed.
+func bounds(staff, remembered bool) (whole, idle time.Duration) {
+	switch {
+	case staff:
+		return 12 * time.Hour, time.Hour
+	case remembered:
+		return 30 * 24 * time.Hour, 14 * 24 * time.Hour
+	}
+	return 12 * time.Hour, 2 * time.Hour
+}
+
+// texts are the two secrets of a session that are shown together, and what is stored of them.
+type texts struct {
+	pass, renewal string
+	newPass       Pass
+	newRenewal    Renewal
+}
+
+// newTexts makes them, before the transaction that stores them.
+func (s *Service) newTexts() (t texts, err error) {
+	for _, text := range []struct {
+		prefix string
+		to     *string
+	}{{passPrefix, &t.pass}, {renewalPrefix, &t.renewal}} {
+		secret, err := newSecret(s.Random)
+		if err != nil {
+			return t, err
+		}
+		*text.to = text.prefix + secret
+	}
+	t.newPass = Pass{ID: s.IDs.New("pas"), Digest: credential.Sum(t.pass)}
+	t.newRenewal = Renewal{Digest: credential.Sum(t.renewal)}
+	return t, nil
+}
+
+// prolong moves the end of a session's idleness and gives the texts their places in it.
+func (s *Service) prolong(session *Session, p *Person, t *texts, now time.Time) {
+	_, idle := bounds(p.Role != "", session.Remembered)
+	session.SeenAt, session.IdleAt = now, earlier(now.Add(idle), session.EndsAt)
+	t.newPass.SessionID, t.newPass.ExpiresAt = session.ID, earlier(now.Add(s.PassTTL), session.EndsAt)
+	t.newRenewal.SessionID, t.newRenewal.Turn = session.ID, session.Turn
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// startSession begins a session of p, whose password was just compared. A password changed meanwhile has ended every session, so
+// this one does not begin.
+func (s *Service) startSession(ctx context.Context, p Person, remember bool) (SignInResponse, error) {
+	t, err := s.newTexts()
 	if err != nil {
 		return SignInResponse{}, err
 	}
-	now := s.Clock.Now()
-	text := sessionPrefix + secret
-	session := Session{ID: s.IDs.New("ses"), PersonID: p.ID, Digest: credential.Sum(text), SignedInAt: now, ExpiresAt: now.Add(s.SessionTTL), Source: source(p.ID, s.place(ctx))}
+	session := Session{ID: s.IDs.New("ses"), PersonID: p.ID, Source: source(p.ID, s.place(ctx)), Browser: browser(s.Agent(ctx))}
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		held, err := s.People.HoldPerson(ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		if held.Password != p.Password || !held.DisabledAt.IsZero() {
+			return ErrSignIn
+		}
+		p = held
+		now := s.Clock.Now()
+		session.Remembered = remember && p.Role == ""
+		whole, _ := bounds(p.Role != "", session.Remembered)
+		session.SignedInAt, session.EndsAt = now, now.Add(whole)
+		s.prolong(&session, &p, &t, now)
+		t.newPass.FreshAt = now
 		if err := s.Sessions.AddSession(ctx, session); err != nil {
 			return err
 		}
-		licensing.KeepOnce(ctx, text)
-		return s.Audit.Record(ctx, licensing.Event{Action: "session.create", Target: session.ID, Detail: map[string]any{"person": p.ID, "role": p.Role}})
+		if err := s.addTexts(ctx, &t); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, licensing.Event{Action: "session.create", Target: session.ID, Detail: map[string]any{"person": p.ID, "role": p.Role, "remembered": session.Remembered}})
 	})
 	if err != nil {
 		return SignInResponse{}, err
 	}
-	return SignInResponse{ID: session.ID, Token: text, ExpiresAt: session.ExpiresAt, Role: p.Role}, nil
+	return signInResponse(&session, &p, &t), nil
 }
 
-// SignInAgain answers a replay of SignIn while the session's text is kept.
+// addTexts stores a pass and a renewal, and keeps both texts for a replay.
+func (s *Service) addTexts(ctx context.Context, t *texts) error {
+	if err := s.Sessions.AddPass(ctx, t.newPass); err != nil {
+		return err
+	}
+	licensing.KeepOnce(ctx, t.pass+" "+t.renewal)
+	return s.Renewals.AddRenewal(ctx, t.newRenewal)
+}
+
+func signInResponse(session *Session, p *Person, t *texts) SignInResponse {
+	return SignInResponse{ID: session.ID, Token: t.pass, ExpiresAt: t.newPass.ExpiresAt, Role: p.Role, Renewal: t.renewal, RenewalExpiresAt: instant(session.IdleAt)}
+}
+
+// SignInAgain answers a replay of SignIn, or of Renew, while the session's texts are kept.
 func (s *Service) SignInAgain(ctx context.Context, id, secret string) (SignInResponse, error) {
 	if secret == "" {
 		return SignInResponse{}, licensing.Fail(licensing.Gone, "secret-over", "The session was started and its text is no longer kept. Sign in again.")
 	}
-	in, err := s.Sessions.SessionByDigest(ctx, credential.Sum(secret).Head())
+	pass, renewal, _ := strings.Cut(secret, " ")
+	in, err := s.Sessions.PassByDigest(ctx, credential.Sum(pass).Head())
 	if err != nil {
 		return SignInResponse{}, err
 	}
-	return SignInResponse{ID: id, Token: secret, ExpiresAt: in.Session.ExpiresAt, Role: in.Person.Role}, nil
+	out := SignInResponse{ID: id, Token: pass, ExpiresAt: in.Pass.ExpiresAt, Role: in.Person.Role}
+	if renewal != "" {
+		out.Renewal, out.RenewalExpiresAt = renewal, instant(in.Session.IdleAt)
+	}
+	return out, nil
 }
 
 // ByBearer authenticates the holder of a session or of a machine token by its text. Every reason for a refusal is
@@ -133,12 +221,12 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	if strings.HasPrefix(text, machineFormat.Prefix+"_") {
 		return s.byMachine(ctx, text)
 	}
-	if !strings.HasPrefix(text, sessionPrefix) || len(text) != sessionLen {
+	if !strings.HasPrefix(text, passPrefix) || len(text) != passLen {
 		return licensing.Actor{}, ErrCredential.Because(errors.New("no known form"))
 	}
 	digest := credential.Sum(text)
 	in, err := s.sessions.Load(ctx, digest, func(ctx context.Context) (*SignedIn, []string, error) {
-		in, err := s.Sessions.SessionByDigest(ctx, digest.Head())
+		in, err := s.Sessions.PassByDigest(ctx, digest.Head())
 		return &in, []string{in.Session.ID, in.Person.ID}, err
 	})
 	if errors.Is(err, licensing.ErrNotFound) {
@@ -149,12 +237,12 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	}
 	now := s.Clock.Now()
 	switch {
-	case !digest.Equal(in.Session.Digest[:]):
+	case !digest.Equal(in.Pass.Digest[:]):
 		return licensing.Actor{}, ErrCredential.Because(errors.New("digest differs"))
 	case !in.Session.RevokedAt.IsZero():
 		return licensing.Actor{}, ErrCredential.Because(errors.New(in.Session.ID + " was ended"))
-	case !now.Before(in.Session.ExpiresAt):
-		return licensing.Actor{}, ErrCredential.Because(errors.New(in.Session.ID + " is over"))
+	case !now.Before(in.Pass.ExpiresAt):
+		return licensing.Actor{}, ErrCredential.Because(errors.New(in.Pass.ID + " of " + in.Session.ID + " is over"))
 	case !in.Person.DisabledAt.IsZero():
 		return licensing.Actor{}, ErrCredential.Because(errors.New(in.Person.ID + " is disabled"))
 	}
@@ -164,8 +252,8 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 // actor is who a good session speaks for. Staff own nothing by their role, so no owner narrows or widens what they reach.
 func (in *SignedIn) actor(now time.Time) licensing.Actor {
 	a := licensing.Actor{
-		Kind: licensing.Customer, ID: in.Person.ID, Owner: licensing.Owner(in.Person.ID), Session: in.Session.ID,
-		Fresh: now.Sub(in.Session.SignedInAt) < freshFor,
+		Kind: licensing.Customer, ID: in.Person.ID, Owner: licensing.Owner(in.Person.ID), Session: in.Session.ID, Pass: in.Pass.ID,
+		Fresh: !in.Pass.FreshAt.IsZero() && now.Sub(in.Pass.FreshAt) < freshFor,
 	}
 	if in.Person.Role != "" {
 		a.Kind, a.Role, a.Owner = licensing.Staff, in.Person.Role, ""
@@ -180,106 +268,4 @@ func person(ctx context.Context) (licensing.Actor, error) {
 		return a, licensing.ErrNotFound
 	}
 	return a, nil
-}
-
-// SignOutRequest ends the session it is sent with.
-type SignOutRequest struct{}
-
-// SignOutResponse says that the session is over.
-type SignOutResponse struct{}
-
-// SignOut ends the caller's own session.
-func (s *Service) SignOut(ctx context.Context, _ SignOutRequest) (SignOutResponse, error) {
-	a, err := person(ctx)
-	if err != nil {
-		return SignOutResponse{}, err
-	}
-	return SignOutResponse{}, s.endSession(ctx, a.Session, a.ID)
-}
-
-// EndSessionRequest names a session of the caller.
-type EndSessionRequest struct {
-	ID string `path:"id" doc:"Id of the session."`
-}
-
-// EndSession ends another session of the same person.
-func (s *Service) EndSession(ctx context.Context, r EndSessionRequest) (SignOutResponse, error) {
-	a, err := person(ctx)
-	if err != nil {
-		return SignOutResponse{}, err
-	}
-	return SignOutResponse{}, s.endSession(ctx, r.ID, a.ID)
-}
-
-func (s *Service) endSession(ctx context.Context, id, personID string) error {
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
-		found, err := s.Sessions.RevokeSession(ctx, id, personID, s.Clock.Now())
-		if err != nil {
-			return err
-		}
-		if !found {
-			return licensing.ErrNotFound
-		}
-		return s.Audit.Record(ctx, licensing.Event{Action: "session.end", Target: id})
-	})
-	if err == nil {
-		s.Invalidate(id)
-	}
-	return err
-}
-
-// SessionView is a session as its person sees it.
-type SessionView struct {
-	ID         string    `json:"id" doc:"Id of the session."`
-	SignedInAt time.Time `json:"signed_in_at" doc:"When the password was entered."`
-	ExpiresAt  time.Time `json:"expires_at" doc:"When the session ends."`
-	Current    bool      `json:"current" doc:"Whether it is the session of this request."`
-}
-
-// ListSessionsRequest asks for the caller's live sessions.
-type ListSessionsRequest struct{}
-
-// ListSessions returns the caller's live sessions, newest first, on one page.
-func (s *Service) ListSessions(ctx context.Context, _ ListSessionsRequest) (licensing.List[SessionView], error) {
-	a, err := person(ctx)
-	if err != nil {
-		return licensing.List[SessionView]{}, err
-	}
-	sessions, err := s.Sessions.ListSessions(ctx, a.ID, s.Clock.Now())
-	if err != nil {
-		return licensing.List[SessionView]{}, err
-	}
-	out := licensing.List[SessionView]{Items: []SessionView{}}
-	for _, session := range sessions {
-		out.Items = append(out.Items, SessionView{ID: session.ID, SignedInAt: session.SignedInAt, ExpiresAt: session.ExpiresAt, Current: session.ID == a.Session})
-	}
-	return out, nil
-}
-
-// MeRequest asks who the caller is.
-type MeRequest struct{}
-
-// MeResponse is who the caller is.
-type MeResponse struct {
-	Kind   licensing.ActorKind `json:"kind" doc:"Kind of the caller." enum:"customer,staff,machine"`
-	ID     string              `json:"id" doc:"Id of the person or machine token."`
-	Email  string              `json:"email,omitempty" doc:"E-mail address of a person."`
-	Name   string              `json:"name,omitempty" doc:"Name of a person."`
-	Role   licensing.Role      `json:"role,omitempty" doc:"Staff role of a person."`
-	Scopes []string            `json:"scopes,omitempty" doc:"Scopes of a machine token."`
-	Fresh  bool                `json:"fresh" doc:"Whether a person entered the password within the last ten minutes, as sensitive acts require."`
-}
-
-// Me tells who the caller is.
-func (s *Service) Me(ctx context.Context, _ MeRequest) (MeResponse, error) {
-	a := licensing.ActorFrom(ctx)
-	out := MeResponse{Kind: a.Kind, ID: a.ID, Role: a.Role, Scopes: a.Scopes, Fresh: a.Fresh}
-	if a.Kind == licensing.Customer || a.Kind == licensing.Staff {
-		p, err := s.People.PersonByID(ctx, a.ID)
-		if err != nil {
-			return MeResponse{}, err
-		}
-		out.Email, out.Name = p.Email, p.Name
-	}
-	return out, nil
 }

@@ -118,7 +118,7 @@ func (s *Service) Confirm(ctx context.Context, r ConfirmRequest) (ConfirmRespons
 			}
 			return err
 		}
-		p, err := s.People.PersonByID(ctx, id)
+		p, err := s.People.HoldPerson(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -126,6 +126,9 @@ func (s *Service) Confirm(ctx context.Context, r ConfirmRequest) (ConfirmRespons
 			return err
 		}
 		if err := s.People.SetPassword(ctx, id, hash, now); err != nil {
+			return err
+		}
+		if err := s.Sessions.EndSessions(ctx, id, "", now); err != nil {
 			return err
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "account.confirm", Target: id})

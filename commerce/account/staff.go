@@ -103,7 +103,8 @@ type SetRoleRequest struct {
 	Reason string         `json:"reason,omitempty" doc:"Why, for the audit trail."`
 }
 
-// SetRole changes a person's role, in force everywhere within two seconds. Owners may give and take any role, admins any below
+// SetRole changes a person's role, in force everywhere within two seconds, and ends the person's sessions, so that what a role opens
+// is opened by a sign-in. Owners may give and take any role, admins any below
 // their own; the last owner stays.
 func (s *Service) SetRole(ctx context.Context, r SetRoleRequest) (StaffView, error) {
 	p, err := s.People.PersonByID(ctx, r.ID)
@@ -124,7 +125,15 @@ func (s *Service) SetRole(ctx context.Context, r SetRoleRequest) (StaffView, err
 		if p.Role != was {
 			return licensing.Fail(licensing.Conflict, "changed-meanwhile", "The role was changed by somebody else. Look again.")
 		}
-		if err := s.People.SetRole(ctx, r.ID, r.Role, s.Clock.Now()); err != nil {
+		now := s.Clock.Now()
+		if err := s.People.SetRole(ctx, r.ID, r.Role, now); err != nil {
+			return err
+		}
+		but := ""
+		if a := licensing.ActorFrom(ctx); a.ID == r.ID {
+			but = a.Session
+		}
+		if err := s.Sessions.EndSessions(ctx, r.ID, but, now); err != nil {
 			return err
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "staff.role", Target: r.ID, Reason: r.Reason, Detail: map[string]any{"from": was, "to": r.Role}})

@@ -12,9 +12,9 @@ import (
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
-// TestR07_RoleInForceEverywhere: a role given or taken on one replica holds on another with a warm cache after its next reading of the
-// feed, and at once when its feed has stopped.
-func TestR07_RoleInForceEverywhere(t *testing.T) {
+// TestR07_U02_RoleInForceEverywhere: a role given or taken on one replica ends the person's sessions on another with a warm cache after its
+// next reading of the feed, and at once when its feed has stopped; the next sign-in has the role.
+func TestR07_U02_RoleInForceEverywhere(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		one, two := newRig(t, e), newRig(t, e)
@@ -35,6 +35,11 @@ func TestR07_RoleInForceEverywhere(t *testing.T) {
 			} else {
 				e.Clock.Advance(2*time.Second + time.Microsecond)
 			}
+			one.dead(t, "here", in.Token)
+			two.dead(t, "there", in.Token)
+			_, err := two.Renew(as(t, nobody), account.RenewRequest{Renewal: in.Renewal})
+			fails(t, "its renewal", err, account.ErrRenewal)
+			in = one.signIn(t, "grace@example.com")
 			for _, r := range []*rig{one, two} {
 				a := r.actor(t, in.Token)
 				if a.Role != step.role || a.Kind != step.kind || (a.Owner == "") != (a.Kind == licensing.Staff) {

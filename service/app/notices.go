@@ -28,6 +28,11 @@ func (n accountNotices) AccountExists(ctx context.Context, to account.Person, to
 	return n.queue(ctx, "account_exists", to, token, expires)
 }
 
+func (n accountNotices) Security(ctx context.Context, to account.Person, note string, at time.Time) error {
+	return n.notices.Queue(ctx, notice.Message{Template: notice.Security, Subject: to.ID, Epoch: at.UnixMicro(), To: to.Email,
+		Data: notice.Data{Name: to.Name, Note: note, Link: n.base + "/reset"}})
+}
+
 func (n accountNotices) queue(ctx context.Context, template string, to account.Person, token string, expires time.Time) error {
 	return n.notices.Queue(ctx, notice.Message{Template: template, Subject: to.ID, Epoch: expires.UnixMicro(), To: to.Email,
 		Data: notice.Data{Name: to.Name, Link: n.base + "/confirm#token=" + url.QueryEscape(token), Until: expires.UTC().Format("2 January 2006 15:04 UTC")}})

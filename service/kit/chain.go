@@ -35,13 +35,30 @@ type inbound struct {
 	call *licensing.Call
 }
 
-type addressKey struct{}
+// origin is where an HTTP request comes from: an address, and what the client calls itself.
+type origin struct {
+	address netip.Addr
+	agent   string
+}
+
+type originKey struct{}
+
+// withOrigin remembers where r comes from.
+func (b *bound) withOrigin(ctx context.Context, r *http.Request) context.Context {
+	return context.WithValue(ctx, originKey{}, origin{clientIP(r, b.stack.TrustedProxies), r.UserAgent()})
+}
 
 // ClientIP is the address of the caller of the HTTP request under way, for those who count by address: the peer's, or what a
 // trusted proxy says. It is the zero Addr in process.
 func ClientIP(ctx context.Context) netip.Addr {
-	a, _ := ctx.Value(addressKey{}).(netip.Addr)
-	return a
+	o, _ := ctx.Value(originKey{}).(origin)
+	return o.address
+}
+
+// UserAgent is the User-Agent of the HTTP request under way: whatever the client wrote, of any length. It is "" in process.
+func UserAgent(ctx context.Context) string {
+	o, _ := ctx.Value(originKey{}).(origin)
+	return o.agent
 }
 
 // chain is what stands around every operation, outermost first.
@@ -71,7 +88,7 @@ func (b *bound) identified(spec *Spec) endpoint.Middleware {
 			}
 			in.call = &licensing.Call{Operation: spec.Name, RequestID: in.id, Mutating: mutates, Actor: outer.Actor}
 			if in.r != nil {
-				ctx = context.WithValue(ctx, addressKey{}, clientIP(in.r, b.stack.TrustedProxies))
+				ctx = b.withOrigin(ctx, in.r)
 			}
 			return next(licensing.WithCall(ctx, in.call), in)
 		}

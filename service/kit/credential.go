@@ -63,9 +63,9 @@ func wellFormed(s string) bool {
 	return true
 }
 
-// credentialShape matches what credentials of ours look like: prefixed keys and tokens with a long secret, sessions,
+// credentialShape matches what credentials of ours look like: prefixed keys and tokens with a long secret, sessions and their renewals,
 // compact JWS, and license keys.
-var credentialShape = regexp.MustCompile(`^(?:[a-z0-9]{2,12}_(?:live|test)_[0-9A-Za-z_]{16,}|mts_[0-9A-Za-z_-]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]*|[A-Z0-9]{2,12}(?:-[0-9A-Za-z]{5}){6})$`)
+var credentialShape = regexp.MustCompile(`^(?:[a-z0-9]{2,12}_(?:live|test)_[0-9A-Za-z_]{16,}|mt[sn]_[0-9A-Za-z_-]{20,}|eyJ[\w-]+\.[\w-]+\.[\w-]*|[A-Z0-9]{2,12}(?:-[0-9A-Za-z]{5}){6})$`)
 
 // credentialNames are query parameters that people use to pass credentials.
 var credentialNames = []string{"access_token", "api_key", "apikey", "authorization", "bearer", "license_key", "password", "secret", "session"}

@@ -1,7 +1,6 @@
 package kit
 
 import (
-	"context"
 	"maps"
 	"net/http"
 	"slices"
@@ -89,7 +88,7 @@ func (b *bound) raw(name string, next http.Handler) http.Handler {
 		if actor := licensing.ActorFrom(r.Context()); actor.Kind != "" {
 			call.Actor = actor
 		}
-		ctx := context.WithValue(r.Context(), addressKey{}, clientIP(r, b.stack.TrustedProxies))
+		ctx := b.withOrigin(r.Context(), r)
 		ctx = licensing.WithCall(ctx, call)
 		rec := &recorder{ResponseWriter: w}
 		start := time.Now()

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -14,19 +13,13 @@ import (
 	"github.com/mintreu/mintreu/service/db"
 )
 
-// people implements [account.People] and [account.Sessions].
+// people implements [account.People].
 type people struct{ *Store }
 
-var (
-	_ account.People   = (*people)(nil)
-	_ account.Sessions = (*people)(nil)
-)
+var _ account.People = (*people)(nil)
 
 // People returns the store of persons.
 func (s *Store) People() account.People { return &people{s} }
-
-// Sessions returns the store of sessions.
-func (s *Store) Sessions() account.Sessions { return &people{s} }
 
 // personColumns are read into personDest, in this order.
 const personColumns = `c.id, c.email, c.name, c.role, c.password, c.confirmed_at, c.disabled_at, c.created_at`
@@ -60,6 +53,11 @@ func (s *people) PersonByID(ctx context.Context, id string) (account.Person, err
 	return scanPerson(s.db.QueryRow(ctx, `SELECT `+personColumns+` FROM customer c WHERE c.id = $1`, id))
 }
 
+// HoldPerson implements [account.People].
+func (s *people) HoldPerson(ctx context.Context, id string) (account.Person, error) {
+	return scanPerson(s.db.QueryRow(ctx, `SELECT `+personColumns+` FROM customer c WHERE c.id = $1 FOR UPDATE`, id))
+}
+
 // SetPassword implements [account.People].
 func (s *people) SetPassword(ctx context.Context, personID, hash string, at time.Time) error {
 	n, err := s.db.Exec(ctx, `UPDATE customer SET password = $2, confirmed_at = COALESCE(confirmed_at, $3), updated_at = $3 WHERE id = $1`, personID, hash, at)
@@ -68,9 +66,6 @@ func (s *people) SetPassword(ctx context.Context, personID, hash string, at time
 	}
 	if n == 0 {
 		return licensing.ErrNotFound
-	}
-	if _, err := s.db.Exec(ctx, `UPDATE session SET revoked_at = $2 WHERE customer_id = $1 AND revoked_at IS NULL`, personID, at); err != nil {
-		return err
 	}
 	return s.changed(ctx, "customer", personID)
 }
@@ -129,66 +124,4 @@ func (s *people) UseToken(ctx context.Context, d credential.Digest, at time.Time
 	}
 	_, err = s.db.Exec(ctx, `UPDATE account_token SET used_at = $2 WHERE customer_id = $1 AND used_at IS NULL`, personID, at)
 	return personID, err
-}
-
-// AddSession implements [account.Sessions].
-func (s *people) AddSession(ctx context.Context, session account.Session) error {
-	_, err := s.db.Exec(ctx, `INSERT INTO session (id, customer_id, head, hash, source, signed_in_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		session.ID, session.PersonID, session.Digest.Head(), session.Digest[:], append([]byte{}, session.Source...), session.SignedInAt, session.ExpiresAt)
-	return err
-}
-
-// SessionByDigest implements [account.Sessions].
-func (s *people) SessionByDigest(ctx context.Context, head []byte) (account.SignedIn, error) {
-	var in account.SignedIn
-	var hash []byte
-	var revoked *time.Time
-	row := s.db.QueryRow(ctx, `SELECT s.id, s.hash, s.signed_in_at, s.expires_at, s.revoked_at, `+personColumns+`
-		FROM session s JOIN customer c ON c.id = s.customer_id WHERE s.head = $1`, head)
-	p, err := scanPerson(row, &in.Session.ID, &hash, &in.Session.SignedInAt, &in.Session.ExpiresAt, &revoked)
-	if err != nil {
-		return in, err
-	}
-	in.Person, in.Session.PersonID, in.Session.RevokedAt = p, p.ID, instant(revoked)
-	if copy(in.Session.Digest[:], hash) != len(in.Session.Digest) {
-		return in, fmt.Errorf("session %s: the hash has %d bytes", in.Session.ID, len(hash))
-	}
-	return in, nil
-}
-
-// ListSessions implements [account.Sessions].
-func (s *people) ListSessions(ctx context.Context, personID string, at time.Time) ([]account.Session, error) {
-	rows, err := s.db.Query(ctx, `SELECT id, customer_id, signed_in_at, expires_at FROM session
-		WHERE customer_id = $1 AND revoked_at IS NULL AND expires_at > $2 ORDER BY id DESC LIMIT 100`, personID, at)
-	return db.Collect(rows, err, func(row db.Row) (v account.Session, err error) {
-		return v, row.Scan(&v.ID, &v.PersonID, &v.SignedInAt, &v.ExpiresAt)
-	})
-}
-
-// RevokeSession implements [account.Sessions].
-func (s *people) RevokeSession(ctx context.Context, id, personID string, at time.Time) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE session SET revoked_at = $3 WHERE id = $1 AND customer_id = $2 AND revoked_at IS NULL AND expires_at > $3`, id, personID, at)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	return true, s.changed(ctx, "session", id)
-}
-
-// KnownSource implements [account.Sessions].
-func (s *people) KnownSource(ctx context.Context, personID string, source []byte, since time.Time) (bool, error) {
-	var n int64
-	err := s.db.QueryRow(ctx, `SELECT count(*) FROM session WHERE customer_id = $1 AND source = $2 AND expires_at > $3`, personID, source, since).Scan(&n)
-	return n > 0, err
-}
-
-// PruneSessions implements [account.Sessions].
-func (s *people) PruneSessions(ctx context.Context, before time.Time) (int64, error) {
-	gone, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `DELETE FROM session WHERE expires_at < $1`, Args: []any{before}},
-		{SQL: `DELETE FROM account_token WHERE expires_at < $1`, Args: []any{before}},
-	})
-	if err != nil {
-		return 0, err
-	}
-	return gone[0] + gone[1], nil
 }
