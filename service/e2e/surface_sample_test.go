@@ -98,7 +98,7 @@ func (s *surface) bodies() map[string]object {
 		"account.sign-up": {"email": "new@example.com", "name": "New"}, "account.confirm": {"token": strings.Repeat("t", 43), "password": password},
 		"session.create": {"email": "nobody@example.com", "password": password, "remember": true}, "session.renew": {"renewal": "mtn_" + strings.Repeat("t", 43)},
 		"session.end-others": {"confirm": "others"}, "session.freshen": {"password": "not " + password},
-		"staff.create":   {"email": "more@staff.example", "name": "More", "role": "auditor"}, "staff.role": {"role": "support", "reason": "because"},
+		"staff.create": {"email": "more@staff.example", "name": "More", "role": "auditor"}, "staff.role": {"role": "support", "reason": "because"},
 		"machine.create": {"name": "m", "scopes": []string{"keys:verify"}, "product": s.Product, "env": "test"}, "machine.revoke": why, "machine.rotate": {"overlap_seconds": 0},
 		"catalog.import": {"format": "json", "data": "[]", "dry_run": true},
 		"product.create": {"slug": "gamma", "name": "Gamma", "purpose": "revenue", "key_prefix": "GAMMA", "description": "d"},
