@@ -110,6 +110,10 @@ type Offer struct {
 type Filter struct {
 	State State
 	Slug  string
+	// Words must all stand in the name or the description, whatever their case.
+	Words []string
+	// Sells keeps products with an active plan of the type.
+	Sells PlanType
 }
 
 // Store keeps products and plans. Writes feed the change feed. Not found is [licensing.ErrNotFound]; a slug or code that is taken

@@ -3,6 +3,8 @@ package catalog
 import (
 	"context"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/licensing"
 )
@@ -28,12 +30,37 @@ type ItemPlan struct {
 
 // BrowseRequest asks for a page of the storefront.
 type BrowseRequest struct {
+	Query string   `query:"q" doc:"Words that must all stand in a product's name or description, at most 100 bytes."`
+	Type  PlanType `query:"type" doc:"Only products with a plan of this type." enum:"perpetual,timed,subscription,trial"`
 	licensing.Page
+}
+
+// maxQuery is the longest text to search for, in bytes, and maxWords how many words of it count.
+const (
+	maxQuery = 100
+	maxWords = 8
+)
+
+// Validate refuses searches that are too long and types that do not exist.
+func (r BrowseRequest) Validate() error {
+	e := licensing.Fail(licensing.Invalid, "invalid", "This cannot be searched for.")
+	if len(r.Query) > maxQuery || !utf8.ValidString(r.Query) || strings.ContainsRune(r.Query, 0) {
+		return e.With("q", "must be text of at most %d bytes", maxQuery)
+	}
+	switch r.Type {
+	case "", Perpetual, Timed, Subscription, Trial:
+		return nil
+	}
+	return e.With("type", "must be perpetual, timed, subscription or trial")
 }
 
 // Browse lists active products with their active plans and current prices.
 func (s *Service) Browse(ctx context.Context, r BrowseRequest) (licensing.List[Item], error) {
-	products, err := s.Store.ListProducts(ctx, Filter{State: Active}, r.Page)
+	if err := r.Validate(); err != nil {
+		return licensing.List[Item]{}, err
+	}
+	words := strings.Fields(strings.ToLower(r.Query))
+	products, err := s.Store.ListProducts(ctx, Filter{State: Active, Words: words[:min(len(words), maxWords)], Sells: r.Type}, r.Page)
 	if err != nil {
 		return licensing.List[Item]{}, err
 	}

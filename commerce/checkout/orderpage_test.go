@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/kit/kittest"
 	"github.com/mintreu/mintreu/service/store/storetest"
-	"github.com/mintreu/mintreu/service/web"
+	storefront "github.com/mintreu/mintreu/service/web/shop"
+	"github.com/mintreu/mintreu/service/web/site"
 )
 
 // pages serves the page of an order over the shop's own operations.
@@ -25,26 +25,21 @@ func (s *shop) pages(t *testing.T) *httptest.Server {
 	t.Helper()
 	f := kittest.NewFixture(t)
 	f.Stack.Replays = s.deps.Tx.(kit.Replays)
-	routes := httpapi.CheckoutRoutes(s.Service)
-	var p web.OrderPage
-	var err error
-	p.Shop = "Ada's <shop>"
-	if p.Get, err = httpapi.Find[checkout.GetRequest, checkout.Checkout](routes, "checkout.get"); err != nil {
-		t.Fatal(err)
-	}
-	if p.Reveal, err = httpapi.Find[checkout.RevealRequest, checkout.Revealed](routes, "checkout.reveal"); err != nil {
-		t.Fatal(err)
-	}
+	routes := append(httpapi.CheckoutRoutes(s.Service), httpapi.CatalogRoutes(nil)...)
 	mux, err := kit.NewMux(f.Stack, routes...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := web.Order(p)
+	whole, err := site.New(site.Config{Shop: "Ada's <shop>", BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Auth: f.Stack.Auth, Routes: routes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, method := range []string{"GET", "POST"} {
-		if err := mux.Handle("page.order_"+strings.ToLower(method), method+" /checkout/{id}", page); err != nil {
+	pages, err := storefront.Pages(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range pages {
+		if err := mux.Handle(p.Name, p.Pattern, whole.Handler(p)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +70,7 @@ func browse(t *testing.T, method, address string, form url.Values, site string) 
 		t.Fatal(err)
 	}
 	if h := resp.Header; resp.StatusCode < 400 && (h.Get("Cache-Control") != "no-store" || h.Get("Referrer-Policy") != "no-referrer" ||
-		!strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; style-src 'self'") || len(h.Values("Set-Cookie")) != 0) {
+		!strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'; style-src 'self'") || len(h.Values("Set-Cookie")) != 0) {
 		t.Errorf("%s: header %v", address, h)
 	}
 	return resp.StatusCode, resp.Header, string(text)

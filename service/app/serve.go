@@ -7,13 +7,13 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
-	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/telemetry"
 	"github.com/mintreu/mintreu/service/web"
+	"github.com/mintreu/mintreu/service/web/site"
 )
 
 // serve makes the handlers: operations, webhooks, documents and pages on the public one; metrics, profiles and alert rules on
@@ -27,26 +27,10 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if err != nil {
 		return err
 	}
-	docs, err := web.Docs()
-	if err != nil {
-		return err
-	}
 	routes := httpapi.Routes(services)
-	orders, err := p.orderPage(routes)
-	if err != nil {
-		return err
-	}
-	icon, err := web.Icon()
-	if err != nil {
-		return err
-	}
 	lic := httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}
 	raws := []httpapi.Raw{
 		{Name: "webhook.stripe", Pattern: "POST " + webhookPath, Handler: httpapi.StripeWebhook(p.payments)},
-		{Name: "page.icon", Pattern: "GET /favicon.ico", Handler: icon},
-		{Name: "page.docs", Pattern: "GET /docs/", Handler: docs},
-		{Name: "page.order", Pattern: "GET /checkout/{id}", Handler: orders},
-		{Name: "page.order_reveal", Pattern: "POST /checkout/{id}", Handler: orders},
 	}
 	raws = append(raws, httpapi.LicensingRaws(lic)...)
 	raws = append(raws, httpapi.ReceiptFiles(p.checkout)...)
@@ -58,10 +42,14 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if p.sandbox != nil {
 		raws = append(raws, httpapi.Raw{Name: "sandbox", Pattern: sandboxPath + "/", Handler: withoutControl(http.StripPrefix(sandboxPath, p.sandbox))})
 	}
-	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: routes, Raws: raws, Readiness: readiness,
-		Title: p.app.config.ShopName, Links: []httpapi.Link{
-			{Href: "/v1/catalog", Title: "Catalogue", Text: "What is for sale and what it costs, as JSON."},
-			{Href: "/docs/", Title: "Documentation", Text: "Sell a product, embed the SDK, operate the service."}}})
+	pages, err := p.pages(routes)
+	if err != nil {
+		return err
+	}
+	for _, m := range pages {
+		raws = append(raws, httpapi.Raw(m))
+	}
+	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: routes, Raws: raws, Readiness: readiness, Title: p.app.config.ShopName})
 	if err != nil {
 		return err
 	}
@@ -75,17 +63,23 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	return nil
 }
 
-// orderPage makes the page of an order over the operations it calls.
-func (p *parts) orderPage(routes []kit.Route) (http.Handler, error) {
-	get, err := httpapi.Find[checkout.GetRequest, checkout.Checkout](routes, "checkout.get")
+// pages makes the pages over the operations they call.
+func (p *parts) pages(routes []kit.Route) ([]web.Mount, error) {
+	c := p.app.config
+	s, err := site.New(site.Config{Shop: c.ShopName, BaseURL: c.BaseURL, Key: p.app.storage.key.Derive("pages"), Auth: authenticator{p}, Routes: routes, Clock: c.Clock,
+		PayOrigins: p.payOrigins()})
 	if err != nil {
 		return nil, err
 	}
-	reveal, err := httpapi.Find[checkout.RevealRequest, checkout.Revealed](routes, "checkout.reveal")
-	if err != nil {
-		return nil, err
+	return web.Pages(s)
+}
+
+// payOrigins is where forms may lead besides the service itself: the payment provider's page.
+func (p *parts) payOrigins() []string {
+	if p.sandbox != nil {
+		return nil
 	}
-	return web.Order(web.OrderPage{Shop: p.app.config.ShopName, Get: get, Reveal: reveal})
+	return []string{"https://checkout.stripe.com"}
 }
 
 func (p *parts) services() httpapi.Services {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/service/e2e/browsertest"
-	"github.com/mintreu/mintreu/service/web"
+	"github.com/mintreu/mintreu/service/web/guide"
 )
 
 // pageLimit is what a page may weigh, in bytes, with everything it loads.
@@ -116,7 +116,7 @@ func TestBrowser_Pages(t *testing.T) {
 	chromium := browsertest.Start(t)
 	dir := shortDir(t)
 	shop := shopOf(t, dir)
-	guides, err := web.Guides()
+	guides, err := guide.Guides()
 	if err != nil {
 		t.Fatal(err)
 	}

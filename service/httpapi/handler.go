@@ -12,7 +12,6 @@ package httpapi
 import (
 	"errors"
 	"net/http"
-	"strings"
 
 	"github.com/mintreu/mintreu/api"
 	"github.com/mintreu/mintreu/service/kit"
@@ -34,13 +33,12 @@ type Deps struct {
 	Raws   []Raw
 	// Readiness is asked by GET /readyz.
 	Readiness *Readiness
-	// Title and Links are shown at "/", unless one of Raws takes that path.
+	// Title is the name of the shop.
 	Title string
-	Links []Link
 }
 
-// Handler assembles the public handler: operations, raw handlers, /healthz, /readyz, /openapi.json, /docs/api and, unless a raw
-// handler has it, "/". It fails when a route is wrong or a path is taken twice.
+// Handler assembles the public handler: operations, raw handlers, /healthz, /readyz, /openapi.json and
+// /docs/api. It fails when a route is wrong or a path is taken twice.
 func Handler(d Deps) (http.Handler, error) {
 	mux, err := kit.NewMux(d.Stack, d.Routes...)
 	if err != nil {
@@ -60,25 +58,12 @@ func Handler(d Deps) (http.Handler, error) {
 		{"api.reference", "GET " + referencePath, reference},
 		{"api.reference_asset", "GET " + referencePath + "/", reference},
 	}, d.Raws...)
-	if !takesRoot(d.Raws) {
-		raws = append(raws, Raw{"page.landing", "GET /{$}", landing(d.Title, d.Links)})
-	}
 	for _, raw := range raws {
 		if err := mux.Handle(raw.Name, raw.Pattern, raw.Handler); err != nil {
 			return nil, errors.Join(errors.New("httpapi: "+raw.Name), err)
 		}
 	}
 	return mux, nil
-}
-
-func takesRoot(raws []Raw) bool {
-	for _, raw := range raws {
-		switch raw.Pattern[strings.IndexByte(raw.Pattern, ' ')+1:] {
-		case "/", "/{$}":
-			return true
-		}
-	}
-	return false
 }
 
 // live says that the process runs; nothing more.

@@ -2,7 +2,6 @@ package httpapi_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -19,7 +18,7 @@ import (
 func public(t *testing.T, ready *httpapi.Readiness, raws ...httpapi.Raw) (http.Handler, *kittest.Fixture) {
 	t.Helper()
 	f := kittest.NewFixture(t)
-	h, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack, Raws: raws, Readiness: ready, Title: "Shop <&>", Links: []httpapi.Link{{Href: "/docs/", Title: "Docs"}}})
+	h, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack, Raws: raws, Readiness: ready, Title: "Shop <&>"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,25 +138,6 @@ func TestOpenAPIIsServed(t *testing.T) {
 		t.Errorf("answered %d", resp.StatusCode)
 	}
 	kittest.Load(t, []byte(text(t, resp)))
-}
-
-// TestLanding: the root leads on, in HTML to browsers and in JSON to others, escaped, and gives way to a page.
-func TestLanding(t *testing.T) {
-	t.Parallel()
-	h, _ := public(t, httpapi.NewReadiness())
-	if got := text(t, get(h, "/", "Accept", "text/html,*/*")); !strings.Contains(got, `href="/docs/api"`) || !strings.Contains(got, "Shop &lt;&amp;&gt;") {
-		t.Errorf("HTML: %s", got)
-	}
-	var page struct{ Links []httpapi.Link }
-	if err := json.Unmarshal([]byte(text(t, get(h, "/"))), &page); err != nil || len(page.Links) != 3 {
-		t.Errorf("JSON: %v, %+v", err, page)
-	}
-	for _, pattern := range []string{"/", "GET /{$}"} {
-		h, _ := public(t, httpapi.NewReadiness(), httpapi.Raw{Name: "page.home", Pattern: pattern, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "home") })})
-		if got := text(t, get(h, "/")); got != "home" {
-			t.Errorf("%s did not take the root: %s", pattern, got)
-		}
-	}
 }
 
 // TestHandlerRefusesConflicts: two handlers for one path, or no readiness, are errors at the start.

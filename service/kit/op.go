@@ -195,3 +195,36 @@ func Find[Req, Resp any](routes []Route, name string) (Op[Req, Resp], error) {
 	}
 	return Op[Req, Resp]{}, errors.New("kit: no operation " + name)
 }
+
+// fill makes o the operation that route is, and reports false when route has other types.
+func (o *Op[Req, Resp]) fill(route Route) bool {
+	op, ok := route.(Op[Req, Resp])
+	if ok {
+		*o = op
+	}
+	return ok
+}
+
+// Fill sets each field of the struct that ops points to, which are all of type [Op], to the operation among routes that the field's tag
+// `op:"noun.verb"` names. It is how pages and other callers in process say which operations they use.
+func Fill(routes []Route, ops any) error {
+	named := make(map[string]Route, len(routes))
+	for _, r := range routes {
+		named[r.Spec().Name] = r
+	}
+	v := reflect.ValueOf(ops).Elem()
+	var errs []error
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Tag.Get("op")
+		field, ok := v.Field(i).Addr().Interface().(interface{ fill(Route) bool })
+		switch route := named[name]; {
+		case !ok:
+			errs = append(errs, fmt.Errorf("kit: field %s is no operation", v.Type().Field(i).Name))
+		case route == nil:
+			errs = append(errs, fmt.Errorf("kit: no operation %q", name))
+		case !field.fill(route):
+			errs = append(errs, fmt.Errorf("kit: operation %s has other types", name))
+		}
+	}
+	return errors.Join(errs...)
+}

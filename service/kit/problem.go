@@ -79,6 +79,9 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, requestID(r.Context()), Public(err), "")
 }
 
+// NoRoute answers an address at which there is nothing, to programs; pages have their own answer for people.
+func NoRoute(w http.ResponseWriter, r *http.Request) { WriteError(w, r, errNoRoute) }
+
 // writeProblem writes e; challenge is the WWW-Authenticate of a 401, "" for the general one.
 func writeProblem(w http.ResponseWriter, id string, e *licensing.Error, challenge string) {
 	status := statuses[e.Kind]

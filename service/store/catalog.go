@@ -81,11 +81,18 @@ func (s *products) ProductBySlug(ctx context.Context, slug string) (catalog.Prod
 func (s *products) ListProducts(ctx context.Context, f catalog.Filter, page licensing.Page) (licensing.List[catalog.Product], error) {
 	limit := pageSize(page)
 	list := new(narrowing).by("id >", page.Cursor).by("state =", string(f.State)).by("slug =", f.Slug)
+	for _, word := range f.Words {
+		list.byWrapped(`lower(name || ' ' || description) LIKE`, "%"+likely.Replace(word)+"%", ` ESCAPE '!'`)
+	}
+	list.byWrapped("id IN (SELECT product_id FROM plan WHERE state = 'active' AND type =", string(f.Sells), ")")
 	sql, args := list.statement(`SELECT `+productColumns+` FROM product`, "id", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanProduct)
 	return cut(items, limit, func(p catalog.Product) string { return p.ID }), err
 }
+
+// likely escapes what LIKE would take for a pattern; statements say ESCAPE '!'.
+var likely = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
 
 const planColumns = `id, product_id, code, name, description, type, state, grants, version, created_at, updated_at`
 

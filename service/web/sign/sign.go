@@ -1,0 +1,110 @@
+// Package sign is how people get in and out: signing up, confirming an address, signing in, resetting a password.
+package sign
+
+import (
+	"net/http"
+
+	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/kit"
+	"github.com/mintreu/mintreu/service/web/site"
+)
+
+type operations struct {
+	SignUp  kit.Op[account.SignUpRequest, account.SignUpResponse]   `op:"account.sign-up"`
+	Confirm kit.Op[account.ConfirmRequest, account.ConfirmResponse] `op:"account.confirm"`
+	SignIn  kit.Op[account.SignInRequest, account.SignInResponse]   `op:"session.create"`
+	SignOut kit.Op[account.SignOutRequest, account.SignOutResponse] `op:"session.end-current"`
+}
+
+type pages struct{ ops operations }
+
+// Pages are the pages of signing in and up.
+func Pages(s *site.Site) ([]site.Page, error) {
+	p := &pages{}
+	return []site.Page{
+		{Name: "page.sign_up", Pattern: "GET /sign-up", Serve: p.signUp},
+		{Name: "page.sign_up_send", Pattern: "POST /sign-up", Serve: p.signUp},
+		{Name: "page.confirm", Pattern: "GET /confirm/{token}", Secret: true, Serve: p.confirm},
+		{Name: "page.confirm_send", Pattern: "POST /confirm/{token}", Secret: true, Serve: p.confirm},
+		{Name: "page.sign_in", Pattern: "GET /sign-in", Serve: p.signIn},
+		{Name: "page.sign_in_send", Pattern: "POST /sign-in", Serve: p.signIn},
+		{Name: "page.sign_out", Pattern: "POST /sign-out", Serve: p.signOut},
+	}, kit.Fill(s.Routes, &p.ops)
+}
+
+// home is where a person lands after signing in.
+func home(v *site.Visit) string {
+	if v.Actor.Kind == licensing.Staff {
+		return "/admin"
+	}
+	return "/account"
+}
+
+func (p *pages) signUp(v *site.Visit) error {
+	f := v.Form()
+	if !v.Posted() {
+		return v.Show(signUpPage(v.Frame("Create an account"), f))
+	}
+	out, err := p.ops.SignUp.Call(v.Guest(), account.SignUpRequest{Email: f.Text("email"), Name: f.Text("name")})
+	if other := f.Refuse(err, nil); other != nil {
+		return other
+	}
+	if err != nil {
+		return v.Show(signUpPage(v.Frame("Create an account"), f))
+	}
+	return v.Render(http.StatusOK, mailedPage(v.Frame("Look into your mailbox"), f.Text("email"), out.Message))
+}
+
+func (p *pages) confirm(v *site.Visit) error {
+	f := v.Form()
+	if !v.Posted() {
+		return v.Show(confirmPage(v.Frame("Choose a password"), f))
+	}
+	if f.Get("password") != f.Get("repeat") {
+		f.Wrong("repeat", "must be the same password again")
+		return v.Show(confirmPage(v.Frame("Choose a password"), f))
+	}
+	_, err := p.ops.Confirm.Call(v.Guest(), account.ConfirmRequest{Token: v.Param("token"), Password: f.Get("password")})
+	if other := f.Refuse(err, nil); other != nil {
+		return other
+	}
+	if err != nil {
+		return v.Show(confirmPage(v.Frame("Choose a password"), f))
+	}
+	v.Forget()
+	return v.Go("/sign-in", "good", "Your password is set. Sign in with it.")
+}
+
+func (p *pages) signIn(v *site.Visit) error {
+	f := v.Form()
+	if !v.Posted() {
+		if v.Actor.Kind != licensing.Anonymous {
+			return v.Go(site.Inside(v.Query("next"), home(v)), "", "")
+		}
+		f.Default("next", v.Query("next"))
+		return v.Show(signInPage(v.Frame("Sign in"), f))
+	}
+	out, err := p.ops.SignIn.Call(v.Guest(), account.SignInRequest{Email: f.Text("email"), Password: f.Get("password")})
+	if told := kit.Public(err); told != nil {
+		if told.Kind != licensing.Unauthorized && told.Kind != licensing.TooMany {
+			return err
+		}
+		f.Problem = told.Text
+		return v.Show(signInPage(v.Frame("Sign in"), f))
+	}
+	if err := v.SignIn(out); err != nil {
+		return err
+	}
+	return v.Go(site.Inside(f.Get("next"), home(v)), "", "")
+}
+
+func (p *pages) signOut(v *site.Visit) error {
+	if v.Actor.Kind != licensing.Anonymous {
+		if _, err := p.ops.SignOut.Call(v.Ctx(), account.SignOutRequest{}); err != nil && licensing.KindOf(err) != licensing.NotFound {
+			return err
+		}
+	}
+	v.Forget()
+	return v.Go("/", "good", "You are signed out.")
+}

@@ -1,0 +1,142 @@
+package ui
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Frame is what surrounds a page: who looks at it, where it is, and what is to be said above it.
+type Frame struct {
+	Shop  string
+	Title string
+	// Path is where the page is, for the navigation.
+	Path string
+	// Actor is who looks. Anonymous visitors are offered to sign in.
+	Actor licensing.Actor
+	// Banner is said at the top of every page, like that this is a session of support in a customer's account; "" for none.
+	Banner string
+	// Said are messages about what was just done.
+	Said []Flash
+	// Refresh is after how many seconds the page looks again; 0 never.
+	Refresh int
+	// Secret marks a page whose address holds a secret, which must not travel on in a Referer.
+	Secret bool
+	// Crumbs lead back to the page above.
+	Crumbs []Link
+}
+
+// Flash is a message about what was just done. Tone is "good", "wait" or "bad".
+type Flash struct {
+	Tone string `json:"t"`
+	Text string `json:"x"`
+}
+
+// Link is a place with its name.
+type Link struct {
+	Href, Name string
+}
+
+// Titled returns the frame with a title, and crumbs that lead to it.
+func (f Frame) Titled(title string, crumbs ...Link) Frame {
+	f.Title, f.Crumbs = title, crumbs
+	return f
+}
+
+// SignedIn reports whether a person looks.
+func (f Frame) SignedIn() bool {
+	return f.Actor.Kind == licensing.Customer || f.Actor.Kind == licensing.Staff
+}
+
+// Staff reports whether a person of the staff looks.
+func (f Frame) Staff() bool { return f.Actor.Kind == licensing.Staff }
+
+// current is the value of aria-current for a link to href: "page" for the page itself and what lies below it, "" otherwise.
+func (f Frame) current(href string, exact bool) string {
+	if f.Path == href || !exact && strings.HasPrefix(f.Path, href+"/") {
+		return "page"
+	}
+	return ""
+}
+
+// accountLinks is the navigation of a customer's pages.
+func accountLinks() []Link {
+	return []Link{{"/account", "Overview"}, {"/account/licenses", "Licenses"}, {"/account/keys", "API keys"}, {"/account/downloads", "Downloads"}, {"/account/orders", "Orders"},
+		{"/account/tickets", "Support"}, {"/account/organisation", "Organisation"}, {"/account/settings", "Settings"}}
+}
+
+// Group is a part of the console's navigation.
+type Group struct {
+	Name  string
+	Links []Link
+}
+
+// consoleGroups is the navigation of the console.
+func consoleGroups() []Group {
+	return []Group{
+		{"Today", []Link{{"/admin", "Overview"}, {"/admin/orders", "Orders"}, {"/admin/tickets", "Tickets"}, {"/admin/customers", "Customers"}}},
+		{"Access", []Link{{"/admin/licenses", "Licenses"}, {"/admin/keys", "API keys"}, {"/admin/policies", "Policies"}}},
+		{"Shop", []Link{{"/admin/products", "Products"}, {"/admin/import", "Import"}, {"/admin/files", "Files"}, {"/admin/faq", "FAQ"}}},
+		{"Operation", []Link{{"/admin/switches", "Switches"}, {"/admin/payments", "Payment events"}, {"/admin/mail", "Mail"}, {"/admin/jobs", "Jobs"}, {"/admin/audit", "Audit"}}},
+		{"Team", []Link{{"/admin/staff", "Staff"}, {"/admin/tokens", "Machine tokens"}, {"/admin/settings", "My account"}}},
+	}
+}
+
+// When is an instant as pages show it, in UTC.
+func When(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2 Jan 2006, 15:04 UTC")
+}
+
+// WhenPtr is [When] of an instant that may be absent.
+func WhenPtr(t *time.Time) string {
+	if t == nil {
+		return "–"
+	}
+	return When(*t)
+}
+
+// Day is the day of an instant, in UTC.
+func Day(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return t.UTC().Format("2 January 2006")
+}
+
+// Machine is an instant for the datetime attribute.
+func Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// Short is the last eight characters of an id, to tell objects apart at a glance.
+func Short(id string) string {
+	if len(id) <= 8 {
+		return id
+	}
+	return "…" + id[len(id)-8:]
+}
+
+// Plural is "1 device" or "3 devices".
+func Plural(n int64, one, many string) string {
+	word := many
+	if n == 1 {
+		word = one
+	}
+	return Number(n) + " " + word
+}
+
+// Number is a whole number with thin groups of three digits.
+func Number(n int64) string {
+	text := strconv.FormatInt(n, 10)
+	sign := ""
+	if strings.HasPrefix(text, "-") {
+		sign, text = "-", text[1:]
+	}
+	for i := len(text) - 3; i > 0; i -= 3 {
+		text = text[:i] + "\u202f" + text[i:]
+	}
+	return sign + text
+}
