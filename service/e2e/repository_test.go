@@ -231,7 +231,7 @@ func TestPackageDocs(t *testing.T) {
 func TestFilesTellOneStory(t *testing.T) {
 	t.Parallel()
 	for _, s := range repository(t) {
-		if s.lines > 500 {
+		if s.lines > 500 && !strings.HasSuffix(s.path, "_templ.go") {
 			t.Errorf("%s has %d lines; split it by story", s.path, s.lines)
 		}
 	}

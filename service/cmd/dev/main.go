@@ -2,6 +2,7 @@
 // measures, and releases. It installs what a bare Debian machine lacks.
 //
 //	go run ./service/cmd/dev check   formatting, vet, static analysis
+//	go run ./service/cmd/dev generate   make the Go files of pages anew
 //	go run ./service/cmd/dev test    every test, with PostgreSQL, Redis and a browser
 //	go run ./service/cmd/dev e2e     the golden path and the faults alone
 //	go run ./service/cmd/dev bench   figures, as ratios within one run
@@ -23,12 +24,13 @@ import (
 )
 
 type command struct {
-	Check checkCommand `cmd:"" help:"Check formatting, vet and static analysis of both modules."`
-	Test  testCommand  `cmd:"" help:"Run every test of both modules; installs and starts what it needs."`
-	E2E   e2eCommand   `cmd:"" name:"e2e" help:"Run the golden path and the fault tests alone."`
-	Bench benchCommand `cmd:"" help:"Measure; print ratios within one run."`
-	Cases casesCommand `cmd:"" help:"List the threat and fault cases that have tests."`
-	Soak  soakCommand  `cmd:"" help:"Run the long forms of the race and fault tests."`
+	Check    checkCommand    `cmd:"" help:"Check formatting, vet and static analysis of both modules."`
+	Generate generateCommand `cmd:"" help:"Make the Go files of the pages' templ files anew."`
+	Test     testCommand     `cmd:"" help:"Run every test of both modules; installs and starts what it needs."`
+	E2E      e2eCommand      `cmd:"" name:"e2e" help:"Run the golden path and the fault tests alone."`
+	Bench    benchCommand    `cmd:"" help:"Measure; print ratios within one run."`
+	Cases    casesCommand    `cmd:"" help:"List the threat and fault cases that have tests."`
+	Soak     soakCommand     `cmd:"" help:"Run the long forms of the race and fault tests."`
 }
 
 func main() {

@@ -139,6 +139,8 @@ func (*checkCommand) Run(ctx context.Context) error {
 	if err := gofmt(ctx); err != nil {
 		faults = append(faults, err)
 	}
+	fmt.Println("== generated files")
+	faults = append(faults, generated(ctx))
 	fmt.Println("== go vet")
 	faults = append(faults, run(ctx, nil, "go", "vet", everything), run(ctx, nil, "go", "vet", "-tags", "failpoint", everything))
 	fmt.Println("== staticcheck (built on first use)")
