@@ -43,9 +43,9 @@ func shell(t *testing.T, dir, script string) string {
 }
 
 // shopOf starts a shop in dir/mintreu-data, where the commands of a terminal in dir find it.
-func shopOf(t *testing.T, dir string) *process {
+func shopOf(t *testing.T, dir string, options ...string) *process {
 	t.Helper()
-	shop, err := serve(t.Context(), mintreu(t), nil, "--data-dir", filepath.Join(dir, "mintreu-data"))
+	shop, err := serve(t.Context(), mintreu(t), nil, append([]string{"--data-dir", filepath.Join(dir, "mintreu-data")}, options...)...)
 	if err != nil {
 		t.Fatal(err)
 	}

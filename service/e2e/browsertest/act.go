@@ -105,7 +105,7 @@ func (p *Page) Has(t testing.TB, selector string) bool {
 func (p *Page) Screenshot(t testing.TB, path string) {
 	t.Helper()
 	var picture []byte
-	p.run(t, "take a picture", chromedp.FullScreenshot(&picture, 100))
+	p.run(t, "take a picture", page.BringToFront(), chromedp.FullScreenshot(&picture, 100))
 	if err := os.WriteFile(path, picture, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +129,14 @@ func (p *Page) Cookies(t testing.TB, address string) map[string]*network.Cookie 
 func (p *Page) SetCookie(t testing.TB, address string, c http.Cookie) {
 	t.Helper()
 	p.run(t, "set a cookie", network.SetCookie(c.Name, c.Value).WithURL(address).WithPath(c.Path).WithHTTPOnly(c.HttpOnly).WithSecure(c.Secure))
+}
+
+// Run runs a script in the page, as a script of its own would, and returns the text that its promise ends with.
+func (p *Page) Run(t testing.TB, script string) string {
+	t.Helper()
+	var out string
+	p.run(t, "run a script", chromedp.Evaluate(script, &out, func(q *runtime.EvaluateParams) *runtime.EvaluateParams { return q.WithAwaitPromise(true) }))
+	return out
 }
 
 // Frame reports whether a page lets another origin show it in a frame, as who lays it under another page's button would.
