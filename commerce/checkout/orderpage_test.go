@@ -30,7 +30,7 @@ func (s *shop) pages(t *testing.T) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := site.New(site.Config{Shop: "Ada's <shop>", BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Auth: f.Stack.Auth, Routes: routes})
+	whole, err := site.New(site.Config{Shop: "Ada's <shop>", BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Auth: f.Stack.Auth, Routes: append(httpapi.AccountRoutes(nil), routes...)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/web/guide"
 	"github.com/mintreu/mintreu/service/web/site"
 )
@@ -19,7 +20,7 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := site.New(site.Config{Shop: "Shop", BaseURL: "http://127.0.0.1", Key: make([]byte, 32)})
+	s, err := site.New(site.Config{Shop: "Shop", BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Routes: httpapi.AccountRoutes(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

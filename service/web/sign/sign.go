@@ -14,6 +14,7 @@ type operations struct {
 	SignUp  kit.Op[account.SignUpRequest, account.SignUpResponse]   `op:"account.sign-up"`
 	Confirm kit.Op[account.ConfirmRequest, account.ConfirmResponse] `op:"account.confirm"`
 	SignIn  kit.Op[account.SignInRequest, account.SignInResponse]   `op:"session.create"`
+	Freshen kit.Op[account.FreshenRequest, account.FreshenResponse] `op:"session.freshen"`
 	SignOut kit.Op[account.SignOutRequest, account.SignOutResponse] `op:"session.end-current"`
 }
 
@@ -29,6 +30,8 @@ func Pages(s *site.Site) ([]site.Page, error) {
 		{Name: "page.confirm_send", Pattern: "POST /confirm/{token}", Secret: true, Serve: p.confirm},
 		{Name: "page.sign_in", Pattern: "GET /sign-in", Serve: p.signIn},
 		{Name: "page.sign_in_send", Pattern: "POST /sign-in", Serve: p.signIn},
+		{Name: "page.sign_in_again", Pattern: "GET /sign-in/again", Serve: p.again},
+		{Name: "page.sign_in_again_send", Pattern: "POST /sign-in/again", Serve: p.again},
 		{Name: "page.sign_out", Pattern: "POST /sign-out", Serve: p.signOut},
 	}, kit.Fill(s.Routes, &p.ops)
 }
@@ -85,7 +88,7 @@ func (p *pages) signIn(v *site.Visit) error {
 		f.Default("next", v.Query("next"))
 		return v.Show(signInPage(v.Frame("Sign in"), f))
 	}
-	out, err := p.ops.SignIn.Call(v.Guest(), account.SignInRequest{Email: f.Text("email"), Password: f.Get("password")})
+	out, err := p.ops.SignIn.Call(v.Guest(), account.SignInRequest{Email: f.Text("email"), Password: f.Get("password"), Remember: f.Has("remember")})
 	if told := kit.Public(err); told != nil {
 		if told.Kind != licensing.Unauthorized && told.Kind != licensing.TooMany {
 			return err
@@ -95,6 +98,27 @@ func (p *pages) signIn(v *site.Visit) error {
 	}
 	if err := v.SignIn(out); err != nil {
 		return err
+	}
+	return v.Go(site.Inside(f.Get("next"), home(v)), "", "")
+}
+
+// again asks for the password once more before something sensitive, and leads back to it.
+func (p *pages) again(v *site.Visit) error {
+	f := v.Form()
+	f.Default("next", v.Query("next"))
+	if v.Actor.Kind == licensing.Anonymous {
+		return v.Go("/sign-in", "", "")
+	}
+	if !v.Posted() {
+		return v.Show(againPage(v.Frame("Confirm that it is you"), f))
+	}
+	_, err := p.ops.Freshen.Call(v.Ctx(), account.FreshenRequest{Password: f.Get("password")})
+	if told := kit.Public(err); told != nil {
+		if told.Kind != licensing.Unauthorized && told.Kind != licensing.TooMany {
+			return err
+		}
+		f.Problem = told.Text
+		return v.Show(againPage(v.Frame("Confirm that it is you"), f))
 	}
 	return v.Go(site.Inside(f.Get("next"), home(v)), "", "")
 }

@@ -11,6 +11,7 @@ import (
 // The cookies. Over https their names have the prefix that binds them to this host.
 const (
 	sessionCookie = "mintreu-session"
+	renewalCookie = "mintreu-renewal"
 	flashCookie   = "mintreu-said"
 )
 
@@ -45,11 +46,14 @@ func (v *Visit) cookieValue(name string) string {
 	return c.Value
 }
 
-// identify finds out who visits by the session cookie. A cookie that is good for nothing is removed,
+// maxCookie is the longest text of a session or renewal, in bytes.
+const maxCookie = 200
+
+// identify finds out who visits: by the session cookie, or by the one that renews it. A cookie that is good for nothing is removed,
 // and the visitor is anonymous.
 func (s *Site) identify(v *Visit) error {
 	v.Actor = licensing.Actor{Kind: licensing.Anonymous}
-	if token := v.cookieValue(sessionCookie); token != "" && len(token) < 200 {
+	if token := v.cookieValue(sessionCookie); token != "" && len(token) <= maxCookie {
 		actor, err := s.Auth.Authenticate(v.R.Context(), "Bearer", token)
 		if err == nil && (actor.Kind == licensing.Customer || actor.Kind == licensing.Staff) {
 			v.Actor = actor
@@ -60,12 +64,36 @@ func (s *Site) identify(v *Visit) error {
 		}
 		http.SetCookie(v.W, s.gone(sessionCookie))
 	}
-	return nil
+	renewal := v.cookieValue(renewalCookie)
+	if renewal == "" || len(renewal) > maxCookie {
+		return nil
+	}
+	out, err := s.ops.Renew.Call(v.Guest(), account.RenewRequest{Renewal: renewal})
+	if kind := licensing.KindOf(err); err != nil && kind != licensing.Unauthorized && kind != licensing.Gone {
+		return err
+	}
+	if err != nil {
+		http.SetCookie(v.W, s.gone(renewalCookie))
+		return nil
+	}
+	return v.SignIn(out)
 }
 
-// keep sets the cookies of a session. They end with the browser, unless the visitor asked to be remembered.
+// remembered is from which life on a renewal belongs to somebody who asked to be remembered. Its cookie outlives the browser; any other
+// session's ends with it.
+const remembered = 24 * time.Hour
+
+// keep sets the cookies of a session.
 func (v *Visit) keep(in account.SignInResponse) {
 	http.SetCookie(v.W, v.Site.cookie(sessionCookie, in.Token, time.Time{}))
+	if in.Renewal == "" {
+		return
+	}
+	until := time.Time{}
+	if at := in.RenewalExpiresAt; at != nil && at.Sub(v.Site.Clock.Now()) > remembered {
+		until = *at
+	}
+	http.SetCookie(v.W, v.Site.cookie(renewalCookie, in.Renewal, until))
 }
 
 // SignIn makes the visitor the person of a session that was just started.
@@ -82,6 +110,7 @@ func (v *Visit) SignIn(in account.SignInResponse) error {
 // Forget removes the visitor's cookies; over https the browser is asked to forget what it kept of the pages as well.
 func (v *Visit) Forget() {
 	http.SetCookie(v.W, v.Site.gone(sessionCookie))
+	http.SetCookie(v.W, v.Site.gone(renewalCookie))
 	v.W.Header().Set("Clear-Site-Data", `"cache"`)
 	v.Actor = licensing.Actor{Kind: licensing.Anonymous}
 }

@@ -2,7 +2,8 @@
 // knows the visitor by the session cookie, refuses forms that another site sent, reads the form, and answers failures with a page that
 // says what to do. Pages call operations with [Visit.Ctx], so that role, switch, limit and audit are those of the API.
 //
-// Cookies are used here and nowhere else; operations never see one. A visitor's session is the same as on the API.
+// Cookies are used here and nowhere else; operations never see one. A visitor's session is the same as on the API; a second cookie renews
+// it without a word when its hour is over.
 package site
 
 import (
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/web/ui"
@@ -66,7 +68,13 @@ type Page struct {
 type Site struct {
 	Config
 	secure bool
+	ops    operations
 	cross  *http.CrossOriginProtection
+}
+
+// operations are those that the site itself needs.
+type operations struct {
+	Renew kit.Op[account.RenewRequest, account.SignInResponse] `op:"session.renew"`
 }
 
 // New makes a Site.
@@ -75,7 +83,7 @@ func New(c Config) (*Site, error) {
 	if len(c.Key) < 16 {
 		return nil, errors.New("site: the key is too short")
 	}
-	return s, nil
+	return s, kit.Fill(c.Routes, &s.ops)
 }
 
 // Handler makes the handler of a page.

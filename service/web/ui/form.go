@@ -80,6 +80,9 @@ func (f *Form) Refuse(err error, names map[string]string) error {
 		return err
 	}
 	f.Problem = told.Text
+	if told.Kind == licensing.Unprocessable { // the form was sent before, and something in it is another by now
+		f.Problem = "This form was sent before with other values, and that is done. Look at it once more, and send it again if you mean it."
+	}
 	for _, field := range told.Fields {
 		name, known := names[field.Name]
 		if !known {
