@@ -40,6 +40,12 @@ type Driver interface {
 type Client interface {
 	// Insert adds a job in the transaction that ctx carries, or alone. It reports whether the job was there already.
 	Insert(ctx context.Context, args river.JobArgs, opts *river.InsertOpts) (duplicate bool, err error)
+	// List, Get, Retry and Cancel look at the table and move jobs in it, in the transaction that ctx carries, or alone. A job that is not
+	// there is [rivertype.ErrNotFound].
+	List(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error)
+	Get(ctx context.Context, id int64) (*rivertype.JobRow, error)
+	Retry(ctx context.Context, id int64) (*rivertype.JobRow, error)
+	Cancel(ctx context.Context, id int64) (*rivertype.JobRow, error)
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
 	StopAndCancel(ctx context.Context) error

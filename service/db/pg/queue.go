@@ -86,3 +86,43 @@ func (q *queue) Insert(ctx context.Context, args river.JobArgs, opts *river.Inse
 	}
 	return result.UniqueSkippedAsDuplicate, nil
 }
+
+// List implements [jobs.Client].
+func (q *queue) List(ctx context.Context, params *river.JobListParams) (*river.JobListResult, error) {
+	return inQueue(ctx, q, func(tx pgx.Tx) (*river.JobListResult, error) { return q.JobListTx(ctx, tx, params) },
+		func() (*river.JobListResult, error) { return q.JobList(ctx, params) })
+}
+
+// Get implements [jobs.Client].
+func (q *queue) Get(ctx context.Context, id int64) (*rivertype.JobRow, error) {
+	return inQueue(ctx, q, func(tx pgx.Tx) (*rivertype.JobRow, error) { return q.JobGetTx(ctx, tx, id) },
+		func() (*rivertype.JobRow, error) { return q.JobGet(ctx, id) })
+}
+
+// Retry implements [jobs.Client].
+func (q *queue) Retry(ctx context.Context, id int64) (*rivertype.JobRow, error) {
+	return inQueue(ctx, q, func(tx pgx.Tx) (*rivertype.JobRow, error) { return q.JobRetryTx(ctx, tx, id) },
+		func() (*rivertype.JobRow, error) { return q.JobRetry(ctx, id) })
+}
+
+// Cancel implements [jobs.Client].
+func (q *queue) Cancel(ctx context.Context, id int64) (*rivertype.JobRow, error) {
+	return inQueue(ctx, q, func(tx pgx.Tx) (*rivertype.JobRow, error) { return q.JobCancelTx(ctx, tx, id) },
+		func() (*rivertype.JobRow, error) { return q.JobCancel(ctx, id) })
+}
+
+// inQueue calls within in the transaction that ctx carries, or alone when there is none.
+func inQueue[T any](ctx context.Context, q *queue, within func(pgx.Tx) (T, error), alone func() (T, error)) (out T, err error) {
+	s := q.db.scopeFrom(ctx)
+	if s != nil {
+		if err = s.usable(); err == nil {
+			out, err = within(s.tx)
+		}
+	} else if err = q.db.guard.Check(); err == nil {
+		out, err = alone()
+	}
+	if errors.Is(err, rivertype.ErrNotFound) { // a statement that finds nothing has not failed
+		return out, err
+	}
+	return out, s.note(wrap(ctx, err))
+}
