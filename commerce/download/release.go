@@ -26,7 +26,7 @@ type FileView struct {
 type UploadView struct {
 	Name     string `json:"name" doc:"The file's name."`
 	Received int64  `json:"received" doc:"Bytes that have arrived."`
-	Size     int64  `json:"size" doc:"Bytes that were announced."`
+	Size     int64  `json:"size" doc:"Bytes that were announced; 0 when the sender could not say."`
 }
 
 // View is a release as staff see it.

@@ -14,7 +14,11 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// Upload describes a file that arrives. Content is read once, to its end. Size is what was announced and must be what comes.
+// UnknownSize is the Size of an upload whose sender could not say it: a part of a form sent by a page.
+const UnknownSize = -1
+
+// Upload describes a file that arrives. Content is read once, to its end. Size is what was announced and must be what comes, unless it is
+// [UnknownSize]; then whatever comes is the file, up to the largest that is allowed.
 type Upload struct {
 	ReleaseID string
 	Name      string
@@ -44,7 +48,7 @@ func (s *Service) checkUpload(u *Upload) error {
 	if !wordShape.MatchString(u.Platform) {
 		err = err.With("platform", "must be 1 to 32 of a-z, 0-9, dot, dash and underscore, such as linux-amd64")
 	}
-	if u.Size <= 0 {
+	if u.Size <= 0 && u.Size != UnknownSize {
 		err = err.With("Content-Length", "must be given and positive")
 	}
 	if u.SHA256 != nil && len(u.SHA256) != sha256.Size {
@@ -54,9 +58,13 @@ func (s *Service) checkUpload(u *Upload) error {
 		return err
 	}
 	if u.Size > s.MaxFile {
-		return licensing.Fail(licensing.TooLarge, "upload-too-large", "A file may have at most %d bytes.", s.MaxFile)
+		return s.tooLarge()
 	}
 	return nil
+}
+
+func (s *Service) tooLarge() error {
+	return licensing.Fail(licensing.TooLarge, "upload-too-large", "A file may have at most %d bytes.", s.MaxFile)
 }
 
 // Upload stores a file of a draft, in place of one of the same name. The content goes to the blob store as it arrives; its SHA-256 and
@@ -82,11 +90,15 @@ func (s *Service) Upload(ctx context.Context, u *Upload) (FileView, error) {
 	defer s.endUpload(u)
 	f := File{ID: s.IDs.New("file"), ReleaseID: rel.ID, Name: u.Name, Platform: u.Platform, Size: u.Size, CreatedAt: s.Clock.Now()}
 	f.Blob = "download/" + rel.ID + "/" + f.ID
-	in := &digester{from: io.LimitReader(u.Content, u.Size+1), count: &u.received, whole: sha256.New(), block: sha256.New()}
+	most := u.Size
+	if most == UnknownSize {
+		most = s.MaxFile
+	}
+	in := &digester{from: io.LimitReader(u.Content, most+1), count: &u.received, whole: sha256.New(), block: sha256.New()}
 	if err := s.receive(ctx, u, f.Blob, in); err != nil {
 		return FileView{}, err
 	}
-	f.SHA256 = in.whole.Sum(nil)
+	f.Size, f.SHA256 = in.total, in.whole.Sum(nil)
 	if err := s.keep(ctx, &rel, f, in.finish()); err != nil {
 		s.discard(ctx, f.Blob)
 		return FileView{}, err
@@ -102,7 +114,11 @@ func (s *Service) receive(ctx context.Context, u *Upload, blob string, in *diges
 		return errShort.Because(errors.Join(err, in.failed))
 	case err != nil:
 		return err
-	case in.total != u.Size:
+	case u.Size == UnknownSize && in.total == 0:
+		err = errUpload.With("file", "is empty; choose a file")
+	case u.Size == UnknownSize && in.total > s.MaxFile:
+		err = s.tooLarge()
+	case u.Size != UnknownSize && in.total != u.Size:
 		err = errShort
 	case u.SHA256 != nil && !bytes.Equal(u.SHA256, in.whole.Sum(nil)):
 		err = errDigest
@@ -164,7 +180,7 @@ func (s *Service) uploading(release string) []UploadView {
 	var out []UploadView
 	for _, u := range s.uploads {
 		if u.ReleaseID == release {
-			out = append(out, UploadView{u.Name, u.received.Load(), u.Size})
+			out = append(out, UploadView{u.Name, u.received.Load(), max(u.Size, 0)})
 		}
 	}
 	slices.SortFunc(out, func(a, b UploadView) int { return strings.Compare(a.Name, b.Name) })

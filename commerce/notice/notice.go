@@ -80,13 +80,14 @@ type Notice struct {
 }
 
 // Store keeps the outbox. AddNotice reports false when there is one of the same template, subject and epoch. EndNotice moves a
-// pending one to its end and erases its data. Due lists pending ones untouched since an instant.
+// pending one to its end and erases its data when it was sent. Due lists pending ones untouched since an instant.
 type Store interface {
 	AddNotice(ctx context.Context, n Notice) (added bool, err error)
 	Notice(ctx context.Context, id string) (Notice, error)
 	EndNotice(ctx context.Context, id string, to State, reason string, at time.Time) error
 	TouchNotice(ctx context.Context, id, reason string, at time.Time) error
 	DueNotices(ctx context.Context, before time.Time, limit int) ([]string, error)
+	Outbox
 }
 
 // Mail is a filled-in message. MessageID is stable over attempts and has no angle brackets.
@@ -122,7 +123,7 @@ type JobArgs struct {
 type Expand func(ctx context.Context, subject string, d Data) (Data, error)
 
 // Deps are what a [Service] needs. From is the sender, "Shop <shop@example.com>"; Shop names it in texts; BaseURL has no slash at its end.
-// Expand is by template and may be nil.
+// Expand is by template and may be nil. Tx and Audit serve [Service.Retry].
 type Deps struct {
 	Store   Store
 	Jobs    licensing.Enqueuer
@@ -130,6 +131,8 @@ type Deps struct {
 	Sender  Sender
 	Clock   licensing.Clock
 	IDs     licensing.IDs
+	Tx      licensing.Transactor
+	Audit   licensing.Auditor
 	Logger  *slog.Logger
 	From    string
 	Shop    string
@@ -263,10 +266,14 @@ func (s *Service) compose(ctx context.Context, n Notice) (Mail, error) {
 // sweepAfter is how long a pending notice is left to its job before the sweeper makes a new one.
 const sweepAfter = 15 * time.Minute
 
-// Sweep gives pending notices whose job was lost a new one. It runs every few minutes.
+// Sweep gives pending notices whose job was lost a new one, and erases what failed ones wanted to say when they have not been tried
+// again for a month. It runs every few minutes.
 func (s *Service) Sweep(ctx context.Context) error {
 	ids, err := s.Store.DueNotices(ctx, s.Clock.Now().Add(-sweepAfter), 500)
 	if err != nil {
+		return err
+	}
+	if err := s.Store.ForgetFailed(ctx, s.Clock.Now().Add(-failedFor)); err != nil {
 		return err
 	}
 	for _, id := range ids {

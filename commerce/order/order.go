@@ -157,6 +157,10 @@ type Filter struct {
 	Product string
 	Env     licensing.Env
 	Email   string
+	// ID, Receipt and Gave find one order: by its id, by the number of its receipt, by the id of a license or key that it gave.
+	ID      string
+	Receipt string
+	Gave    string
 }
 
 // Store keeps orders. Methods that write run in the caller's transaction. Not found is [licensing.ErrNotFound].

@@ -3,6 +3,7 @@ package order
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/money"
@@ -66,11 +67,28 @@ type ListRequest struct {
 	State   State           `query:"state,omitempty" doc:"Only orders in this state." enum:"pending,awaiting_funds,paid,fulfilled,refunded,closed,parked"`
 	Product string          `query:"product,omitempty" doc:"Only orders with this product, by id."`
 	Email   string          `query:"email,omitempty" doc:"Only orders with this address."`
+	Query   string          `query:"q,omitempty" doc:"Find by what is at hand: the id of an order, of a license or of an API key, the number of a receipt, or an e-mail address." example:"2026-000042"`
+}
+
+// search sets the member of f that the text of a search can mean.
+func (f *Filter) search(text string) {
+	switch text = strings.TrimSpace(text); {
+	case text == "":
+	case strings.Contains(text, "@"):
+		f.Email = strings.ToLower(text)
+	case strings.HasPrefix(text, "ord_"):
+		f.ID = text
+	case strings.HasPrefix(text, "lic_"), strings.HasPrefix(text, "key_"):
+		f.Gave = text
+	default:
+		f.Receipt = strings.ToUpper(text)
+	}
 }
 
 // List returns orders, newest first.
 func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
 	f := Filter{Owner: r.Owner, State: r.State, Product: r.Product, Email: r.Email}
+	f.search(r.Query)
 	switch actor := licensing.ActorFrom(ctx); {
 	case actor.Kind == licensing.Machine:
 		if actor.Product != "" && f.Product != "" && f.Product != actor.Product {

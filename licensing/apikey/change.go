@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -164,6 +165,23 @@ type ListRequest struct {
 	licensing.Page
 	Owner   licensing.Owner `query:"owner" doc:"Only keys of this owner; customers see their own whatever they ask."`
 	Product string          `query:"product" doc:"Only keys of this product."`
+	Query   string          `query:"q" doc:"Find by what is at hand: the id of a key or of its owner, the owner's e-mail address, or the key's hint, the part of its text after live_ or test_." example:"ada@example.com"`
+}
+
+// search lays over f what the text of a search can mean, and reports that nothing can be found.
+func (f *Filter) search(text string) (none bool) {
+	switch text = strings.TrimSpace(text); {
+	case text == "":
+	case strings.Contains(text, "@"):
+		f.Email = strings.ToLower(text)
+	case strings.HasPrefix(text, "key_"):
+		f.ID = text
+	case strings.HasPrefix(text, "cus_"), strings.HasPrefix(text, "org_"):
+		return narrow(&f.Owner, licensing.Owner(text))
+	default:
+		f.Hint = text
+	}
+	return false
 }
 
 // List returns keys within the caller's reach.
@@ -177,7 +195,7 @@ func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[KeyVi
 		f.Limit = 20
 	}
 	f.Limit = min(f.Limit, 100)
-	if none := narrow(&f.Owner, r.Owner) || narrow(&f.Product, r.Product); none {
+	if none := narrow(&f.Owner, r.Owner) || narrow(&f.Product, r.Product) || f.search(r.Query); none {
 		return licensing.List[KeyView]{Items: []KeyView{}}, nil
 	}
 	f.Limit++

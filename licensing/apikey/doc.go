@@ -104,6 +104,11 @@ type Reach struct {
 // Filter selects keys for a list, within a Reach.
 type Filter struct {
 	Reach
+	// ID, Hint and Email find keys by their id, by the hint that is part of a key's text, and by the e-mail address of the customer who
+	// owns them.
+	ID    string
+	Hint  string
+	Email string
 	After string // the id after which the page starts, newest first; "" is the first page
 	Limit int
 }

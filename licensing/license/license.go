@@ -127,6 +127,11 @@ type Filter struct {
 	ProductID string
 	State     State
 	Env       licensing.Env
+	// ID, Email and Hint find licenses by their id, by the e-mail address of the customer who owns them, and by the last characters of
+	// their key.
+	ID    string
+	Email string
+	Hint  string
 }
 
 // Store keeps licenses. Methods that write run in the caller's transaction and feed the change feed. A license comes with its

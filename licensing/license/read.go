@@ -2,6 +2,7 @@ package license
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -113,11 +114,28 @@ type ListRequest struct {
 	Product string `query:"product" doc:"Only those of this product (its id)."`
 	State   string `query:"state" doc:"Only those in this state." enum:"active,suspended,revoked"`
 	Env     string `query:"env" doc:"Only those of this environment." enum:"live,test"`
+	Query   string `query:"q" doc:"Find by what is at hand: the id of a license or of its owner, the owner's e-mail address, or the last characters of the key." example:"ada@example.com"`
+}
+
+// search sets the member of f that the text of a search can mean.
+func (f *Filter) search(text string) {
+	switch text = strings.TrimSpace(text); {
+	case text == "":
+	case strings.Contains(text, "@"):
+		f.Email = strings.ToLower(text)
+	case strings.HasPrefix(text, "lic_"):
+		f.ID = text
+	case strings.HasPrefix(text, "cus_"), strings.HasPrefix(text, "org_"):
+		f.Owner = licensing.Owner(text)
+	default:
+		f.Hint = strings.ToUpper(text)
+	}
 }
 
 // List returns licenses, newest first: all to staff, their own to customers.
 func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
 	f := Filter{Owner: licensing.Owner(r.Owner), ProductID: r.Product, State: State(r.State), Env: licensing.Env(r.Env)}
+	f.search(r.Query)
 	switch actor := licensing.ActorFrom(ctx); actor.Kind {
 	case licensing.Staff, licensing.CLI:
 	case licensing.Machine:

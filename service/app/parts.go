@@ -15,6 +15,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/commerce/download"
+	"github.com/mintreu/mintreu/commerce/insight"
 	"github.com/mintreu/mintreu/commerce/notice"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
@@ -67,6 +68,8 @@ type parts struct {
 	checkout    *checkout.Service
 	files       blob.Store
 	downloads   *download.Service
+	overview    *insight.Service
+	work        *jobs.Service
 
 	handler    http.Handler
 	opsHandler http.Handler
@@ -80,7 +83,7 @@ func newParts(ctx context.Context, a *App, readiness *httpapi.Readiness) (*parts
 		name string
 		make func(context.Context) error
 	}{
-		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download},
+		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"overview", p.insight},
 		{"work in the background", p.background},
 	} {
 		if err := step.make(ctx); err != nil {
@@ -211,7 +214,7 @@ func (p *parts) people(context.Context) (err error) {
 			return err
 		}
 	}
-	p.notices, err = notice.New(notice.Deps{Store: st.Notices(), Jobs: p.jobs, Seal: a.storage.key, Sender: sender, Clock: clock, IDs: ids, Logger: a.log,
+	p.notices, err = notice.New(notice.Deps{Store: st.Notices(), Jobs: p.jobs, Seal: a.storage.key, Sender: sender, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Logger: a.log,
 		From: a.config.MailFrom, Shop: a.config.ShopName, BaseURL: a.config.BaseURL, Expand: map[string]notice.Expand{"purchase": p.expandPurchase}})
 	if err != nil {
 		return err

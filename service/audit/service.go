@@ -9,7 +9,11 @@ import (
 )
 
 // Filter narrows a list; empty members do not.
-type Filter struct{ Target, Actor, Action, Product string }
+type Filter struct {
+	Target, Actor, Action, Product string
+	// Since and Until are the first instant and the one after the last.
+	Since, Until time.Time
+}
 
 // Entry is a row with its number, nil while it waits for one.
 type Entry struct {
@@ -41,10 +45,12 @@ func NewService(d ServiceDeps) *Service { return &Service{d} }
 // ListRequest asks for a page of the trail.
 type ListRequest struct {
 	licensing.Page
-	Target  string `query:"target" doc:"Only changes of this object." example:"lic_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"`
-	Actor   string `query:"actor" doc:"Only changes by this actor, as kind:id."`
-	Action  string `query:"action" doc:"Only this action." example:"license.revoke"`
-	Product string `query:"product" doc:"Only changes that concern the product with this id."`
+	Target  string    `query:"target" doc:"Only changes of this object." example:"lic_0190a1b2c3d47e5f8a9b0c1d2e3f4a5b"`
+	Actor   string    `query:"actor" doc:"Only changes by this actor, as kind:id."`
+	Action  string    `query:"action" doc:"Only this action." example:"license.revoke"`
+	Product string    `query:"product" doc:"Only changes that concern the product with this id."`
+	Since   time.Time `query:"since" doc:"Only changes at or after this instant." example:"2026-03-01T00:00:00Z"`
+	Until   time.Time `query:"until" doc:"Only changes before this instant." example:"2026-04-01T00:00:00Z"`
 }
 
 // View is one row as staff see it.
@@ -64,7 +70,7 @@ type View struct {
 
 // List returns a page of the trail, the newest row first.
 func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
-	list, err := s.Store.ListAudit(ctx, Filter{Target: r.Target, Actor: r.Actor, Action: r.Action, Product: r.Product}, r.Page)
+	list, err := s.Store.ListAudit(ctx, Filter{Target: r.Target, Actor: r.Actor, Action: r.Action, Product: r.Product, Since: r.Since, Until: r.Until}, r.Page)
 	out := licensing.List[View]{Items: make([]View, 0, len(list.Items)), Next: list.Next}
 	for _, e := range list.Items {
 		out.Items = append(out.Items, View{

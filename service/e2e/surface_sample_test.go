@@ -33,7 +33,7 @@ func (s *surface) idOf(path string) string {
 	}
 	for prefix, id := range map[string]string{"/v1/products/": s.Product, "/v1/plans/": s.Plan, "/v1/prices/": s.Price, "/v1/policies/": s.Policy,
 		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
-		"/v1/payment-events/": "evt_none", "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_")} {
+		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_")} {
 		if strings.HasPrefix(path, prefix) {
 			return id
 		}
@@ -120,6 +120,6 @@ func (s *surface) bodies() map[string]object {
 		"key.rotate": {"overlap_seconds": 0}, "key.revoke": why, "key.disable": why, "key.enable": why,
 		"release.create":  {"version": "2.0.0", "channel": "stable", "access": "license", "notes": "n", "from_min": "1.0", "from_max": "1.9"},
 		"release.publish": {}, "release.withdraw": why, "download.link": {"minutes": 5, "license": s.A.License},
-		"switch.flip": {"off": true, "reason": "because", "product_id": s.Product}, "audit.verify": {"anchors": []string{"a"}},
+		"switch.flip": {"off": true, "reason": "because", "product_id": s.Product}, "audit.verify": {"anchors": []string{"a"}}, "notice.retry": why, "job.retry": why, "job.cancel": why,
 	}
 }

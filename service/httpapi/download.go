@@ -119,7 +119,7 @@ func (d Downloads) receive(w http.ResponseWriter, r *http.Request) (download.Fil
 	}
 	body := &patientBody{r.Body, http.NewResponseController(w), d.Patience}
 	f, err := d.Service.Upload(r.Context(), &download.Upload{ReleaseID: r.PathValue("id"), Name: r.PathValue("name"), Platform: r.URL.Query().Get("platform"),
-		Size: r.ContentLength, SHA256: sum, Content: body})
+		Size: max(r.ContentLength, 0), SHA256: sum, Content: body})
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = licensing.Fail(licensing.Timeout, "upload-too-slow", "The file did not arrive in time.").Because(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/commerce/download"
+	"github.com/mintreu/mintreu/commerce/insight"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
@@ -27,6 +28,7 @@ type Services struct {
 	Licensing Licensing
 	APIKey    *apikey.Service
 	Download  *download.Service
+	Insight   *insight.Service
 	Platform  Platform
 }
 
@@ -60,6 +62,7 @@ func Routes(s Services) []kit.Route {
 		LicensingRoutes(s.Licensing),
 		APIKeyRoutes(s.APIKey),
 		DownloadRoutes(s.Download),
+		InsightRoutes(s.Insight),
 		PlatformRoutes(s.Platform),
 	)
 }

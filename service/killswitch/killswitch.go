@@ -8,9 +8,11 @@
 package killswitch
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -147,3 +149,22 @@ func subject(s State) string {
 
 // valid reports whether s is one of the nine.
 func valid(s licensing.Switch) bool { return slices.Contains(licensing.AllSwitches(), s) }
+
+// Off lists the switches that are off, from memory: those for all products first.
+func (r *Reader) Off() []State {
+	known := r.known.Load()
+	if known == nil {
+		return nil
+	}
+	now := r.Clock.Now()
+	var out []State
+	for _, s := range *known {
+		if s.IsOff(now) {
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b State) int {
+		return cmp.Or(strings.Compare(a.Product, b.Product), strings.Compare(string(a.Switch), string(b.Switch)))
+	})
+	return out
+}

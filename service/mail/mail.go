@@ -21,6 +21,8 @@ type Body struct {
 type Store interface {
 	KeepMail(ctx context.Context, m notice.Mail) error
 	ListMail(ctx context.Context, to string, page licensing.Page) (licensing.List[notice.Mail], error)
+	// MailByID returns [licensing.ErrNotFound] when no such mail is kept.
+	MailByID(ctx context.Context, id string) (notice.Mail, error)
 }
 
 // Kept keeps mail instead of sending it.
@@ -63,7 +65,25 @@ func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View]
 	list, err := s.Store.ListMail(ctx, r.To, r.Page)
 	out := licensing.List[View]{Items: make([]View, 0, len(list.Items)), Next: list.Next}
 	for _, m := range list.Items {
-		out.Items = append(out.Items, View{ID: m.ID, MessageID: m.MessageID, From: m.From, To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, At: m.At})
+		out.Items = append(out.Items, view(m))
 	}
 	return out, err
+}
+
+func view(m notice.Mail) View {
+	return View{ID: m.ID, MessageID: m.MessageID, From: m.From, To: m.To, Subject: m.Subject, Text: m.Text, HTML: m.HTML, At: m.At}
+}
+
+// GetRequest names a kept mail.
+type GetRequest struct {
+	ID string `path:"id" doc:"Id of the mail."`
+}
+
+// Get returns one kept mail.
+func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
+	m, err := s.Store.MailByID(ctx, r.ID)
+	if err != nil {
+		return View{}, err
+	}
+	return view(m), nil
 }

@@ -106,7 +106,9 @@ func (s *apiKeys) Key(ctx context.Context, id string, r apikey.Reach) (apikey.Ke
 
 // ListKeys implements [apikey.Store].
 func (s *apiKeys) ListKeys(ctx context.Context, f apikey.Filter) ([]apikey.Key, error) {
-	list := new(narrowing).by("k.id <", f.After).by("k.owner =", string(f.Owner)).by("k.product_id =", f.Product).by("k.env =", string(f.Env))
+	list := new(narrowing).by("k.id <", f.After).by("k.owner =", string(f.Owner)).by("k.product_id =", f.Product).by("k.env =", string(f.Env)).by("k.id =", f.ID).
+		byWrapped("k.id IN (SELECT s.key_id FROM api_secret s WHERE s.hint =", f.Hint, ")").
+		byWrapped("k.owner IN (SELECT c.id FROM customer c WHERE c.email =", f.Email, ")")
 	sql, args := list.statement(`SELECT `+apiKeyColumns+` FROM api_key k`, "k.id DESC", f.Limit)
 	rows, err := s.db.Query(ctx, sql, args...)
 	return db.Collect(rows, err, func(row db.Row) (apikey.Key, error) { return scanAPIKey(row) })

@@ -72,7 +72,14 @@ func (s *audits) WaitingRows(ctx context.Context, limit int) ([]audit.Row, error
 // ListAudit implements [audit.Store]. The newest come first.
 func (s *audits) ListAudit(ctx context.Context, f audit.Filter, page licensing.Page) (licensing.List[audit.Entry], error) {
 	limit := pageSize(page)
+	// Ids grow with time, so a span of time is a span of ids, which the list walks in order; the instants decide at its ends.
 	list := new(narrowing).by("a.id <", page.Cursor).by("a.target =", f.Target).by("a.actor =", f.Actor).by("a.action =", f.Action).by("a.product =", f.Product)
+	if !f.Since.IsZero() {
+		list.that("a.at >=", f.Since, "").that("a.id >= (SELECT f.id FROM audit f WHERE f.at >=", f.Since, "ORDER BY f.at, f.id LIMIT 1)")
+	}
+	if !f.Until.IsZero() {
+		list.that("a.at <", f.Until, "").that("a.id <= (SELECT u.id FROM audit u WHERE u.at <", f.Until, "ORDER BY u.at DESC, u.id DESC LIMIT 1)")
+	}
 	sql, args := list.statement(`SELECT `+auditColumns+`, q.num FROM audit a LEFT JOIN audit_seq q ON q.audit_id = a.id`, "a.id DESC", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, func(r db.Row) (e audit.Entry, err error) {

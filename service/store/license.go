@@ -125,7 +125,8 @@ func (s *licenses) LicenseFrom(ctx context.Context, src license.Source) (license
 func (s *licenses) ListLicenses(ctx context.Context, f license.Filter, page licensing.Page) (licensing.List[license.License], error) {
 	limit := pageSize(page)
 	list := new(narrowing).by("l.owner =", string(f.Owner)).by("l.product_id =", f.ProductID).by("l.state =", string(f.State)).
-		by("l.env =", string(f.Env)).by("l.id <", page.Cursor)
+		by("l.env =", string(f.Env)).by("l.id <", page.Cursor).by("l.id =", f.ID).by("l.key_hint =", f.Hint).
+		byWrapped("l.owner IN (SELECT c.id FROM customer c WHERE c.email =", f.Email, ")")
 	sql, args := list.statement(`SELECT `+licenseColumns+fromLicense, "l.id DESC", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanLicense)

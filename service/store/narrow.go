@@ -23,9 +23,15 @@ func (n *narrowing) by(condition, value string) *narrowing {
 // byWrapped is [narrowing.by] for a condition that goes on after its parameter.
 func (n *narrowing) byWrapped(before, value, after string) *narrowing {
 	if value != "" {
-		n.args = append(n.args, value)
-		n.conditions = append(n.conditions, before+" $"+strconv.Itoa(len(n.args))+after)
+		return n.that(before, value, after)
 	}
+	return n
+}
+
+// that adds a condition whatever its value.
+func (n *narrowing) that(before string, value any, after string) *narrowing {
+	n.args = append(n.args, value)
+	n.conditions = append(n.conditions, before+" $"+strconv.Itoa(len(n.args))+" "+after)
 	return n
 }
 

@@ -50,6 +50,11 @@ func (s *notices) Notice(ctx context.Context, id string) (n notice.Notice, err e
 
 // EndNotice implements [notice.Store].
 func (s *notices) EndNotice(ctx context.Context, id string, to notice.State, reason string, at time.Time) error {
+	if to != notice.Sent {
+		_, err := s.db.Exec(ctx, `UPDATE notice SET state = $2, last_error = $3, updated_at = $4, attempts = attempts + 1
+			WHERE id = $1 AND state = 'pending'`, id, to, reason, at)
+		return err
+	}
 	_, err := s.db.Exec(ctx, `UPDATE notice SET state = $2, last_error = $3, updated_at = $4, attempts = attempts + 1, data = $5
 		WHERE id = $1 AND state = 'pending'`, id, to, reason, at, []byte{})
 	return err
@@ -69,6 +74,31 @@ func (s *notices) DueNotices(ctx context.Context, before time.Time, limit int) (
 		err = r.Scan(&id)
 		return id, err
 	})
+}
+
+// ListNotices implements [notice.Outbox].
+func (s *notices) ListNotices(ctx context.Context, f notice.Filter, page licensing.Page) (licensing.List[notice.Notice], error) {
+	limit := pageSize(page)
+	list := new(narrowing).by("id <", page.Cursor).by("state =", string(f.State)).by("recipient =", f.To)
+	sql, args := list.statement(`SELECT id, template, subject, epoch, recipient, lang, state, attempts, last_error, created_at, updated_at FROM notice`, "id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
+	items, err := db.Collect(rows, err, func(r db.Row) (n notice.Notice, err error) {
+		err = r.Scan(&n.ID, &n.Template, &n.Subject, &n.Epoch, &n.To, &n.Lang, &n.State, &n.Attempts, &n.LastError, &n.CreatedAt, &n.UpdatedAt)
+		return n, err
+	})
+	return cut(items, limit, func(n notice.Notice) string { return n.ID }), err
+}
+
+// RetryNotice implements [notice.Outbox].
+func (s *notices) RetryNotice(ctx context.Context, id string, at time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE notice SET state = 'pending', updated_at = $2 WHERE id = $1 AND state <> 'sent' AND length(data) > 0`, id, at)
+	return n > 0, err
+}
+
+// ForgetFailed implements [notice.Outbox].
+func (s *notices) ForgetFailed(ctx context.Context, before time.Time) error {
+	_, err := s.db.Exec(ctx, `UPDATE notice SET data = $2 WHERE state = 'failed' AND updated_at < $1 AND length(data) > 0`, before, []byte{})
+	return err
 }
 
 // mailPlace is where a kept mail's body is sealed.
@@ -103,6 +133,12 @@ func (s *notices) ListMail(ctx context.Context, to string, page licensing.Page) 
 	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, s.scanMail)
 	return cut(items, limit, func(m notice.Mail) string { return m.ID }), err
+}
+
+// MailByID implements [mail.Store].
+func (s *notices) MailByID(ctx context.Context, id string) (notice.Mail, error) {
+	m, err := s.scanMail(s.db.QueryRow(ctx, `SELECT id, message_id, sender, recipient, subject, body, at FROM mail WHERE id = $1`, id))
+	return m, missing(err)
 }
 
 func (s *notices) scanMail(r db.Row) (m notice.Mail, err error) {
