@@ -221,7 +221,7 @@ func (p *parts) people(context.Context) (err error) {
 	}
 	p.accounts, err = account.New(account.Deps{People: st.People(), Sessions: st.Sessions(), Renewals: st.Renewals(), Machines: st.Machines(), Notices: accountNotices{p.notices, a.config.BaseURL},
 		Throttle: limit.Throttle{Limiter: p.limiter}, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, FeedAlive: p.feed.Fresh,
-		Settings: st, Seal: a.storage.key, BaseURL: a.config.BaseURL, Agent: kit.UserAgent, From: func(ctx context.Context) string {
+		Agent: kit.UserAgent, From: func(ctx context.Context) string {
 			if ip := kit.ClientIP(ctx); ip.IsValid() {
 				return ip.String()
 			}

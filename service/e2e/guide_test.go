@@ -16,7 +16,7 @@ import (
 // guideBlocks are the blocks of code of a guide in one language, in their order.
 func guideBlocks(t *testing.T, guide, language string) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("../web/docs", guide))
+	text, err := os.ReadFile(filepath.Join("../web/guide/docs", guide))
 	if err != nil {
 		t.Fatal(err)
 	}

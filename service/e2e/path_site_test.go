@@ -306,7 +306,7 @@ func (j *journal) tail() string {
 }
 
 // shortDir is a temporary directory whose path is short enough for a socket in it.
-func shortDir(t *testing.T) string {
+func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mtr")
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -42,7 +42,12 @@ type Page struct {
 // Open opens a tab that ends with the test.
 func (b *Browser) Open(t testing.TB, look Look) *Page {
 	t.Helper()
-	ctx, end := chromedp.NewContext(b.ctx)
+	return b.open(t, look)
+}
+
+func (b *Browser) open(t testing.TB, look Look, options ...chromedp.ContextOption) *Page {
+	t.Helper()
+	ctx, end := chromedp.NewContext(b.ctx, options...)
 	t.Cleanup(end)
 	p := &Page{ctx: ctx, axe: b.axe, look: look}
 	chromedp.ListenTarget(ctx, p.hear)
@@ -52,16 +57,8 @@ func (b *Browser) Open(t testing.TB, look Look) *Page {
 	p.mu.Lock()
 	p.frame = cdp.FrameID(chromedp.FromContext(ctx).Target.TargetID)
 	p.mu.Unlock()
-	scheme := "light"
-	if look.Dark {
-		scheme = "dark"
-	}
-	width, height := int64(1280), int64(900)
-	if look.Narrow {
-		width, height = 390, 844
-	}
-	p.run(t, "open a tab", network.Enable(), log.Enable(), chromedp.EmulateViewport(width, height), emulation.SetScriptExecutionDisabled(look.NoScript),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+	p.run(t, "open a tab", network.Enable(), log.Enable(), page.Enable())
+	p.Turn(t, look)
 	return p
 }
 
@@ -77,6 +74,9 @@ func (p *Page) hear(event any) {
 		}
 	case *network.EventLoadingFinished:
 		p.bytes += e.EncodedDataLength
+	case *page.EventJavascriptDialogOpening:
+		p.said = append(p.said, "dialog: "+e.Message)
+		go func() { _ = chromedp.Run(p.ctx, page.HandleJavaScriptDialog(false)) }() // the tab stands still until it is closed
 	case *runtime.EventExceptionThrown:
 		p.said = append(p.said, "exception: "+e.ExceptionDetails.Error())
 	case *runtime.EventConsoleAPICalled:
@@ -189,13 +189,22 @@ func (p *Page) Quiet(t testing.TB, limit float64, expected ...string) {
 	}
 }
 
-// Accessible fails the test for each violation that axe-core finds, and for a page that is wider than its window.
-func (p *Page) Accessible(t testing.TB) {
+// Accessible fails the test for each violation that axe-core finds, and for a page that is wider than its window. tags are those of the rules
+// to check, all when none.
+func (p *Page) Accessible(t testing.TB, tags ...string) {
 	t.Helper()
+	only := ""
+	if len(tags) > 0 {
+		only = fmt.Sprintf(`, runOnly: {type: "tag", values: ["%s"]}`, strings.Join(tags, `", "`))
+	}
 	var wide bool
 	var found string
-	p.run(t, "axe", chromedp.Evaluate(p.axe, nil), chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide),
-		chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.html.slice(0, 160) + " | " + n.failureSummary)}))))`,
+	p.run(t, "axe", chromedp.Evaluate("typeof axe", &found))
+	if found != "object" {
+		p.run(t, "load axe", chromedp.Evaluate(p.axe, nil))
+	}
+	p.run(t, "axe", chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide),
+		chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]`+only+`}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.html.slice(0, 160) + " | " + n.failureSummary)}))))`,
 			&found, func(q *runtime.EvaluateParams) *runtime.EvaluateParams { return q.WithAwaitPromise(true) }))
 	if wide {
 		t.Errorf("%s (%+v): wider than the window", p.Address(t), p.look)

@@ -21,6 +21,17 @@ for (const form of document.querySelectorAll("form[method=post]")) {
 }
 addEventListener("pageshow", () => { for (const form of document.forms) delete form.dataset.sent; });
 
+// A page that waits for something looks every few seconds whether it has come, and is loaded anew only then.
+const pause = Number(document.body.dataset.look);
+if (pause) {
+  setInterval(async () => {
+    if (document.hidden) return;
+    const answer = await fetch(location.href).catch(() => null);
+    const title = answer && answer.ok && /<title>([^<]*)<\/title>/.exec(await answer.text());
+    if (title && title[1] !== document.title) location.reload();
+  }, 1000 * pause);
+}
+
 // The first thing that is wrong with a form takes the focus, so that it is read and mended first.
 const wrong = document.querySelector("[aria-invalid=true], .note[role=alert]");
 if (wrong) wrong.focus();

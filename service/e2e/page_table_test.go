@@ -1,0 +1,105 @@
+package e2e_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mintreu/mintreu/service/httpapi"
+	"github.com/mintreu/mintreu/service/web"
+	pagesite "github.com/mintreu/mintreu/service/web/site"
+)
+
+// visit says how a page is visited: by whom and where. A name in braces is that of a thing on the stage.
+type visit struct {
+	as string
+	at string
+	// status is what the page answers, 200 unless said; 303 is followed.
+	status int
+}
+
+// visits are those to every page there is, by the page's pattern. A page that is not here fails TestPages_Table; one that looks
+// different with something in it and without has a visit for each.
+func visits() map[string][]visit {
+	return map[string][]visit{
+		"/": {{at: "/nowhere", status: 404}},
+
+		// the shop
+		"GET /{$}":              {{at: "/"}, {as: customer, at: "/"}, {as: owner, at: "/"}},
+		"GET /catalogue":        {{at: "/catalogue"}, {at: "/catalogue?q=nothing+like+this"}, {at: "/catalogue?q=quill&type=perpetual"}},
+		"GET /catalogue/{slug}": {{at: "/catalogue/{slug}"}, {at: "/catalogue/{slug}?currency=USD"}},
+		"GET /buy/{slug}":       {{at: "/buy/{slug}?plan=pro&currency=EUR"}, {as: customer, at: "/buy/{slug}?plan=pro&currency=EUR"}},
+		"GET /checkout/{id}":    {{at: "/checkout/{order}"}, {as: customer, at: "/checkout/{order}"}, {as: customer, at: "/checkout/{pending-order}"}, {as: other, at: "/checkout/{order}", status: 404}},
+
+		// signing in
+		"GET /sign-up":         {{at: "/sign-up"}},
+		"GET /sign-in":         {{at: "/sign-in?next=/account"}},
+		"GET /sign-in/again":   {{as: customer, at: "/sign-in/again?next=/account"}, {as: owner, at: "/sign-in/again?next=/admin"}},
+		"GET /confirm/{token}": {{at: "/confirm/{confirm}"}},
+
+		// the documentation
+		"GET /docs/{$}":    {{at: "/docs/", status: 303}},
+		"GET /docs/{name}": {{at: "/docs/start"}, {at: "/docs/selling"}, {at: "/docs/sdk"}, {at: "/docs/offline"}, {at: "/docs/operations"}},
+	}
+}
+
+// notPages are mounts that serve no page.
+var notPages = []string{"GET /assets/{name}", "GET /favicon.ico"}
+
+// mounts are the patterns of everything that package web serves.
+func mounts(t testing.TB) []string {
+	t.Helper()
+	s, err := pagesite.New(pagesite.Config{Shop: "Shop", BaseURL: "http://shop.example", Key: make([]byte, 32), Routes: httpapi.Routes(httpapi.Services{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := web.Pages(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range all {
+		if !slices.Contains(notPages, m.Pattern) {
+			out = append(out, m.Pattern)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+var named = regexp.MustCompile(`\{([a-z-]+)\}`)
+
+// address is where a visit goes on the stage.
+func (s *stage) address(t testing.TB, at string) string {
+	t.Helper()
+	return named.ReplaceAllStringFunc(at, func(name string) string {
+		id := s.ids[strings.Trim(name, "{}")]
+		if id == "" {
+			t.Fatalf("%s: there is no %s on the stage", at, name)
+		}
+		return id
+	})
+}
+
+// TestPages_Table: every page there is has a visit in the table, so that the tests of this file look at it, and nothing else has.
+func TestPages_Table(t *testing.T) {
+	t.Parallel()
+	table, there := visits(), mounts(t)
+	for _, pattern := range there {
+		if strings.HasPrefix(pattern, "POST ") {
+			continue // found by their forms: TestForms_EveryPost
+		}
+		if len(table[pattern]) == 0 {
+			t.Errorf("%q has no visit; add one to visits()", pattern)
+		}
+	}
+	for pattern := range table {
+		if !slices.Contains(there, pattern) {
+			t.Errorf("%q is visited and is no page", pattern)
+		}
+	}
+	if len(there) < 15 {
+		t.Errorf("there are %d pages only: %q", len(there), there)
+	}
+}
