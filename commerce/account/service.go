@@ -113,6 +113,16 @@ func (s *Service) findOrAdd(ctx context.Context, p Person) (Person, error) {
 	return p, nil
 }
 
+// Known is the customer with the given e-mail address; [licensing.ErrNotFound] for nobody.
+func (s *Service) Known(ctx context.Context, email string) (licensing.Owner, error) {
+	normal, err := NormalEmail(email)
+	if err != nil {
+		return "", err
+	}
+	p, err := s.People.PersonByEmail(ctx, normal)
+	return licensing.Owner(p.ID), err
+}
+
 // Email is the address of a person, for mails; [licensing.ErrNotFound] for nobody.
 func (s *Service) Email(ctx context.Context, owner licensing.Owner) (string, error) {
 	p, err := s.People.PersonByID(ctx, string(owner))

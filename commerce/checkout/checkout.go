@@ -149,6 +149,8 @@ type Prices interface {
 // Buyers finds or makes the customer behind an e-mail address.
 type Buyers interface {
 	Guest(ctx context.Context, email string) (licensing.Owner, error)
+	// Known is the customer with the address, or [licensing.ErrNotFound].
+	Known(ctx context.Context, email string) (licensing.Owner, error)
 	// Email is the address of a customer who is signed in.
 	Email(ctx context.Context, owner licensing.Owner) (string, error)
 }
@@ -167,6 +169,12 @@ type Notices interface {
 	Queue(ctx context.Context, n Notice) error
 }
 
+// Throttle slows repeated attempts down.
+type Throttle interface {
+	// Allow counts one attempt under key, at most count in each period, and returns how long to wait when that is too many.
+	Allow(ctx context.Context, key string, count int64, period time.Duration) (wait time.Duration, err error)
+}
+
 // Deps is what a [Service] needs.
 type Deps struct {
 	Orders   order.Store
@@ -180,6 +188,9 @@ type Deps struct {
 	Givers   map[string]Giver // by kind of grant
 	Buyers   Buyers
 	Notices  Notices
+	Throttle Throttle
+	// From tells where a request comes from, for throttling: an IP address, "" if not known. Nil means never known.
+	From     func(ctx context.Context) string
 	Switches licensing.Switches
 	Clock    licensing.Clock
 	IDs      licensing.IDs
@@ -210,6 +221,9 @@ func NewService(d Deps) *Service {
 		if u, err := url.Parse(d.BaseURL); err == nil {
 			d.Seller.Name = u.Host
 		}
+	}
+	if d.From == nil {
+		d.From = func(context.Context) string { return "" }
 	}
 	if d.Log == nil {
 		d.Log = slog.New(slog.DiscardHandler)

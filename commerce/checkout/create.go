@@ -20,6 +20,7 @@ var (
 	ErrAlreadyOpen  = licensing.Fail(licensing.Conflict, "checkout-open", "There is an open checkout for this plan; pay it, or wait until it closes.")
 	ErrOver         = licensing.Fail(licensing.Conflict, "checkout-over", "This checkout was not paid in time; start a new one.")
 	ErrRefused      = licensing.Fail(licensing.Conflict, "payment-refused", "The payment provider does not take this order; it is closed.")
+	ErrSlowDown     = licensing.Fail(licensing.TooMany, "too-many-attempts", "Too many attempts. Wait a moment and try again.")
 	ErrTryAgain     = licensing.Fail(licensing.Unavailable, "payment-provider-away", "The payment provider does not answer; the order is kept, ask for it again in a moment.")
 )
 

@@ -145,7 +145,7 @@ func TestOrderPageShowsAndRevealsOnce(t *testing.T) {
 		s.refund(t, c.ID, 700)
 		_, _, body = browse(t, "GET", address, nil, "")
 		file := regexp.MustCompile(`href="([^"]*credit-note\.html[^"]*)"`).FindStringSubmatch(body)
-		want := "/v1/checkouts/" + c.ID + "/credit-note.html?number=C2026-000001&access=" + c.Access
+		want := "/checkout/" + c.ID + "/credit-note.html?access=" + c.Access + "&number=C2026-000001"
 		if file == nil || html.UnescapeString(file[1]) != want || !strings.Contains(body, "Credit note C2026-000001 over 7.00 EUR") {
 			t.Errorf("%q, want %q; the page leads to no credit note:\n%s", file, want, body)
 		}

@@ -51,6 +51,7 @@ type Item struct {
 	Kind string `json:"kind"`           // "license", "apikey"
 	Key  string `json:"key,omitempty"`  // the license key or API key; empty when it is shown on the order's page only
 	Note string `json:"note,omitempty"` // how to start with it
+	Link string `json:"link,omitempty"` // where it is; may be secret
 }
 
 // State is where a notice is.

@@ -254,7 +254,10 @@ func TestTemplatesGolden(t *testing.T) {
 	r := newRig(t, e, nil)
 	data := purchase().Data
 	data.Name, data.Until, data.Note = "Ada & Søn", "2026-03-02 12:00 UTC", "The password was changed."
-	for _, name := range []string{notice.Purchase, notice.Receipt, notice.AwaitingFunds, notice.OrderParked, notice.AccountConfirm, notice.AccountExists, notice.Security} {
+	for i := range data.Items {
+		data.Items[i].Link = "https://shop.example/checkout/ord_1?access=secret"
+	}
+	for _, name := range []string{notice.Purchase, notice.Receipt, notice.AwaitingFunds, notice.OrderParked, notice.AccountConfirm, notice.AccountExists, notice.Security, notice.License} {
 		r.queue(t, notice.Message{Template: name, Subject: "x", To: "ada@example.com", Data: data})
 		if err := r.Send(t.Context(), r.outbox.jobs[len(r.outbox.jobs)-1].Args.(notice.JobArgs).ID); err != nil {
 			t.Fatal(name, err)

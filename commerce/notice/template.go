@@ -23,6 +23,7 @@ const (
 	AccountConfirm = "account_confirm"
 	AccountExists  = "account_exists"
 	Security       = "security"
+	License        = "license"
 )
 
 // pair is one template in its two forms. The text form's first line is the subject.

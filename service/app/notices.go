@@ -77,6 +77,16 @@ func (p *parts) expandPurchase(ctx context.Context, order string, d notice.Data)
 	return d, nil
 }
 
+// expandLicense completes the mail with the links to a buyer's orders when it is sent.
+func (p *parts) expandLicense(ctx context.Context, owner string, d notice.Data) (notice.Data, error) {
+	d.Order = ""
+	links, err := p.checkout.Links(ctx, licensing.Owner(owner))
+	for _, l := range links {
+		d.Items = append(d.Items, notice.Item{Name: l.Name, Note: l.At.UTC().Format("2 January 2006"), Link: l.Link})
+	}
+	return d, err
+}
+
 // smtp makes the sender that hands mail to a server.
 func (a *App) smtp() (sender notice.Sender, err error) {
 	password := ""

@@ -215,18 +215,13 @@ func (p *parts) people(context.Context) (err error) {
 		}
 	}
 	p.notices, err = notice.New(notice.Deps{Store: st.Notices(), Jobs: p.jobs, Seal: a.storage.key, Sender: sender, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Logger: a.log,
-		From: a.config.MailFrom, Shop: a.config.ShopName, BaseURL: a.config.BaseURL, Expand: map[string]notice.Expand{"purchase": p.expandPurchase}})
+		From: a.config.MailFrom, Shop: a.config.ShopName, BaseURL: a.config.BaseURL, Expand: map[string]notice.Expand{"purchase": p.expandPurchase, "license": p.expandLicense}})
 	if err != nil {
 		return err
 	}
 	p.accounts, err = account.New(account.Deps{People: st.People(), Sessions: st.Sessions(), Renewals: st.Renewals(), Machines: st.Machines(), Notices: accountNotices{p.notices, a.config.BaseURL},
 		Throttle: limit.Throttle{Limiter: p.limiter}, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, FeedAlive: p.feed.Fresh,
-		Agent: kit.UserAgent, From: func(ctx context.Context) string {
-			if ip := kit.ClientIP(ctx); ip.IsValid() {
-				return ip.String()
-			}
-			return ""
-		}})
+		Agent: kit.UserAgent, From: from})
 	if err != nil {
 		return err
 	}
@@ -234,6 +229,14 @@ func (p *parts) people(context.Context) (err error) {
 		p.feed.Subscribe(kind, drop(p.accounts.Invalidate))
 	}
 	return nil
+}
+
+// from tells where a request comes from, for those who count attempts by place; "" in process.
+func from(ctx context.Context) string {
+	if ip := kit.ClientIP(ctx); ip.IsValid() {
+		return ip.String()
+	}
+	return ""
 }
 
 // shop makes catalogue, prices and checkout, and tells the intake of payments what its events mean.
@@ -247,7 +250,7 @@ func (p *parts) shop(context.Context) error {
 	p.prices = pricing.NewService(pricing.Deps{Store: st.Pricing(), Clock: clock, IDs: ids, Tx: st, Audit: p.audit, SingleOperator: a.config.SingleOperator})
 	p.catalog = catalog.NewService(catalog.Deps{Store: st.Catalog(), Offers: st.Offers(), Policies: st.GrantPolicies(), Prices: p.prices, Clock: clock, IDs: ids, Tx: st, Audit: p.audit})
 	p.checkout = checkout.NewService(checkout.Deps{Orders: st.Orders(), Credits: st.Credits(), Sessions: st.CheckoutSessions(), Grants: st.OrderGrants(), Queue: st.OrderQueue(),
-		Shop: p.catalog, Prices: p.prices, Gateway: p.gateway, Givers: checkout.NewGivers(p.licenses, p.keys), Buyers: p.accounts, Notices: checkoutNotices{p.notices, a.config.BaseURL},
+		Shop: p.catalog, Prices: p.prices, Gateway: p.gateway, Givers: checkout.NewGivers(p.licenses, p.keys), Buyers: p.accounts, Notices: checkoutNotices{p.notices, a.config.BaseURL}, Throttle: limit.Throttle{Limiter: p.limiter}, From: from,
 		Switches: p.switches, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Seal: a.storage.key, Log: a.log, Alert: p.alert, Tax: tax, Seller: a.config.seller(),
 		BaseURL: a.config.BaseURL, Origins: a.config.StorefrontOrigin})
 	for _, kind := range []string{"checkout.session", "charge", "refund", "dispute"} {

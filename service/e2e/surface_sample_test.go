@@ -106,7 +106,7 @@ func (s *surface) bodies() map[string]object {
 		"plan.create": {"code": "team", "name": "Team", "type": "perpetual", "description": "d", "grants": []any{object{"license": object{"policy": "standard"}},
 			object{"api_key": object{"scopes": []string{"a:b"}, "rate_count": 1, "rate_period": 1}}}},
 		"plan.update": {"name": "Pro", "description": "d"}, "price.set": {"price": object{"amount": 100, "currency": "GBP"}},
-		"checkout.create": basket, "checkout.reveal": {"access": s.A.Access},
+		"checkout.create": basket, "checkout.resend": {"email": "nobody@example.com"}, "checkout.reveal": {"access": s.A.Access},
 		"payment_event.retry": why, "license.change": {"reason": "because", "licensee": "Ada"}, "license.suspend": why, "license.reinstate": why, "license.revoke": why, "license.reissue": why,
 		"license.validate":     {"product": s.Slug, "env": "test", "license": s.A.License, "device": device("a"), "user": "u", "version": "1.0.0", "entitlement": "export"},
 		"activation.create":    {"product": s.Slug, "env": "test", "device": device("a"), "name": "Laptop", "nonce": "n", "user": "u", "version": "1.0.0"},

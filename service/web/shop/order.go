@@ -5,6 +5,9 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
+
+	"github.com/a-h/templ"
 
 	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/commerce/order"
@@ -25,12 +28,20 @@ type orderView struct {
 	Problem  string
 }
 
-// query is the access code as it stands in an address, "" without one.
-func (v orderView) query() string {
-	if v.Access == "" {
-		return ""
+// document is the address of a document of the order, for whoever looks; number is that of a credit note.
+func (v orderView) document(name, number string) templ.SafeURL {
+	q := url.Values{}
+	if number != "" {
+		q.Set("number", number)
 	}
-	return "access=" + url.QueryEscape(v.Access)
+	if v.Access != "" {
+		q.Set("access", v.Access)
+	}
+	out := "/checkout/" + v.ID + "/" + name
+	if len(q) > 0 {
+		out += "?" + q.Encode()
+	}
+	return templ.SafeURL(out)
 }
 
 // hidden reports whether there are API keys to reveal.
@@ -124,6 +135,50 @@ func (p *pages) reveal(v *site.Visit) error {
 func (p *pages) missing(v *site.Visit, view orderView) error {
 	view.Access, view.Problem = "", "There is no order under this address. Open it from the mail that followed your payment, or copy the whole link."
 	return v.Render(http.StatusNotFound, orderPage(v.Frame("No such order"), v.Form(), view))
+}
+
+// document serves a receipt or credit note of the order, as a page or as PDF, to whoever may see the order.
+func (p *pages) document(v *site.Visit) error {
+	view := orderView{ID: v.Param("id"), Access: access(v)}
+	kind, format, _ := strings.Cut(v.Param("document"), ".")
+	if format != "html" && format != "pdf" {
+		return licensing.ErrNotFound
+	}
+	var out checkout.ReceiptFile
+	var err error
+	switch kind {
+	case "receipt":
+		out, err = p.ops.Receipt.Call(p.as(v, view), checkout.ReceiptRequest{ID: view.ID, Access: view.Access, Format: format})
+	case "credit-note":
+		out, err = p.ops.Credit.Call(p.as(v, view), checkout.CreditNoteRequest{ID: view.ID, Number: v.Query("number"), Access: view.Access, Format: format})
+	default:
+		return licensing.ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	h := v.W.Header()
+	h.Set("Content-Type", out.MediaType)
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+	h.Set("Content-Disposition", `inline; filename="`+kind+"-"+strings.ToLower(out.Number)+"."+format+`"`)
+	_, err = v.W.Write(out.Content)
+	return err
+}
+
+// lostKeys mails a buyer the links to the orders. It says the same for every address.
+func (p *pages) lostKeys(v *site.Visit) error {
+	f := v.Form()
+	if !v.Posted() {
+		return v.Show(lostKeysPage(v.Frame("Lost your key?"), f))
+	}
+	out, err := p.ops.Resend.Call(v.Guest(), checkout.ResendRequest{Email: f.Text("email")})
+	if other := f.Refuse(err, nil); other != nil {
+		return other
+	}
+	if err != nil {
+		return v.Show(lostKeysPage(v.Frame("Lost your key?"), f))
+	}
+	return v.Go("/lost-keys", "good", out.Message)
 }
 
 // standing says where an order stands, for people, and when to look again.

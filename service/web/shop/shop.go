@@ -17,11 +17,14 @@ import (
 
 // operations are what the pages of the shop call.
 type operations struct {
-	Browse kit.Op[catalog.BrowseRequest, licensing.List[catalog.Item]] `op:"catalog.browse"`
-	Show   kit.Op[catalog.ShowRequest, catalog.Item]                   `op:"catalog.show"`
-	Create kit.Op[checkout.CreateRequest, checkout.Checkout]           `op:"checkout.create"`
-	Get    kit.Op[checkout.GetRequest, checkout.Checkout]              `op:"checkout.get"`
-	Reveal kit.Op[checkout.RevealRequest, checkout.Revealed]           `op:"checkout.reveal"`
+	Browse  kit.Op[catalog.BrowseRequest, licensing.List[catalog.Item]] `op:"catalog.browse"`
+	Show    kit.Op[catalog.ShowRequest, catalog.Item]                   `op:"catalog.show"`
+	Create  kit.Op[checkout.CreateRequest, checkout.Checkout]           `op:"checkout.create"`
+	Get     kit.Op[checkout.GetRequest, checkout.Checkout]              `op:"checkout.get"`
+	Receipt kit.Op[checkout.ReceiptRequest, checkout.ReceiptFile]       `op:"checkout.receipt"`
+	Credit  kit.Op[checkout.CreditNoteRequest, checkout.ReceiptFile]    `op:"checkout.credit-note"`
+	Resend  kit.Op[checkout.ResendRequest, checkout.ResendResponse]     `op:"checkout.resend"`
+	Reveal  kit.Op[checkout.RevealRequest, checkout.Revealed]           `op:"checkout.reveal"`
 }
 
 type pages struct {
@@ -39,6 +42,9 @@ func Pages(s *site.Site) ([]site.Page, error) {
 		{Name: "page.buy", Pattern: "GET /buy/{slug}", Serve: p.buy},
 		{Name: "page.buy_send", Pattern: "POST /buy/{slug}", Serve: p.buy},
 		{Name: "page.order", Pattern: "GET /checkout/{id}", Secret: true, Serve: p.order},
+		{Name: "page.order_document", Pattern: "GET /checkout/{id}/{document}", Secret: true, Serve: p.document},
+		{Name: "page.lost_keys", Pattern: "GET /lost-keys", Serve: p.lostKeys},
+		{Name: "page.lost_keys_send", Pattern: "POST /lost-keys", Serve: p.lostKeys},
 		{Name: "page.order_reveal", Pattern: "POST /checkout/{id}", Secret: true, Serve: p.reveal},
 	}, kit.Fill(s.Routes, &p.ops)
 }
