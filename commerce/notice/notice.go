@@ -41,8 +41,12 @@ type Data struct {
 	Link  string `json:"link,omitempty"`
 	Until string `json:"until,omitempty"` // when the link ends
 	// Note is a sentence of its own: what happened to the account.
-	Note  string `json:"note,omitempty"`
-	Items []Item `json:"items,omitempty"`
+	Note string `json:"note,omitempty"`
+	// Ticket is a ticket's number, Topic what it is about, Lines what was written in it.
+	Ticket string   `json:"ticket,omitempty"`
+	Topic  string   `json:"topic,omitempty"`
+	Lines  []string `json:"lines,omitempty"`
+	Items  []Item   `json:"items,omitempty"`
 }
 
 // Item is one thing that was bought.
@@ -176,6 +180,12 @@ func address(to string) error {
 		return errAddress
 	}
 	return nil
+}
+
+// IDOf is the id of the notice whose mail has the Message-ID, given without angle brackets; false for one that is not ours.
+func (s *Service) IDOf(messageID string) (string, bool) {
+	id, domain, _ := strings.Cut(messageID, "@")
+	return id, domain == s.domain && strings.HasPrefix(id, "ntc_")
 }
 
 // Queue writes the message into the outbox, in the transaction in ctx. A message that was queued before, by its template, subject and

@@ -24,6 +24,12 @@ const (
 	AccountExists  = "account_exists"
 	Security       = "security"
 	License        = "license"
+
+	TicketReceived        = "ticket_received"
+	TicketReply           = "ticket_reply"
+	TicketCustomerReplied = "ticket_customer_replied"
+	TicketAssigned        = "ticket_assigned"
+	TicketSolved          = "ticket_solved"
 )
 
 // pair is one template in its two forms. The text form's first line is the subject.

@@ -19,6 +19,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/notice"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
+	"github.com/mintreu/mintreu/commerce/support"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/apikey"
@@ -70,6 +71,7 @@ type parts struct {
 	downloads   *download.Service
 	overview    *insight.Service
 	work        *jobs.Service
+	helpdesk    *support.Service
 
 	handler    http.Handler
 	opsHandler http.Handler
@@ -83,7 +85,7 @@ func newParts(ctx context.Context, a *App, readiness *httpapi.Readiness) (*parts
 		name string
 		make func(context.Context) error
 	}{
-		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"overview", p.insight},
+		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight},
 		{"work in the background", p.background},
 	} {
 		if err := step.make(ctx); err != nil {

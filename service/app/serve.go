@@ -39,6 +39,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 		return err
 	}
 	raws = append(raws, files...)
+	raws = append(raws, httpapi.SupportRaws(httpapi.Support{Service: p.helpdesk, Stack: stack})...)
 	if p.sandbox != nil {
 		raws = append(raws, httpapi.Raw{Name: "sandbox", Pattern: sandboxPath + "/", Handler: withoutControl(http.StripPrefix(sandboxPath, p.sandbox))})
 	}
@@ -84,7 +85,7 @@ func (p *parts) payOrigins() []string {
 
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{Account: p.accounts, Catalog: p.catalog, Pricing: p.prices, Checkout: p.checkout, Order: order.NewService(order.Deps{Store: p.app.storage.store.Orders(), Credits: p.app.storage.store.Credits()}),
-		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}, APIKey: p.keys, Download: p.downloads, Insight: p.overview,
+		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}, APIKey: p.keys, Download: p.downloads, Support: p.helpdesk, Insight: p.overview,
 		Platform: httpapi.Platform{Switches: p.flips, Audit: p.trail, Mail: p.mails, Jobs: p.work, Notices: p.notices}}
 }
 

@@ -18,7 +18,8 @@ func nothing(id string) string {
 // idIn is the object of b that a path names; "" when the path has no id of a buyer's object.
 func (b *buyer) idIn(path string) string {
 	for prefix, id := range map[string]string{"/v1/licenses/{id}": b.License, "/v1/activations/{id}": b.Activation, "/v1/keys/{id}": b.APIKeyID,
-		"/v1/orders/{id}": b.Order, "/v1/checkouts/{id}": b.Order, "/v1/sessions/{id}": b.SessionID} {
+		"/v1/orders/{id}": b.Order, "/v1/checkouts/{id}": b.Order, "/v1/sessions/{id}": b.SessionID,
+		"/v1/tickets/{id}": b.Ticket} {
 		if path == prefix || strings.HasPrefix(path, prefix+"/") {
 			return id
 		}
@@ -33,7 +34,8 @@ func (s *surface) idOf(path string) string {
 	}
 	for prefix, id := range map[string]string{"/v1/products/": s.Product, "/v1/plans/": s.Plan, "/v1/prices/": s.Price, "/v1/policies/": s.Policy,
 		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
-		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_")} {
+		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
+		"/v1/canned-replies/{id}": s.Canned, "/v1/faq/{slug}": "first-steps", "/v1/faq-articles/{id}": s.Article} {
 		if strings.HasPrefix(path, prefix) {
 			return id
 		}
@@ -64,6 +66,8 @@ func (s *surface) credential(spec kit.Spec) string {
 		return "Lease " + s.A.Lease
 	case a.APIKey != "":
 		return "Bearer " + s.A.APIKey
+	case a.Machine != "" && !a.Anonymous:
+		return s.Machine[a.Machine]
 	}
 	return ""
 }
@@ -120,6 +124,16 @@ func (s *surface) bodies() map[string]object {
 		"key.rotate": {"overlap_seconds": 0}, "key.revoke": why, "key.disable": why, "key.enable": why,
 		"release.create":  {"version": "2.0.0", "channel": "stable", "access": "license", "notes": "n", "from_min": "1.0", "from_max": "1.9"},
 		"release.publish": {}, "release.withdraw": why, "download.link": {"minutes": 5, "license": s.A.License},
-		"switch.flip": {"off": true, "reason": "because", "product_id": s.Product}, "audit.verify": {"anchors": []string{"a"}}, "notice.retry": why, "job.retry": why, "job.cancel": why,
+		"ticket.create": {"subject": "Export", "body": "It stops.", "email": "guest@example.com", "name": "Guest", "order": s.A.Order, "license": s.A.License, "attachments": []string{nothing("att_")}},
+		"ticket.reply":  {"body": "Still so.", "access": s.A.Access, "attachments": []string{nothing("att_")}}, "ticket.close": {"access": s.A.Access},
+		"ticket.answer": {"version": 1, "body": "Try again.", "status": "pending", "attachments": []string{nothing("att_")}},
+		"ticket.note":   {"body": "A known fault.", "attachments": []string{nothing("att_")}},
+		"ticket.update": {"version": 1, "status": "open", "priority": "high", "assignee": s.StaffID[licensing.RoleSupport], "subject": "Export", "order": s.A.Order, "license": s.A.License},
+		"support.inbound": {"from": "Guest <mailed@example.com>", "to": "help@shop.example", "subject": "Export", "text": "It stops.", "message_id": "<1@example.com>", "in_reply_to": "<2@example.com>",
+			"references": []string{"<3@example.com>"}, "auto_submitted": "auto-replied"},
+		"canned.create": {"name": "Other", "body": "Dear {name}"}, "canned.change": {"version": 99, "name": "Thanks", "body": "Dear {name}"},
+		"article.create": {"slug": "other", "title": "Other", "body": "Text", "category": "General"},
+		"article.change": {"version": 99, "slug": "first-steps", "title": "Other", "body": "Text", "category": "General"},
+		"switch.flip":    {"off": true, "reason": "because", "product_id": s.Product}, "audit.verify": {"anchors": []string{"a"}}, "notice.retry": why, "job.retry": why, "job.cancel": why,
 	}
 }

@@ -40,6 +40,7 @@ func (s *surface) plant() {
 	s.Dead["session:revoked"] = gone
 	s.buy(&s.A)
 	s.buy(&s.B)
+	s.plantSupport()
 	s.plantDeadKeys()
 	s.Now = s.clock.Now()
 }
@@ -62,6 +63,27 @@ func (s *surface) plantCatalogue() {
 	post("/v1/plans/"+s.Plan+"/prices", object{"price": object{"amount": 5400, "currency": "USD"}})
 	post("/v1/plans/"+s.Plan+"/publish", nil)
 	post("/v1/products/"+s.Product+"/publish", nil)
+}
+
+// plantSupport makes a ticket of each customer, with an answer and a note, a canned reply and an article.
+func (s *surface) plantSupport() {
+	support := s.Staff[licensing.RoleSupport]
+	for _, b := range []*buyer{&s.A, &s.B} {
+		var out struct{ ID string }
+		s.must(request{Method: "POST", Path: "/v1/tickets", As: b.Session, Body: object{"subject": "Plugh", "body": "Xyzzy", "license": b.License}}, &out)
+		b.Ticket = out.ID
+		s.must(request{Method: "POST", Path: "/v1/tickets/" + b.Ticket + "/notes", As: support, Body: object{"body": "a note among staff"}}, nil)
+		s.must(request{Method: "POST", Path: "/v1/tickets/" + b.Ticket + "/answers", As: support, Body: object{"version": 2, "body": "Plover"}}, nil)
+	}
+	for path, into := range map[string]*string{"/v1/canned-replies": &s.Canned, "/v1/faq-articles": &s.Article} {
+		var out struct{ ID string }
+		body := object{"name": "Thanks", "body": "Thank you, {name}."}
+		if into == &s.Article {
+			body = object{"slug": "first-steps", "title": "Zork", "body": "Frotz", "published": true}
+		}
+		s.must(request{Method: "POST", Path: path, As: support, Body: body}, &out)
+		*into = out.ID
+	}
 }
 
 // person makes somebody with a role and the usual password.

@@ -62,6 +62,8 @@ type seeded struct {
 	Staff       map[licensing.Role]string // bearer of each role
 	Machine     map[string]string         // bearer by scope; "" has a scope that nothing asks for
 	MachineID   string
+	Canned      string
+	Article     string
 	MachineBeta string // every scope, but for the other product alone
 	Dead        map[string]string
 	Stale       string // bearer of A, signed in more than ten minutes ago
@@ -74,6 +76,7 @@ type buyer struct {
 	Order, Access, Pending                  string
 	License, Key, Token, Activation, Lease  string
 	APIKeyID, APIKey                        string
+	Ticket                                  string
 }
 
 // faultyIDs makes identifiers, and panics once for the prefix that it was told.

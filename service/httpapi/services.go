@@ -13,6 +13,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
+	"github.com/mintreu/mintreu/commerce/support"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/kit"
 )
@@ -29,6 +30,7 @@ type Services struct {
 	APIKey    *apikey.Service
 	Download  *download.Service
 	Insight   *insight.Service
+	Support   *support.Service
 	Platform  Platform
 }
 
@@ -63,6 +65,7 @@ func Routes(s Services) []kit.Route {
 		APIKeyRoutes(s.APIKey),
 		DownloadRoutes(s.Download),
 		InsightRoutes(s.Insight),
+		SupportRoutes(s.Support),
 		PlatformRoutes(s.Platform),
 	)
 }
