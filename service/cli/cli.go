@@ -31,6 +31,7 @@ type root struct {
 	Policy  policyCommand  `cmd:"" group:"sell" help:"License policies: what a sold license grants and demands."`
 	Order   orderCommand   `cmd:"" group:"sell" help:"Orders: list, or drive one that is stuck."`
 	Event   eventCommand   `cmd:"" group:"sell" help:"Payment events: what waits, what is parked."`
+	Ticket  ticketCommand  `cmd:"" group:"sell" help:"Tickets of customers: list, show, answer."`
 	License licenseCommand `cmd:"" group:"license" help:"Licenses: inspect a file offline, list, suspend, reinstate, revoke."`
 	Keyring keyringCommand `cmd:"" group:"license" help:"Signing keys, and the root keys that your product pins."`
 
