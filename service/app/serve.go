@@ -50,7 +50,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	for _, m := range pages {
 		raws = append(raws, httpapi.Raw(m))
 	}
-	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: routes, Raws: raws, Readiness: readiness, Title: p.app.config.ShopName})
+	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: routes, Raws: raws, Readiness: readiness})
 	if err != nil {
 		return err
 	}

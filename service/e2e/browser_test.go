@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"net/http"
 	"regexp"
 	"strings"
 	"testing"
@@ -101,12 +102,33 @@ func TestBrowser_Pay(t *testing.T) {
 	}
 }
 
-// TestBrowser_Reference: the API reference shows its operations and is quiet.
+// TestBrowser_Reference: an operation is found in the API reference with the keyboard alone, without JavaScript, and its link leads to it;
+// every page of the reference is valid HTML.
 func TestBrowser_Reference(t *testing.T) {
 	t.Parallel()
 	shop := bareStage(t, app.Config{})
-	p := browsertest.Start(t).Open(t, browsertest.Look{})
+	p := browsertest.Start(t).Open(t, browsertest.Look{NoScript: true})
 	p.Visit(t, shop.url+"/docs/api")
-	p.Wait(t, "#api, .opblock")
-	p.Quiet(t, 5_000_000)
+	served := map[string]string{}
+	for _, m := range regexp.MustCompile(`<h2><a href="(/docs/api/[a-z-]+)"`).FindAllStringSubmatch(p.Source(t), -1) {
+		status, text, err := fetch(t.Context(), http.MethodGet, shop.url+m[1], nil, nil)
+		if err != nil || status != http.StatusOK {
+			t.Errorf("%s: %d %v", m[1], status, err)
+		}
+		served[m[1]] = text
+	}
+	if len(served) < 15 {
+		t.Errorf("the API reference has %d pages", len(served))
+	}
+	browsertest.ValidAll(t, served)
+
+	p.Fill(t, "#f-q", "reveal api keys")
+	p.PressSubmit(t, browsertest.Enter)
+	if said := p.Text(t, "main"); !strings.Contains(said, "1 operation") || p.Value(t, "#f-q") != "reveal api keys" {
+		t.Errorf("the search says %q", said)
+	}
+	p.Submit(t, `a[href="/docs/api/checkout#checkout-reveal"]`)
+	if at := p.Address(t); at != shop.url+"/docs/api/checkout#checkout-reveal" || !strings.Contains(p.Text(t, "#checkout-reveal"), "once") {
+		t.Errorf("the link leads to %s", at)
+	}
 }

@@ -33,12 +33,10 @@ type Deps struct {
 	Raws   []Raw
 	// Readiness is asked by GET /readyz.
 	Readiness *Readiness
-	// Title is the name of the shop.
-	Title string
 }
 
-// Handler assembles the public handler: operations, raw handlers, /healthz, /readyz, /openapi.json and
-// /docs/api. It fails when a route is wrong or a path is taken twice.
+// Handler assembles the public handler: operations, raw handlers, /healthz, /readyz and /openapi.json. It fails when a route is wrong or
+// a path is taken twice.
 func Handler(d Deps) (http.Handler, error) {
 	mux, err := kit.NewMux(d.Stack, d.Routes...)
 	if err != nil {
@@ -47,16 +45,10 @@ func Handler(d Deps) (http.Handler, error) {
 	if d.Readiness == nil {
 		return nil, errors.New("httpapi: no Readiness")
 	}
-	reference, err := newReference(d.Title)
-	if err != nil {
-		return nil, err
-	}
 	raws := append([]Raw{
 		{"health.live", "GET /healthz", http.HandlerFunc(live)},
 		{"health.ready", "GET /readyz", d.Readiness},
 		{"api.document", "GET /openapi.json", document(api.OpenAPI())},
-		{"api.reference", "GET " + referencePath, reference},
-		{"api.reference_asset", "GET " + referencePath + "/", reference},
 	}, d.Raws...)
 	for _, raw := range raws {
 		if err := mux.Handle(raw.Name, raw.Pattern, raw.Handler); err != nil {

@@ -57,7 +57,7 @@ func newPlatform(t *testing.T, e storetest.Env) platform {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := httpapi.Handler(httpapi.Deps{Stack: p.fixture.Stack, Routes: routes, Readiness: httpapi.NewReadiness(), Title: "Mintreu"})
+	h, err := httpapi.Handler(httpapi.Deps{Stack: p.fixture.Stack, Routes: routes, Readiness: httpapi.NewReadiness()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ func everything(t *testing.T) (http.Handler, *kittest.Fixture, []kit.Route) {
 	t.Helper()
 	f := kittest.NewFixture(t)
 	routes := httpapi.Routes(httpapi.Services{})
-	h, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack, Routes: routes, Readiness: httpapi.NewReadiness(), Title: "Mintreu"})
+	h, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack, Routes: routes, Readiness: httpapi.NewReadiness()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 // Package web puts the pages of the product together: the storefront (package shop), signing in (sign), a customer's own pages (my), the
-// console of the staff (admin) and the documentation (guide). All of them stand on package site, look as package ui has it, and call
-// the operations of the API; none imports a Service.
+// console of the staff (admin) and the documentation (guide, and reference, which is made of the OpenAPI document). All of them stand
+// on package site, look as package ui has it, and call the operations of the API; none imports a Service.
 //
 // To add a page: write its templ component and its Serve function in the package it belongs to, add a line to that package's Pages, run
 // go run ./service/cmd/dev generate, and commit both the templ file and what was made of it.
@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/mintreu/mintreu/api"
 	"github.com/mintreu/mintreu/service/web/guide"
+	"github.com/mintreu/mintreu/service/web/reference"
 	"github.com/mintreu/mintreu/service/web/shop"
 	"github.com/mintreu/mintreu/service/web/sign"
 	"github.com/mintreu/mintreu/service/web/site"
@@ -29,11 +31,12 @@ func Pages(s *site.Site) ([]Mount, error) {
 	guides, err := guide.Pages()
 	store, err2 := shop.Pages(s)
 	signs, err3 := sign.Pages(s)
-	if err := errors.Join(err, err2, err3); err != nil {
+	operations, err4 := reference.Pages(api.OpenAPI(), s.BaseURL)
+	if err := errors.Join(err, err2, err3, err4); err != nil {
 		return nil, err
 	}
 	out := []Mount{{"page.asset", "GET /assets/{name}", ui.Assets()}, {"page.icon", "GET /favicon.ico", ui.Icon()}, {"page.missing", "/", s.Missing()}}
-	for _, p := range slices.Concat(guides, store, signs) {
+	for _, p := range slices.Concat(guides, operations, store, signs) {
 		out = append(out, Mount{p.Name, p.Pattern, s.Handler(p)})
 	}
 	return out, nil
