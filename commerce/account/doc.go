@@ -202,6 +202,7 @@ type Throttle interface {
 var (
 	ErrSignIn     = licensing.Fail(licensing.Unauthorized, "sign-in-failed", "The e-mail address or the password is wrong.")
 	ErrCredential = licensing.Fail(licensing.Unauthorized, "unauthorized", "The credential is not valid.")
+	ErrSetup      = licensing.Fail(licensing.Gone, "setup-over", "The link is used or not whole, or there is an owner already. The operator gets the link that works from: mintreu owner-link.")
 	ErrRenewal    = licensing.Fail(licensing.Unauthorized, "renewal-over", "The session is over. Sign in again.")
 	ErrPassword   = licensing.Fail(licensing.Forbidden, "password-wrong", "The password is wrong.")
 	ErrToken      = licensing.Fail(licensing.Gone, "token-over", "The link is used, over or was never sent. Ask for a new one.")

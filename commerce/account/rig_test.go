@@ -13,6 +13,7 @@ import (
 	"github.com/mintreu/mintreu/service/audit"
 	"github.com/mintreu/mintreu/service/feed"
 	"github.com/mintreu/mintreu/service/limit"
+	"github.com/mintreu/mintreu/service/seal"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
@@ -73,7 +74,12 @@ func newRig(t *testing.T, e storetest.Env) *rig {
 	t.Helper()
 	r := &rig{Env: e, mail: &mailbox{}}
 	r.feed = feed.New(feed.Deps{Store: e.Store.Changes(), Clock: e.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	key, err := seal.New(make([]byte, seal.Size))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, err := account.New(account.Deps{
+		Settings: e.Store, Seal: key, BaseURL: "https://shop.example.com",
 		People: e.Store.People(), Sessions: e.Store.Sessions(), Renewals: e.Store.Renewals(), Machines: e.Store.Machines(), Notices: r.mail,
 		Throttle: limit.Throttle{Limiter: limit.NewLocal(e.Clock.Now)}, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store,
 		Audit:     audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs}),

@@ -20,6 +20,11 @@ type Deps struct {
 	Throttle Throttle
 	Clock    licensing.Clock
 	IDs      licensing.IDs
+	// Settings and Seal keep the token of the first owner's link. BaseURL is where customers reach the service, without a slash at
+	// its end; every link is made of it.
+	Settings Settings
+	Seal     licensing.Sealer
+	BaseURL  string
 	Tx       licensing.Transactor
 	Audit    licensing.Auditor
 	// Random is where secrets come from, crypto/rand unless said.

@@ -18,6 +18,7 @@ import (
 	"github.com/mintreu/mintreu/service/store/storetest"
 	storefront "github.com/mintreu/mintreu/service/web/shop"
 	"github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
 )
 
 // pages serves the page of an order over the shop's own operations.
@@ -30,7 +31,7 @@ func (s *shop) pages(t *testing.T) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole, err := site.New(site.Config{Shop: "Ada's <shop>", BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Auth: f.Stack.Auth, Routes: append(httpapi.AccountRoutes(nil), routes...)})
+	whole, err := site.New(site.Config{Shop: ui.Shopfront{Name: "Ada's <shop>"}, BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Auth: f.Stack.Auth, Routes: append(httpapi.AccountRoutes(nil), routes...)})
 	if err != nil {
 		t.Fatal(err)
 	}

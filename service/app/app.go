@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/telemetry"
@@ -224,6 +225,12 @@ func (a *App) Handler() http.Handler { return a.parts.handler }
 
 // Roots are the root public keys that products pin.
 func (a *App) Roots(ctx context.Context) ([]string, error) { return a.parts.keyring.Roots(ctx) }
+
+// OwnerLink is where the first owner is made, "" when there is one.
+func (a *App) OwnerLink(ctx context.Context) (string, error) {
+	out, err := a.parts.accounts.SetupLink(ctx, account.SetupLinkRequest{})
+	return out.Link, err
+}
 
 // Close releases everything. It is safe after a failed New and after Run.
 func (a *App) Close() error {

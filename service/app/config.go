@@ -38,6 +38,10 @@ type Config struct {
 	SingleOperator bool          `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
 	KeyPrefix      string        `help:"First word of API keys." default:"mtr" placeholder:"WORD" env:"MINTREU_KEY_PREFIX" group:"how"`
 	ShopName       string        `help:"Name of the shop in mail and receipts." default:"Mintreu" placeholder:"NAME" env:"MINTREU_SHOP_NAME" group:"how"`
+	ShopTagline    string        `help:"What the home page says below the shop's name." default:"Software that is yours to use: a license that works without a network, an API key that works at once, and a person who answers when you ask." placeholder:"TEXT" env:"MINTREU_SHOP_TAGLINE" group:"how"`
+	TermsURL       string        `help:"Where the terms of sale are, to which buyers agree." placeholder:"URL" env:"MINTREU_TERMS_URL" group:"how"`
+	PrivacyURL     string        `help:"Where the privacy policy is." placeholder:"URL" env:"MINTREU_PRIVACY_URL" group:"how"`
+	ImprintURL     string        `help:"Where the imprint is: who runs the shop." placeholder:"URL" env:"MINTREU_IMPRINT_URL" group:"how"`
 	SellerAddress  []string      `help:"Lines of the seller's address, as receipts name it." sep:";" placeholder:"LINE;…" env:"MINTREU_SELLER_ADDRESS" group:"how"`
 	SellerEmail    string        `help:"Where buyers ask about a receipt." placeholder:"ADDRESS" env:"MINTREU_SELLER_EMAIL" group:"how"`
 	SellerVATID    string        `name:"seller-vat-id" help:"VAT id of the seller, on receipts." placeholder:"ID" env:"MINTREU_SELLER_VAT_ID" group:"how"`
@@ -109,6 +113,11 @@ func (c Config) Check() error {
 	for _, o := range c.StorefrontOrigin {
 		if u, err := url.Parse(o); err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
 			bad("--storefront-origin %q: want an exact origin such as https://shop.example", o)
+		}
+	}
+	for name, link := range map[string]string{"--terms-url": c.TermsURL, "--privacy-url": c.PrivacyURL, "--imprint-url": c.ImprintURL} {
+		if u, err := url.Parse(link); link != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+			bad("%s %q: want the address of a page such as https://shop.example/terms", name, link)
 		}
 	}
 	for name, list := range map[string][]string{"--trusted-proxy": c.TrustedProxy} {

@@ -223,7 +223,7 @@ func (p *parts) people(context.Context) (err error) {
 	}
 	p.accounts, err = account.New(account.Deps{People: st.People(), Sessions: st.Sessions(), Renewals: st.Renewals(), Machines: st.Machines(), Notices: accountNotices{p.notices, a.config.BaseURL},
 		Throttle: limit.Throttle{Limiter: p.limiter}, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, FeedAlive: p.feed.Fresh,
-		Agent: kit.UserAgent, From: from})
+		Settings: st, Seal: a.storage.key, BaseURL: a.config.BaseURL, Agent: kit.UserAgent, From: from})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/mintreu/mintreu/service/telemetry"
 	"github.com/mintreu/mintreu/service/web"
 	"github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
 )
 
 // serve makes the handlers: operations, webhooks, documents and pages on the public one; metrics, profiles and alert rules on
@@ -67,7 +68,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 // pages makes the pages over the operations they call.
 func (p *parts) pages(routes []kit.Route) ([]web.Mount, error) {
 	c := p.app.config
-	s, err := site.New(site.Config{Shop: c.ShopName, BaseURL: c.BaseURL, Key: p.app.storage.key.Derive("pages"), Auth: authenticator{p}, Routes: routes, Clock: c.Clock,
+	s, err := site.New(site.Config{Shop: ui.Shopfront{Name: c.ShopName, Tagline: c.ShopTagline, Terms: c.TermsURL, Privacy: c.PrivacyURL, Imprint: c.ImprintURL}, BaseURL: c.BaseURL, Key: p.app.storage.key.Derive("pages"), Auth: authenticator{p}, Routes: routes, Clock: c.Clock,
 		PayOrigins: p.payOrigins()})
 	if err != nil {
 		return nil, err

@@ -35,16 +35,17 @@ type root struct {
 	License licenseCommand `cmd:"" group:"license" help:"Licenses: inspect a file offline, list, suspend, reinstate, revoke."`
 	Keyring keyringCommand `cmd:"" group:"license" help:"Signing keys, and the root keys that your product pins."`
 
-	Switch  switchCommand  `cmd:"" group:"operate" help:"Kill switches."`
-	Staff   staffCommand   `cmd:"" group:"operate" help:"People who work here."`
-	Token   tokenCommand   `cmd:"" group:"operate" help:"Machine tokens: credentials of servers and scripts."`
-	Audit   auditCommand   `cmd:"" group:"operate" help:"The audit trail and its signed head."`
-	Mail    mailCommand    `cmd:"" group:"operate" help:"Mail kept in the database while there is no SMTP server."`
-	Verify  verifyCommand  `cmd:"" group:"operate" help:"Check every invariant on the live database; changes nothing."`
-	Backup  backupCommand  `cmd:"" group:"operate" help:"Copy everything consistently into one encrypted file, while the service runs."`
-	Restore restoreCommand `cmd:"" group:"operate" help:"Restore a backup into an empty place, and verify it."`
-	Migrate migrateCommand `cmd:"" group:"operate" help:"Database migrations: up, down, status."`
-	Version versionCommand `cmd:"" group:"operate" help:"Print version and build."`
+	Switch    switchCommand    `cmd:"" group:"operate" help:"Kill switches."`
+	Staff     staffCommand     `cmd:"" group:"operate" help:"People who work here."`
+	OwnerLink ownerLinkCommand `cmd:"" group:"operate" help:"The link by which the first owner is made."`
+	Token     tokenCommand     `cmd:"" group:"operate" help:"Machine tokens: credentials of servers and scripts."`
+	Audit     auditCommand     `cmd:"" group:"operate" help:"The audit trail and its signed head."`
+	Mail      mailCommand      `cmd:"" group:"operate" help:"Mail kept in the database while there is no SMTP server."`
+	Verify    verifyCommand    `cmd:"" group:"operate" help:"Check every invariant on the live database; changes nothing."`
+	Backup    backupCommand    `cmd:"" group:"operate" help:"Copy everything consistently into one encrypted file, while the service runs."`
+	Restore   restoreCommand   `cmd:"" group:"operate" help:"Restore a backup into an empty place, and verify it."`
+	Migrate   migrateCommand   `cmd:"" group:"operate" help:"Database migrations: up, down, status."`
+	Version   versionCommand   `cmd:"" group:"operate" help:"Print version and build."`
 }
 
 // groups titles the groups of options and commands.

@@ -69,6 +69,18 @@ func (c *staffList) Run(ctx context.Context, cfg app.Config, s streams) error {
 	})
 }
 
+type ownerLinkCommand struct{ output }
+
+// Run prints the link that makes the first owner, or says that there is one.
+func (c *ownerLinkCommand) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return c.change(ctx, cfg, s, call{http.MethodGet, "/v1/setup", nil}, func(a map[string]any) string {
+		if link, _ := a["link"].(string); link != "" {
+			return printable(link, false)
+		}
+		return "There is an owner already: \"mintreu staff list\" names the staff."
+	})
+}
+
 type tokenCommand struct {
 	Add    tokenAdd    `cmd:"" help:"Make a machine token. Its secret is shown this once."`
 	List   tokenList   `cmd:"" help:"Show machine tokens."`

@@ -53,6 +53,13 @@ func greet(ctx context.Context, a *app.App, cfg app.Config, w io.Writer) error {
 	for _, r := range roots {
 		row("root key", "%s", r)
 	}
+	link, err := a.OwnerLink(ctx)
+	if err != nil {
+		return err
+	}
+	if link != "" {
+		_, _ = fmt.Fprintf(w, "\n  Nobody is owner yet. Whoever opens this link first becomes it:\n  %s\n", link)
+	}
 	warnings := []string{"The private root key is in this installation. Whoever copies the data directory and the master key can sign licenses; back both up, apart from each other."}
 	if cfg.Sandbox() {
 		warnings = append(warnings, "Payments go to the sandbox: no real money moves. Give --stripe-key-file and --stripe-webhook-secret-file to sell.")

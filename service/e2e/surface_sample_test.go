@@ -100,6 +100,7 @@ func (s *surface) bodies() map[string]object {
 	maps.Copy(basket, object{"email": "guest@example.com", "vat_id": "DE123456789", "success_url": s.base + "/thanks", "cancel_url": s.base + "/back"})
 	return map[string]object{
 		"account.sign-up": {"email": "new@example.com", "name": "New"}, "account.confirm": {"token": strings.Repeat("t", 43), "password": password},
+		"setup.owner":    {"token": strings.Repeat("t", 43), "email": "first@example.com", "name": "First", "password": password},
 		"session.create": {"email": "nobody@example.com", "password": password, "remember": true}, "session.renew": {"renewal": "mtn_" + strings.Repeat("t", 43)},
 		"session.end-others": {"confirm": "others"}, "session.freshen": {"password": "not " + password},
 		"staff.create": {"email": "more@staff.example", "name": "More", "role": "auditor"}, "staff.role": {"role": "support", "reason": "because"},

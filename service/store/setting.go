@@ -35,3 +35,9 @@ func (s *Store) PutSetting(ctx context.Context, name string, value []byte) error
 		ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at`, name, value, s.clock.Now())
 	return err
 }
+
+// SwapSetting sets a value if the old one still stands, and reports whether it did: of many who do so at once one is told yes.
+func (s *Store) SwapSetting(ctx context.Context, name string, old, value []byte) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE setting SET value = $3, updated_at = $4 WHERE name = $1 AND value = $2`, name, old, value, s.clock.Now())
+	return n == 1, err
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/web/guide"
 	"github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
 )
 
 // TestDocs: every guide is served with a strict policy, names no other host as a resource and stays small.
@@ -20,7 +21,7 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := site.New(site.Config{Shop: "Shop", BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Routes: httpapi.AccountRoutes(nil)})
+	s, err := site.New(site.Config{Shop: ui.Shopfront{Name: "Shop"}, BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Routes: httpapi.AccountRoutes(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

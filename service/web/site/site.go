@@ -25,8 +25,8 @@ import (
 
 // Config is what a [Site] is made of. All but PayOrigins is required.
 type Config struct {
-	// Shop is the name of the shop, BaseURL where people reach it, without a slash at its end.
-	Shop    string
+	// Shop is how the shop presents itself, BaseURL where people reach it, without a slash at its end.
+	Shop    ui.Shopfront
 	BaseURL string
 	// Key authenticates the messages that travel in a cookie: 16 bytes or more, the same on every replica.
 	Key []byte

@@ -8,9 +8,16 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
+// Shopfront is how a shop presents itself on every page. Terms, Privacy and Imprint are addresses of pages of the shop's own; empty ones
+// are not shown.
+type Shopfront struct {
+	Name, Tagline           string
+	Terms, Privacy, Imprint string
+}
+
 // Frame is what surrounds a page: who looks at it, where it is, and what is to be said above it.
 type Frame struct {
-	Shop  string
+	Shop  Shopfront
 	Title string
 	// Path is where the page is, for the navigation.
 	Path string
@@ -59,6 +66,17 @@ func (f Frame) current(href string, exact bool) string {
 		return "page"
 	}
 	return ""
+}
+
+// legal are the shop's own pages that law asks for.
+func (s Shopfront) legal() []Link {
+	var out []Link
+	for _, l := range []Link{{s.Terms, "Terms of sale"}, {s.Privacy, "Privacy"}, {s.Imprint, "Imprint"}} {
+		if l.Href != "" {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // accountLinks is the navigation of a customer's pages.
