@@ -9,6 +9,7 @@ import (
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/web"
 	pagesite "github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
 )
 
 // visit says how a page is visited: by whom and where. A name in braces is that of a thing on the stage.
@@ -17,6 +18,8 @@ type visit struct {
 	at string
 	// status is what the page answers, 200 unless said; 303 is followed.
 	status int
+	// document is a page with a style of its own and no scripts, to be printed: a receipt.
+	document bool
 }
 
 // visits are those to every page there is, by the page's pattern. A page that is not here fails TestPages_Table; one that looks
@@ -26,11 +29,13 @@ func visits() map[string][]visit {
 		"/": {{at: "/nowhere", status: 404}},
 
 		// the shop
-		"GET /{$}":              {{at: "/"}, {as: customer, at: "/"}, {as: owner, at: "/"}},
-		"GET /catalogue":        {{at: "/catalogue"}, {at: "/catalogue?q=nothing+like+this"}, {at: "/catalogue?q=quill&type=perpetual"}},
-		"GET /catalogue/{slug}": {{at: "/catalogue/{slug}"}, {at: "/catalogue/{slug}?currency=USD"}},
-		"GET /buy/{slug}":       {{at: "/buy/{slug}?plan=pro&currency=EUR"}, {as: customer, at: "/buy/{slug}?plan=pro&currency=EUR"}},
-		"GET /checkout/{id}":    {{at: "/checkout/{order}"}, {as: customer, at: "/checkout/{order}"}, {as: customer, at: "/checkout/{pending-order}"}, {as: other, at: "/checkout/{order}", status: 404}},
+		"GET /{$}":                      {{at: "/"}, {as: customer, at: "/"}, {as: owner, at: "/"}},
+		"GET /catalogue":                {{at: "/catalogue"}, {at: "/catalogue?q=nothing+like+this"}, {at: "/catalogue?q=quill&type=perpetual"}},
+		"GET /catalogue/{slug}":         {{at: "/catalogue/{slug}"}, {at: "/catalogue/{slug}?currency=USD"}},
+		"GET /buy/{slug}":               {{at: "/buy/{slug}?plan=pro&currency=EUR"}, {as: customer, at: "/buy/{slug}?plan=pro&currency=EUR"}},
+		"GET /checkout/{id}":            {{at: "/checkout/{order}"}, {as: customer, at: "/checkout/{order}"}, {as: customer, at: "/checkout/{pending-order}"}, {as: other, at: "/checkout/{order}", status: 404}},
+		"GET /checkout/{id}/{document}": {{as: customer, at: "/checkout/{order}/receipt.html", document: true}},
+		"GET /lost-keys":                {{at: "/lost-keys"}},
 
 		// signing in
 		"GET /sign-up":         {{at: "/sign-up"}},
@@ -52,7 +57,7 @@ var notPages = []string{"GET /assets/{name}", "GET /favicon.ico"}
 // mounts are the patterns of everything that package web serves.
 func mounts(t testing.TB) []string {
 	t.Helper()
-	s, err := pagesite.New(pagesite.Config{Shop: "Shop", BaseURL: "http://shop.example", Key: make([]byte, 32), Routes: httpapi.Routes(httpapi.Services{})})
+	s, err := pagesite.New(pagesite.Config{Shop: ui.Shopfront{Name: "Shop"}, BaseURL: "http://shop.example", Key: make([]byte, 32), Routes: httpapi.Routes(httpapi.Services{})})
 	if err != nil {
 		t.Fatal(err)
 	}
