@@ -13,6 +13,7 @@ import (
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/web/reference"
 	"github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
 )
 
 // maxPage is what a page may weigh in bytes, uncompressed and without style sheet and script.
@@ -25,7 +26,7 @@ func served(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := site.New(site.Config{Shop: "Shop", BaseURL: "https://shop.example", Key: make([]byte, 32), Routes: httpapi.AccountRoutes(nil)})
+	s, err := site.New(site.Config{Shop: ui.Shopfront{Name: "Shop"}, BaseURL: "https://shop.example", Key: make([]byte, 32), Routes: httpapi.AccountRoutes(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
