@@ -3,9 +3,10 @@
 //
 // A [Person] is a customer; a role makes the person staff as well. A guest who buys becomes a person without a password
 // ([Service.Guest]) and claims the account through a mailed link, by the same two steps as signing up: [Service.SignUp] mails a
-// token, [Service.Confirm] trades it for a password. A password is therefore never set by anyone who cannot read the mailbox.
+// token, [Service.Confirm] trades it for a password; [Service.Reset] mails one to whoever forgot it. A password is therefore never
+// set by anyone who neither reads the mailbox nor knows the password of before. An address changes once both mailboxes agree.
 //
-// Nothing tells a known e-mail address from an unknown one: sign-up answers the same, and sign-in does the same work.
+// Nothing tells a known e-mail address from an unknown one: sign-up and reset answer the same, and sign-in does the same work.
 // Failed sign-ins slow an address and a source down; they never lock an owner out.
 //
 // A [Session] is one sign-in on one browser. It is held by short-lived passes and prolonged by renewals, each good once: a
@@ -117,7 +118,7 @@ type MachineRecord struct {
 	Secret  MachineSecret
 }
 
-// People keeps persons and the tokens mailed to them.
+// People keeps persons.
 type People interface {
 	// AddPerson stores a person and reports false, storing nothing, when the address is taken.
 	AddPerson(ctx context.Context, p Person) (bool, error)
@@ -132,10 +133,28 @@ type People interface {
 	SetRole(ctx context.Context, personID string, role licensing.Role, at time.Time) error
 	// ListStaff returns persons with a role, oldest first.
 	ListStaff(ctx context.Context) ([]Person, error)
+	SetName(ctx context.Context, personID, name string, at time.Time) error
+	// SetEmail returns [ErrTaken] when somebody else has the address; the transaction is over then.
+	SetEmail(ctx context.Context, personID, email string, at time.Time) error
+}
+
+// Tokens keeps what was mailed and gives a right to whoever reads it.
+type Tokens interface {
 	AddToken(ctx context.Context, t Token) error
 	// UseToken spends a live token, once, and voids the person's other tokens. It returns [licensing.ErrNotFound] for any
 	// other token.
 	UseToken(ctx context.Context, d credential.Digest, at time.Time) (personID string, err error)
+	// Void voids every live token and change of address of a person.
+	Void(ctx context.Context, personID string, at time.Time) error
+	// AddEmailChange stores a change of address and voids the person's older ones.
+	AddEmailChange(ctx context.Context, c EmailChange) error
+	// HoldEmailChange returns the change of which d confirms one side, whatever its state, with the rows of person and change
+	// locked, or [licensing.ErrNotFound].
+	HoldEmailChange(ctx context.Context, d credential.Digest) (EmailChange, error)
+	// PutEmailChange stores the instants of a change.
+	PutEmailChange(ctx context.Context, c EmailChange) error
+	// EmailChanged reports whether the newest change of a person came true.
+	EmailChanged(ctx context.Context, personID string) (bool, error)
 }
 
 // Sessions keeps sessions and their passes.
@@ -188,6 +207,10 @@ type Notices interface {
 	// AccountExists tells a person who already has an account that somebody tried to sign up with the address; the token
 	// sets a new password.
 	AccountExists(ctx context.Context, to Person, token string, expires time.Time) error
+	// AccountReset hands a person the link that sets a new password.
+	AccountReset(ctx context.Context, to Person, token string, expires time.Time) error
+	// EmailChange asks at one of two mailboxes whether a person's address shall become another.
+	EmailChange(ctx context.Context, p Person, mailbox, email, token string, expires time.Time) error
 	// Security tells a person what happened to the account, in a sentence.
 	Security(ctx context.Context, to Person, note string, at time.Time) error
 }

@@ -74,17 +74,8 @@ func (h *hasher) compare(ctx context.Context, password, hash string) (bool, erro
 	return match && real, err
 }
 
-// common are passwords that lists of breaches lead with and that pass the length rule, in lower case.
-var common = map[string]bool{
-	"1234567890": true, "12345678910": true, "123456789a": true, "qwertyuiop": true, "1q2w3e4r5t": true, "password12": true, "password123": true,
-	"password1234": true, "passw0rd123": true, "iloveyou12": true, "qwerty12345": true, "qwerty123456": true, "1qaz2wsx3edc": true, "q1w2e3r4t5y6": true,
-	"zaq12wsxcde3": true, "0987654321": true, "9876543210": true, "abcdefghij": true, "abcd1234567": true, "welcome123": true, "letmein1234": true,
-	"administrator": true, "admin12345": true, "changeme123": true, "basketball": true, "football123": true, "unknown123": true, "1111111111": true,
-	"0000000000": true, "1234512345": true, "1122334455": true, "asdfghjkl1": true, "asdfghjkl123": true, "qwertyuiop1": true, "superman123": true,
-}
-
-// checkPassword refuses passwords that are too short or too long, hold a NUL or bytes that are not text, repeat one
-// character, are on the short list of the commonest, or are the e-mail address itself.
+// checkPassword refuses passwords that are too short or too long, hold a NUL or bytes that are not text, are [weak], or are the
+// e-mail address with little more.
 func checkPassword(password, email string) error {
 	bad := licensing.Fail(licensing.Invalid, "password", "Choose another password.")
 	lower := strings.ToLower(password)
@@ -94,10 +85,10 @@ func checkPassword(password, email string) error {
 		return bad.With("/password", "must have %d to %d bytes", minPassword, maxPassword)
 	case !utf8.ValidString(password) || strings.ContainsRune(password, 0):
 		return bad.With("/password", "must be text without NUL characters")
-	case common[lower] || strings.Count(lower, lower[:1]) == len(lower):
-		return bad.With("/password", "is among the first that attackers try")
-	case email != "" && (lower == email || lower == local):
-		return bad.With("/password", "must not be the e-mail address")
+	case weak(password):
+		return bad.With("/password", "is of a kind that attackers try first; three or four words that do not belong together are better")
+	case email != "" && (strings.Contains(lower, email) || len(local) > 2 && strings.Contains(lower, local) && len(lower)-len(local) <= 4):
+		return bad.With("/password", "must not be the e-mail address, nor that with a little more")
 	}
 	return nil
 }

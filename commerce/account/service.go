@@ -10,9 +10,10 @@ import (
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
 )
 
-// Deps is what a [Service] is made of. People, Sessions, Renewals, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
+// Deps is what a [Service] is made of. People, Tokens, Sessions, Renewals, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
 type Deps struct {
 	People   People
+	Tokens   Tokens
 	Sessions Sessions
 	Renewals Renewals
 	Machines Machines

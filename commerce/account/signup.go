@@ -58,7 +58,7 @@ func (s *Service) SignUp(ctx context.Context, r SignUpRequest) (SignUpResponse, 
 			return err
 		}
 		t.PersonID = p.ID
-		if err := s.People.AddToken(ctx, t); err != nil {
+		if err := s.Tokens.AddToken(ctx, t); err != nil {
 			return err
 		}
 		send := s.Notices.AccountConfirm
@@ -93,7 +93,7 @@ type ConfirmResponse struct {
 }
 
 // Confirm sets the password of the account a token was mailed for and confirms its address. The token works once; every session
-// of the account ends.
+// of the account ends, and whoever had a password already is told by mail.
 func (s *Service) Confirm(ctx context.Context, r ConfirmRequest) (ConfirmResponse, error) {
 	if err := s.slowSource(ctx, "confirm", 30, time.Minute); err != nil {
 		return ConfirmResponse{}, err
@@ -112,7 +112,7 @@ func (s *Service) Confirm(ctx context.Context, r ConfirmRequest) (ConfirmRespons
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
 		now := s.Clock.Now()
 		var err error
-		if id, err = s.People.UseToken(ctx, credential.Sum(r.Token), now); err != nil {
+		if id, err = s.Tokens.UseToken(ctx, credential.Sum(r.Token), now); err != nil {
 			if licensing.KindOf(err) == licensing.NotFound {
 				return ErrToken
 			}
@@ -125,10 +125,7 @@ func (s *Service) Confirm(ctx context.Context, r ConfirmRequest) (ConfirmRespons
 		if err := checkPassword(r.Password, p.Email); err != nil {
 			return err
 		}
-		if err := s.People.SetPassword(ctx, id, hash, now); err != nil {
-			return err
-		}
-		if err := s.Sessions.EndSessions(ctx, id, "", now); err != nil {
+		if err := s.setPassword(ctx, p, hash, ""); err != nil {
 			return err
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "account.confirm", Target: id})

@@ -48,7 +48,7 @@ func (s *Service) CreateStaff(ctx context.Context, r CreateStaffRequest) (StaffV
 			return ErrTaken
 		}
 		if p.Password == "" {
-			if err := s.People.AddToken(ctx, t); err != nil {
+			if err := s.Tokens.AddToken(ctx, t); err != nil {
 				return err
 			}
 			if err := s.Notices.AccountConfirm(ctx, p, token, t.ExpiresAt); err != nil {

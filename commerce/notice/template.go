@@ -22,6 +22,8 @@ const (
 	OrderParked    = "order_parked"
 	AccountConfirm = "account_confirm"
 	AccountExists  = "account_exists"
+	AccountReset   = "account_reset"
+	EmailChange    = "email_change"
 	Security       = "security"
 	License        = "license"
 

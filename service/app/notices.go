@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"net/url"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/account"
@@ -20,12 +19,28 @@ type accountNotices struct {
 
 var _ account.Notices = accountNotices{}
 
+// Links are made of the configured base URL alone, whatever host a request named, and have the token in their path, so that the pages
+// behind them work without a script.
+
 func (n accountNotices) AccountConfirm(ctx context.Context, to account.Person, token string, expires time.Time) error {
-	return n.queue(ctx, "account_confirm", to, token, expires)
+	return n.queue(ctx, "account_confirm", to, "/confirm/"+token, expires)
 }
 
 func (n accountNotices) AccountExists(ctx context.Context, to account.Person, token string, expires time.Time) error {
-	return n.queue(ctx, "account_exists", to, token, expires)
+	return n.queue(ctx, "account_exists", to, "/confirm/"+token, expires)
+}
+
+func (n accountNotices) AccountReset(ctx context.Context, to account.Person, token string, expires time.Time) error {
+	return n.queue(ctx, notice.AccountReset, to, "/reset/"+token, expires)
+}
+
+func (n accountNotices) EmailChange(ctx context.Context, p account.Person, mailbox, email, token string, expires time.Time) error {
+	epoch := expires.UnixMicro()
+	if mailbox == email { // the second of the two mails
+		epoch++
+	}
+	return n.notices.Queue(ctx, notice.Message{Template: notice.EmailChange, Subject: p.ID, Epoch: epoch, To: mailbox,
+		Data: notice.Data{Name: p.Name, Link: n.base + "/email/" + token, Until: until(expires), Note: email}})
 }
 
 func (n accountNotices) Security(ctx context.Context, to account.Person, note string, at time.Time) error {
@@ -33,10 +48,12 @@ func (n accountNotices) Security(ctx context.Context, to account.Person, note st
 		Data: notice.Data{Name: to.Name, Note: note, Link: n.base + "/reset"}})
 }
 
-func (n accountNotices) queue(ctx context.Context, template string, to account.Person, token string, expires time.Time) error {
+func (n accountNotices) queue(ctx context.Context, template string, to account.Person, path string, expires time.Time) error {
 	return n.notices.Queue(ctx, notice.Message{Template: template, Subject: to.ID, Epoch: expires.UnixMicro(), To: to.Email,
-		Data: notice.Data{Name: to.Name, Link: n.base + "/confirm#token=" + url.QueryEscape(token), Until: expires.UTC().Format("2 January 2006 15:04 UTC")}})
+		Data: notice.Data{Name: to.Name, Link: n.base + path, Until: until(expires)}})
 }
+
+func until(t time.Time) string { return t.UTC().Format("2 January 2006 15:04 UTC") }
 
 // checkoutNotices says in mail what checkout wants said. Only the order's id is stored; keys are filled in when the mail is sent.
 type checkoutNotices struct {

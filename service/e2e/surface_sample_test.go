@@ -100,8 +100,11 @@ func (s *surface) bodies() map[string]object {
 	maps.Copy(basket, object{"email": "guest@example.com", "vat_id": "DE123456789", "success_url": s.base + "/thanks", "cancel_url": s.base + "/back"})
 	return map[string]object{
 		"account.sign-up": {"email": "new@example.com", "name": "New"}, "account.confirm": {"token": strings.Repeat("t", 43), "password": password},
-		"setup.owner":    {"token": strings.Repeat("t", 43), "email": "first@example.com", "name": "First", "password": password},
-		"session.create": {"email": "nobody@example.com", "password": password, "remember": true}, "session.renew": {"renewal": "mtn_" + strings.Repeat("t", 43)},
+		"account.reset": {"email": "nobody@example.com"}, "account.password": {"current": "not " + password, "password": password + " more"},
+		"account.profile": {"name": "Somebody"}, "account.email": {"email": "other@example.com", "password": "not " + password},
+		"account.email-confirm": {"token": strings.Repeat("t", 43)},
+		"setup.owner":           {"token": strings.Repeat("t", 43), "email": "first@example.com", "name": "First", "password": password},
+		"session.create":        {"email": "nobody@example.com", "password": password, "remember": true}, "session.renew": {"renewal": "mtn_" + strings.Repeat("t", 43)},
 		"session.end-others": {"confirm": "others"}, "session.freshen": {"password": "not " + password},
 		"staff.create": {"email": "more@staff.example", "name": "More", "role": "auditor"}, "staff.role": {"role": "support", "reason": "because"},
 		"machine.create": {"name": "m", "scopes": []string{"keys:verify"}, "product": s.Product, "env": "test"}, "machine.revoke": why, "machine.rotate": {"overlap_seconds": 0},

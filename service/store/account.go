@@ -9,7 +9,6 @@ import (
 
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
-	"github.com/mintreu/mintreu/licensing/apikey/credential"
 	"github.com/mintreu/mintreu/service/db"
 )
 
@@ -102,26 +101,27 @@ func (s *people) ListStaff(ctx context.Context) ([]account.Person, error) {
 	return staff, err
 }
 
-// AddToken implements [account.People].
-func (s *people) AddToken(ctx context.Context, t account.Token) error {
-	_, err := s.db.Exec(ctx, `INSERT INTO account_token (id, customer_id, hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)`,
-		t.ID, t.PersonID, t.Digest[:], t.CreatedAt, t.ExpiresAt)
+// SetName implements [account.People].
+func (s *people) SetName(ctx context.Context, personID, name string, at time.Time) error {
+	return s.setPerson(ctx, `name`, personID, name, at)
+}
+
+// SetEmail implements [account.People].
+func (s *people) SetEmail(ctx context.Context, personID, email string, at time.Time) error {
+	err := s.setPerson(ctx, `email`, personID, email, at)
+	if errors.Is(err, db.ErrUnique) {
+		return account.ErrTaken
+	}
 	return err
 }
 
-// UseToken implements [account.People].
-func (s *people) UseToken(ctx context.Context, d credential.Digest, at time.Time) (string, error) {
-	n, err := s.db.Exec(ctx, `UPDATE account_token SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2`, d[:], at)
+func (s *people) setPerson(ctx context.Context, column, personID string, value any, at time.Time) error {
+	n, err := s.db.Exec(ctx, `UPDATE customer SET `+column+` = $2, updated_at = $3 WHERE id = $1`, personID, value, at)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if n == 0 {
-		return "", licensing.ErrNotFound
+		return licensing.ErrNotFound
 	}
-	var personID string
-	if err := s.db.QueryRow(ctx, `SELECT customer_id FROM account_token WHERE hash = $1`, d[:]).Scan(&personID); err != nil {
-		return "", err
-	}
-	_, err = s.db.Exec(ctx, `UPDATE account_token SET used_at = $2 WHERE customer_id = $1 AND used_at IS NULL`, personID, at)
-	return personID, err
+	return s.changed(ctx, "customer", personID)
 }

@@ -131,6 +131,8 @@ func (s *sessions) PruneSessions(ctx context.Context, before time.Time) (int64, 
 		{SQL: `DELETE FROM session_pass WHERE session_id IN (SELECT id FROM session WHERE idle_at < $1)`, Args: []any{before}},
 		{SQL: `DELETE FROM session WHERE idle_at < $1`, Args: []any{before}},
 		{SQL: `DELETE FROM account_token WHERE expires_at < $1`, Args: []any{before}},
+		{SQL: `DELETE FROM email_change WHERE expires_at < $1`, Args: []any{before}},
+		{SQL: `DELETE FROM sign_in_challenge WHERE expires_at < $1`, Args: []any{before}},
 	})
 	if err != nil {
 		return 0, err
