@@ -69,7 +69,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 func (p *parts) pages(routes []kit.Route) ([]web.Mount, error) {
 	c := p.app.config
 	s, err := site.New(site.Config{Shop: ui.Shopfront{Name: c.ShopName, Tagline: c.ShopTagline, Terms: c.TermsURL, Privacy: c.PrivacyURL, Imprint: c.ImprintURL}, BaseURL: c.BaseURL, Key: p.app.storage.key.Derive("pages"), Auth: authenticator{p}, Routes: routes, Clock: c.Clock,
-		PayOrigins: p.payOrigins()})
+		Logger: p.app.log, PayOrigins: p.payOrigins()})
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,14 @@
 package e2e_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,14 +33,7 @@ func TestM10_A05_SecretsReachNoLogAuditOrMetric(t *testing.T) {
 		}
 		s.must(request{Method: "POST", Path: "/v1/licenses/" + s.A.License + "/reveal", As: s.A.Session}, nil)
 		s.must(request{Method: "GET", Path: "/v1/keys/authorize", As: "Bearer " + s.A.APIKey}, nil)
-		outputs := map[string]string{"the log": s.log.String(), "the metrics": s.metrics()}
-		var trail strings.Builder
-		for _, row := range s.list(cli, "/v1/audit") {
-			for _, v := range row {
-				trail.WriteString(toText(v) + "\n")
-			}
-		}
-		outputs["the audit trail"] = trail.String()
+		outputs := s.outputs()
 		for where, text := range outputs {
 			if len(text) < 500 {
 				t.Errorf("%s has %d bytes only", where, len(text))
@@ -49,6 +44,65 @@ func TestM10_A05_SecretsReachNoLogAuditOrMetric(t *testing.T) {
 						t.Errorf("the %s is in %s: …%s…", kind, where, text[max(0, i-200):min(len(text), i+len(form)+40)])
 						break
 					}
+				}
+			}
+		}
+	})
+}
+
+// outputs are what the service tells operators.
+func (s *surface) outputs() map[string]string {
+	s.t.Helper()
+	var trail strings.Builder
+	for _, row := range s.list(cli, "/v1/audit") {
+		for _, v := range row {
+			trail.WriteString(toText(v) + "\n")
+		}
+	}
+	return map[string]string{"the log": s.log.String(), "the metrics": s.metrics(), "the audit trail": trail.String()}
+}
+
+// personal are members that hold what is about a person, of the operations that people call about themselves.
+var personal = regexp.MustCompile(`/(email|to|from|name|licensee|subject|body|text|vat_id|message|note|filename|legal_name|address|old_email|new_email)$`)
+
+// TestM10_PersonalDataStaysOut: addresses, names, tax numbers and what people write, given to every operation that takes them, whether it
+// refuses or keeps them, are in no line of the log, no metric and no row of the audit trail.
+func TestM10_PersonalDataStaysOut(t *testing.T) {
+	t.Parallel()
+	eachSurface(t, func(t *testing.T, s *surface) {
+		sent := map[string]string{}
+		for _, spec := range s.writers() {
+			tag, _, _ := strings.Cut(spec.Name, ".")
+			if slices.Contains([]string{"product", "plan", "policy", "machine", "key", "catalog", "canned", "article", "release"}, tag) { // names of things
+				continue
+			}
+			q := s.sample(spec)
+			q.Bare = true
+			for at, set := range texts(q.Body, "") {
+				if !personal.MatchString(at) {
+					continue
+				}
+				canary := fmt.Sprintf("canary%04d", len(sent))
+				sent[canary] = spec.Name + at
+				value := canary
+				switch at[strings.LastIndex(at, "/")+1:] {
+				case "email", "to", "from", "old_email", "new_email":
+					value = canary + "@example.com"
+				case "vat_id":
+					value = "DE" + canary
+				}
+				undo := set(value)
+				s.send(q)
+				undo()
+			}
+		}
+		if len(sent) < 12 {
+			t.Errorf("only %d members were tried: %v", len(sent), sent)
+		}
+		for where, text := range s.outputs() {
+			for canary, at := range sent {
+				if i := strings.Index(strings.ToLower(text), canary); i >= 0 {
+					t.Errorf("%s is in %s: …%s…", at, where, text[max(0, i-200):min(len(text), i+60)])
 				}
 			}
 		}

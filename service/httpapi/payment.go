@@ -34,7 +34,7 @@ func PaymentRoutes(s *payment.Service) []kit.Route {
 }
 
 // webhookPatience is how long a delivery's body may take to arrive.
-const webhookPatience = 10 * time.Second
+const webhookPatience = 9 * time.Second
 
 // StripeWebhook takes Stripe's deliveries: POST /v1/webhooks/stripe. 2xx means durably stored and nothing else; 400 is a
 // delivery that is not authentic, 408 one that dawdles, 413 one that is too large, 415 one that is encoded; 5xx asks Stripe to

@@ -82,7 +82,7 @@ func newBound(stack Stack) (*bound, error) {
 		stack.Burst = int(2 * stack.Rate)
 	}
 	if stack.BodyTime <= 0 {
-		stack.BodyTime = 10 * time.Second
+		stack.BodyTime = 9 * time.Second
 	}
 	m, err := newMeters(stack.Metrics)
 	if err != nil {

@@ -107,6 +107,7 @@ func writeProblem(w http.ResponseWriter, id string, e *licensing.Error, challeng
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h["Cache-Control"] = noStore
+	answering(w)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

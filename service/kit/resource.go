@@ -129,6 +129,7 @@ type recorder struct {
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status = status
+		answering(w.ResponseWriter)
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -136,8 +137,18 @@ func (w *recorder) WriteHeader(status int) {
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
+		answering(w.ResponseWriter)
 	}
 	return w.ResponseWriter.Write(p)
+}
+
+// answerTime is how long a caller may take to receive an answer, counted from its first byte; whoever reads slower is let go. A raw
+// handler that sends more than fits into it moves the deadline, after its status, with http.ResponseController.
+const answerTime = 9 * time.Second
+
+// answering starts the time in which an answer must leave.
+func answering(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTime)) // a writer without deadlines is a test's
 }
 
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

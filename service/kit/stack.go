@@ -44,7 +44,7 @@ type Stack struct {
 	// Burst twice the Rate.
 	Rate  float64
 	Burst int
-	// BodyTime is how long a request's body may take to arrive, by the wall clock; zero means ten seconds. A raw handler
+	// BodyTime is how long a request's body may take to arrive, by the wall clock; zero means nine seconds. A raw handler
 	// that takes more moves the deadline with http.ResponseController.
 	BodyTime time.Duration
 	// Origins are the exact origins ("https://shop.example.com") whose pages may call operations marked CORS.

@@ -67,6 +67,7 @@ func (b *bound) handler(spec *Spec, run endpoint.Endpoint) http.Handler {
 			}
 			h["Content-Type"] = jsonType
 			h.Set("Content-Length", strconv.Itoa(len(out.body)))
+			answering(w)
 			w.WriteHeader(spec.Status)
 			_, _ = w.Write(out.body) // a caller who has gone is nobody to tell
 			return nil

@@ -11,6 +11,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -23,7 +24,7 @@ import (
 	"github.com/mintreu/mintreu/service/web/ui"
 )
 
-// Config is what a [Site] is made of. All but PayOrigins is required.
+// Config is what a [Site] is made of. All but Logger and PayOrigins is required.
 type Config struct {
 	// Shop is how the shop presents itself, BaseURL where people reach it, without a slash at its end.
 	Shop    ui.Shopfront
@@ -35,6 +36,8 @@ type Config struct {
 	// Routes are the operations that pages call.
 	Routes []kit.Route
 	Clock  licensing.Clock
+	// Logger is told of failures of ours; nil for nobody. It must keep secrets out by itself, as that of the whole service does.
+	Logger *slog.Logger
 	// PayOrigins are where the payment page may be, apart from the service itself: "https://checkout.stripe.com".
 	PayOrigins []string
 }
@@ -80,6 +83,9 @@ type operations struct {
 // New makes a Site.
 func New(c Config) (*Site, error) {
 	s := &Site{Config: c, secure: strings.HasPrefix(c.BaseURL, "https://"), cross: http.NewCrossOriginProtection()}
+	if s.Logger == nil {
+		s.Logger = slog.New(slog.DiscardHandler)
+	}
 	if len(c.Key) < 16 {
 		return nil, errors.New("site: the key is too short")
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"mime"
 	"net/http"
 	"net/url"
@@ -173,5 +172,5 @@ func (v *Visit) here() string {
 
 // Log notes a failure that the visitor is told of only in general.
 func (v *Visit) Log(err error) {
-	slog.ErrorContext(v.R.Context(), "page", "page", v.page.Name, "request_id", licensing.CallFrom(v.R.Context()).RequestID, "error", err)
+	v.Site.Logger.ErrorContext(v.R.Context(), "page", "page", v.page.Name, "request_id", licensing.CallFrom(v.R.Context()).RequestID, "error", err)
 }
