@@ -24,7 +24,7 @@ type root struct {
 
 	File string `name:"config" help:"YAML file with any of the options, one a line (base-url: https://…)." placeholder:"FILE" env:"MINTREU_CONFIG" type:"path" group:"where"`
 
-	Demo  demoCommand  `cmd:"" group:"run" help:"Show the whole path on this machine: checkout, payment, license, offline check, rate limit."`
+	Demo  demoCommand  `cmd:"" group:"run" help:"Show the whole path on this machine: sign-up, payment, license, download, offline check, rate limit, support."`
 	Serve serveCommand `cmd:"" group:"run" help:"Run the service."`
 
 	Product productCommand `cmd:"" group:"sell" help:"Products: import, list, publish."`

@@ -38,6 +38,7 @@ func visits() map[string][]visit {
 		"GET /lost-keys":                {{at: "/lost-keys"}},
 
 		// signing in
+		"GET /setup/{token}":   {{at: "/setup/used-long-ago"}},
 		"GET /sign-up":         {{at: "/sign-up"}},
 		"GET /sign-in":         {{at: "/sign-in?next=/account"}},
 		"GET /sign-in/again":   {{as: customer, at: "/sign-in/again?next=/account"}, {as: owner, at: "/sign-in/again?next=/admin"}},

@@ -78,6 +78,7 @@ func newSite(t *testing.T, o siteOptions, c app.Config, replicas int) *site {
 	s.bank = newBank(t, s.clock, s.url+"/v1/webhooks/stripe", o.events...)
 	c.Addr, c.OpsAddr, c.BaseURL, c.MailFrom, c.Clock = "127.0.0.1:0", "off", s.url, "Shop <shop@shop.example>", s.clock.Now
 	c.LogLevel, c.RedisBudget = "info", 5*time.Second // where a machine shared with other tests is slow, counters are still there
+	c.Files = "file:" + shortDir(t)                   // what replicas share
 	c.StripeURL, c.StripeAccount = s.bank.url, bankAccount
 	c.Seams = app.Seams{StripeKey: bankKey, StripeSecret: bankSecret, SweepEvery: o.sweep}
 	s.config = c

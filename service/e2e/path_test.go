@@ -22,7 +22,7 @@ func TestPath_Walk(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !summary.OK || len(summary.Steps) < 10 || summary.Order == "" || summary.License == "" {
+			if !summary.OK || len(summary.Steps) < 14 || summary.Order == "" || summary.License == "" {
 				t.Errorf("the walk's summary: %+v", summary)
 			}
 			if got, want := accountOf(t, s.rows, summary.Order), granted(1); got != want {

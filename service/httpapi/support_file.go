@@ -54,6 +54,10 @@ func (s Support) attach(w http.ResponseWriter, r *http.Request) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.Patience)) // the server's own ran out while the file came
 	if err != nil {
 		kind := licensing.KindOf(err)
+		if kind == licensing.TooLarge { // most clients listen only once they have sent what they have
+			_, _ = io.CopyN(io.Discard, &patientBody{r.Body, http.NewResponseController(w), s.Patience}, support.MaxFile)
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.Patience))
+		}
 		if kind == licensing.Timeout || kind == licensing.TooLarge {
 			w.Header().Set("Connection", "close")
 		}

@@ -105,7 +105,7 @@ func (w *walker) browse(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("%s has no plan %q with a price in EUR", slug, planCode)
 }
 
-// checkOut orders as a guest.
+// checkOut orders: as the customer who signed up, else as a guest.
 func (w *walker) checkOut(ctx context.Context) (string, error) {
 	var out struct {
 		ID     string `json:"id"`
@@ -113,11 +113,15 @@ func (w *walker) checkOut(ctx context.Context) (string, error) {
 		URL    string `json:"url"`
 		State  string `json:"state"`
 	}
-	err := w.post(ctx, "/v1/checkouts", nil, map[string]any{
+	order := map[string]any{
 		"lines":    []any{map[string]any{"plan": w.product.plan, "quantity": 1, "price": w.product.price}},
-		"currency": "EUR", "email": w.email, "country": "DE",
+		"currency": "EUR", "country": "DE",
 		"consent": map[string]any{"terms": true, "immediate_delivery": true},
-	}, &out)
+	}
+	if w.session == "" {
+		order["email"] = w.email
+	}
+	err := w.post(ctx, "/v1/checkouts", w.as(), order, &out)
 	if err != nil {
 		return "", err
 	}

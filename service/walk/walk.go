@@ -1,6 +1,6 @@
-// Package walk goes the golden path against a running service, over real HTTP and through the real SDK: browse, checkout, pay on the
-// payment page, signed webhook, fulfilment, activation, offline verification, an API key up to its limit, and the invariants. The
-// demo shows it to people; end-to-end tests run the same steps.
+// Package walk goes the golden path against a running service, over real HTTP and through the real SDK: sign up, browse, checkout, pay on
+// the payment page, signed webhook, fulfilment, download, activation, offline verification, an API key up to its limit, a ticket answered,
+// and the invariants. The demo shows it to people; end-to-end tests run the same steps.
 package walk
 
 import (
@@ -57,6 +57,7 @@ type walker struct {
 	http    *http.Client
 	product product
 	email   string
+	session string // of the customer, "" for a guest
 	access  string // of the checkout
 	order   string
 	pay     string // payment page
@@ -95,14 +96,18 @@ func Run(ctx context.Context, p Params) (Summary, error) {
 		run  func(context.Context) (string, error)
 	}{
 		{"set up a product", w.setUp},
+		{"upload and publish a release", w.publish},
+		{"sign up, by the mailed link", w.signUp},
 		{"browse", w.browse},
 		{"check out", w.checkOut},
 		{"pay on the payment page", w.payNow},
 		{"signed webhook", w.webhook},
 		{"license and API key", w.fulfilled},
+		{"download, bytes checked", w.download},
 		{"activate a device", w.activate},
 		{"verify offline, network off", w.offline},
 		{"API key until its limit", w.limit},
+		{"ticket answered", w.ticket},
 		{"invariants", w.invariants},
 	} {
 		began := p.Clock()

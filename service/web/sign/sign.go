@@ -13,6 +13,7 @@ import (
 type operations struct {
 	SignUp  kit.Op[account.SignUpRequest, account.SignUpResponse]   `op:"account.sign-up"`
 	Confirm kit.Op[account.ConfirmRequest, account.ConfirmResponse] `op:"account.confirm"`
+	Setup   kit.Op[account.SetupRequest, account.SetupResponse]     `op:"setup.owner"`
 	SignIn  kit.Op[account.SignInRequest, account.SignInResponse]   `op:"session.create"`
 	Freshen kit.Op[account.FreshenRequest, account.FreshenResponse] `op:"session.freshen"`
 	SignOut kit.Op[account.SignOutRequest, account.SignOutResponse] `op:"session.end-current"`
@@ -28,6 +29,8 @@ func Pages(s *site.Site) ([]site.Page, error) {
 		{Name: "page.sign_up_send", Pattern: "POST /sign-up", Serve: p.signUp},
 		{Name: "page.confirm", Pattern: "GET /confirm/{token}", Secret: true, Serve: p.confirm},
 		{Name: "page.confirm_send", Pattern: "POST /confirm/{token}", Secret: true, Serve: p.confirm},
+		{Name: "page.setup", Pattern: "GET /setup/{token}", Secret: true, Serve: p.setup},
+		{Name: "page.setup_send", Pattern: "POST /setup/{token}", Secret: true, Serve: p.setup},
 		{Name: "page.sign_in", Pattern: "GET /sign-in", Serve: p.signIn},
 		{Name: "page.sign_in_send", Pattern: "POST /sign-in", Serve: p.signIn},
 		{Name: "page.sign_in_again", Pattern: "GET /sign-in/again", Serve: p.again},
@@ -77,6 +80,34 @@ func (p *pages) confirm(v *site.Visit) error {
 	}
 	v.Forget()
 	return v.Go("/sign-in", "good", "Your password is set. Sign in with it.")
+}
+
+// setup makes the first owner and signs them in.
+func (p *pages) setup(v *site.Visit) error {
+	f := v.Form()
+	if !v.Posted() {
+		return v.Show(setupPage(v.Frame("Make this shop yours"), f))
+	}
+	if f.Get("password") != f.Get("repeat") {
+		f.Wrong("repeat", "must be the same password again")
+		return v.Show(setupPage(v.Frame("Make this shop yours"), f))
+	}
+	r := account.SetupRequest{Token: v.Param("token"), Email: f.Text("email"), Name: f.Text("name"), Password: f.Get("password")}
+	_, err := p.ops.Setup.Call(v.Guest(), r)
+	if other := f.Refuse(err, nil); other != nil {
+		return other
+	}
+	if err != nil {
+		return v.Show(setupPage(v.Frame("Make this shop yours"), f))
+	}
+	in, err := p.ops.SignIn.Call(v.Guest(), account.SignInRequest{Email: r.Email, Password: r.Password})
+	if err != nil {
+		return v.Go("/sign-in", "good", "The shop is yours. Sign in to begin.")
+	}
+	if err := v.SignIn(in); err != nil {
+		return err
+	}
+	return v.Go("/admin", "good", "The shop is yours. Next: import a catalogue, or make a product.")
 }
 
 func (p *pages) signIn(v *site.Visit) error {
