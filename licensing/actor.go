@@ -64,6 +64,9 @@ type Actor struct {
 	Pass    string
 	// Fresh reports that a person signed in a short while ago, which sensitive acts require.
 	Fresh bool
+	// Unenrolled reports that the installation wants one-time codes of its staff and this person has none yet, so that only
+	// operations of their own account are open.
+	Unenrolled bool
 }
 
 // String is how the actor is named in the log and in the audit trail: "kind:id".

@@ -34,7 +34,9 @@ type Person struct {
 	Password    string
 	ConfirmedAt time.Time
 	DisabledAt  time.Time
-	CreatedAt   time.Time
+	// TOTPAt is when one-time codes were turned on.
+	TOTPAt    time.Time
+	CreatedAt time.Time
 }
 
 // Token is a mailed permission to set a password, as it is stored.
@@ -144,7 +146,7 @@ type Tokens interface {
 	// UseToken spends a live token, once, and voids the person's other tokens. It returns [licensing.ErrNotFound] for any
 	// other token.
 	UseToken(ctx context.Context, d credential.Digest, at time.Time) (personID string, err error)
-	// Void voids every live token and change of address of a person.
+	// Void voids every live token, change of address and challenge of a person.
 	Void(ctx context.Context, personID string, at time.Time) error
 	// AddEmailChange stores a change of address and voids the person's older ones.
 	AddEmailChange(ctx context.Context, c EmailChange) error
@@ -226,6 +228,9 @@ var (
 	ErrSignIn     = licensing.Fail(licensing.Unauthorized, "sign-in-failed", "The e-mail address or the password is wrong.")
 	ErrCredential = licensing.Fail(licensing.Unauthorized, "unauthorized", "The credential is not valid.")
 	ErrSetup      = licensing.Fail(licensing.Gone, "setup-over", "The link is used or not whole, or there is an owner already. The operator gets the link that works from: mintreu owner-link.")
+	ErrCode       = licensing.Fail(licensing.Forbidden, "code-wrong", "The code is wrong or was used. Wait for the next one.")
+	ErrChallenge  = licensing.Fail(licensing.Gone, "challenge-over", "The sign-in took too long or is done. Sign in again.")
+	ErrTOTPOn     = licensing.Fail(licensing.Conflict, "totp-on", "One-time codes are on already. Turn them off first.")
 	ErrRenewal    = licensing.Fail(licensing.Unauthorized, "renewal-over", "The session is over. Sign in again.")
 	ErrPassword   = licensing.Fail(licensing.Forbidden, "password-wrong", "The password is wrong.")
 	ErrToken      = licensing.Fail(licensing.Gone, "token-over", "The link is used, over or was never sent. Ask for a new one.")

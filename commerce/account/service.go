@@ -10,10 +10,11 @@ import (
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
 )
 
-// Deps is what a [Service] is made of. People, Tokens, Sessions, Renewals, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
+// Deps is what a [Service] is made of. People, Tokens, Factors, Sessions, Renewals, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
 type Deps struct {
 	People   People
 	Tokens   Tokens
+	Factors  Factors
 	Sessions Sessions
 	Renewals Renewals
 	Machines Machines
@@ -21,7 +22,7 @@ type Deps struct {
 	Throttle Throttle
 	Clock    licensing.Clock
 	IDs      licensing.IDs
-	// Settings and Seal keep the token of the first owner's link. BaseURL is where customers reach the service, without a slash at
+	// Seal seals the secrets of one-time codes, and with Settings keeps the token of the first owner's link. BaseURL is where customers reach the service, without a slash at
 	// its end; every link is made of it.
 	Settings Settings
 	Seal     licensing.Sealer
@@ -39,6 +40,10 @@ type Deps struct {
 	From func(ctx context.Context) string
 	// Agent tells what the client calls itself, its User-Agent, "" if not known. Nil means never known.
 	Agent func(ctx context.Context) string
+	// Shop is what authenticators show beside the address.
+	Shop string
+	// RequireTOTP keeps staff without one-time codes out of everything but turning them on.
+	RequireTOTP bool
 	// PassTTL is how long a session's bearer text works, one hour unless said and at most.
 	PassTTL time.Duration
 }

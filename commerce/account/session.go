@@ -27,11 +27,12 @@ type SignInRequest struct {
 // SignInResponse is a session: a text to send as bearer, and one to get the next for.
 type SignInResponse struct {
 	ID               string         `json:"id" doc:"Id of the session."`
-	Token            string         `json:"token" doc:"The bearer text of the session. It is shown only now." secret:"once"`
+	Token            string         `json:"token" doc:"The bearer text of the session, shown only now; empty when a code is asked for." secret:"once"`
 	ExpiresAt        time.Time      `json:"expires_at" doc:"When the bearer text ends, at most an hour from now."`
 	Role             licensing.Role `json:"role,omitempty" doc:"Staff role of the person; absent for customers."`
 	Renewal          string         `json:"renewal,omitempty" doc:"What the next bearer text is got for, once, by POST /v1/sessions/renew. It is shown only now." secret:"once"`
 	RenewalExpiresAt *time.Time     `json:"renewal_expires_at,omitempty" doc:"When the session ends unless it is renewed before."`
+	Challenge        string         `json:"challenge,omitempty" doc:"Present when the sign-in asks for a one-time code: send it with the code to POST /v1/sessions/verify before expires_at. There is no token then." secret:"once"`
 }
 
 // SignIn starts a session. An unknown address, an account without a password, a disabled one and a wrong password cost the same
@@ -61,7 +62,10 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignInResponse, 
 	if !match || !p.DisabledAt.IsZero() || p.ConfirmedAt.IsZero() {
 		return SignInResponse{}, ErrSignIn
 	}
-	return s.startSession(ctx, p, r.Remember)
+	if !p.TOTPAt.IsZero() {
+		return s.challenge(ctx, p, r.Remember)
+	}
+	return s.startSession(ctx, p, r.Remember, nil)
 }
 
 // knownFor is how long a place that a person signed in from is remembered, and so how long ended sessions are kept.
@@ -149,8 +153,8 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // startSession begins a session of p, whose password was just compared. A password changed meanwhile has ended every session, so
-// this one does not begin.
-func (s *Service) startSession(ctx context.Context, p Person, remember bool) (SignInResponse, error) {
+// this one does not begin; nor without proof, what the sign-in asks for besides, in the same transaction.
+func (s *Service) startSession(ctx context.Context, p Person, remember bool, proof func(ctx context.Context, now time.Time) error) (SignInResponse, error) {
 	t, err := s.newTexts()
 	if err != nil {
 		return SignInResponse{}, err
@@ -166,6 +170,14 @@ func (s *Service) startSession(ctx context.Context, p Person, remember bool) (Si
 		}
 		p = held
 		now := s.Clock.Now()
+		if proof == nil && !p.TOTPAt.IsZero() { // turned on since the password was compared
+			return ErrSignIn
+		}
+		if proof != nil {
+			if err := proof(ctx, now); err != nil {
+				return err
+			}
+		}
 		session.Remembered = remember && p.Role == ""
 		whole, _ := bounds(p.Role != "", session.Remembered)
 		session.SignedInAt, session.EndsAt = now, now.Add(whole)
@@ -202,6 +214,10 @@ func signInResponse(session *Session, p *Person, t *texts) SignInResponse {
 func (s *Service) SignInAgain(ctx context.Context, id, secret string) (SignInResponse, error) {
 	if secret == "" {
 		return SignInResponse{}, licensing.Fail(licensing.Gone, "secret-over", "The session was started and its text is no longer kept. Sign in again.")
+	}
+	if strings.HasPrefix(secret, challengePrefix) {
+		c, err := s.Factors.ChallengeByDigest(ctx, credential.Sum(secret))
+		return challengeResponse(&c, secret), err
 	}
 	pass, renewal, _ := strings.Cut(secret, " ")
 	in, err := s.Sessions.PassByDigest(ctx, credential.Sum(pass).Head())
@@ -246,7 +262,9 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	case !in.Person.DisabledAt.IsZero():
 		return licensing.Actor{}, ErrCredential.Because(errors.New(in.Person.ID + " is disabled"))
 	}
-	return in.actor(now), nil
+	a := in.actor(now)
+	a.Unenrolled = s.RequireTOTP && a.Kind == licensing.Staff && in.Person.TOTPAt.IsZero()
+	return a, nil
 }
 
 // actor is who a good session speaks for. Staff own nothing by their role, so no owner narrows or widens what they reach.

@@ -94,6 +94,7 @@ func (s *Service) EndOthersAgain(_ context.Context, id, _ string) (EndOthersResp
 // FreshenRequest proves again who holds the session.
 type FreshenRequest struct {
 	Password string `json:"password" doc:"The password of the account."`
+	Code     string `json:"code,omitempty" doc:"A one-time code or recovery code, where signing in asks for one."`
 }
 
 // FreshenResponse tells until when sensitive acts are open.
@@ -109,11 +110,22 @@ func (s *Service) Freshen(ctx context.Context, r FreshenRequest) (FreshenRespons
 	if err != nil {
 		return FreshenResponse{}, err
 	}
-	if _, err := s.prove(ctx, a.ID, r.Password); err != nil {
+	p, err := s.prove(ctx, a.ID, r.Password)
+	if err != nil {
 		return FreshenResponse{}, err
+	}
+	if !p.TOTPAt.IsZero() {
+		if err := s.slowCode(ctx, a.ID); err != nil {
+			return FreshenResponse{}, err
+		}
 	}
 	now := s.Clock.Now()
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if !p.TOTPAt.IsZero() {
+			if err := s.useCode(ctx, a.ID, r.Code, now); err != nil {
+				return err
+			}
+		}
 		if err := s.Sessions.Freshen(ctx, Pass{ID: a.Pass, SessionID: a.Session, FreshAt: now}); err != nil {
 			return err
 		}
@@ -210,6 +222,8 @@ type MeResponse struct {
 	Role   licensing.Role      `json:"role,omitempty" doc:"Staff role of a person."`
 	Scopes []string            `json:"scopes,omitempty" doc:"Scopes of a machine token."`
 	Fresh  bool                `json:"fresh" doc:"Whether a person entered the password within the last ten minutes, as sensitive acts require."`
+	TOTP   bool                `json:"totp,omitempty" doc:"Whether signing in asks for a one-time code."`
+	Enrol  bool                `json:"totp_required,omitempty" doc:"Whether one-time codes must be turned on before anything else."`
 }
 
 // Me tells who the caller is.
@@ -221,7 +235,7 @@ func (s *Service) Me(ctx context.Context, _ MeRequest) (MeResponse, error) {
 		if err != nil {
 			return MeResponse{}, err
 		}
-		out.Email, out.Name = p.Email, p.Name
+		out.Email, out.Name, out.TOTP, out.Enrol = p.Email, p.Name, !p.TOTPAt.IsZero(), a.Unenrolled
 	}
 	return out, nil
 }

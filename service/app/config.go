@@ -32,25 +32,26 @@ type Config struct {
 	StorefrontOrigin []string `help:"Origins whose pages may call the catalogue and checkout." placeholder:"ORIGIN,…" env:"MINTREU_STOREFRONT_ORIGIN" group:"listen"`
 	TrustedProxy     []string `help:"Networks whose X-Forwarded-For is believed." placeholder:"NETWORK,…" env:"MINTREU_TRUSTED_PROXY" group:"listen"`
 
-	Production     bool          `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
-	RedisURL       string        `help:"Redis for counters shared by replicas." placeholder:"URL" env:"MINTREU_REDIS_URL" group:"how"`
-	RedisBudget    time.Duration `help:"How long a check waits for Redis before it follows its limit's degraded mode." default:"10ms" placeholder:"TIME" env:"MINTREU_REDIS_BUDGET" group:"how"`
-	SingleOperator bool          `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
-	KeyPrefix      string        `help:"First word of API keys." default:"mtr" placeholder:"WORD" env:"MINTREU_KEY_PREFIX" group:"how"`
-	ShopName       string        `help:"Name of the shop in mail and receipts." default:"Mintreu" placeholder:"NAME" env:"MINTREU_SHOP_NAME" group:"how"`
-	ShopTagline    string        `help:"What the home page says below the shop's name." default:"Software that is yours to use: a license that works without a network, an API key that works at once, and a person who answers when you ask." placeholder:"TEXT" env:"MINTREU_SHOP_TAGLINE" group:"how"`
-	TermsURL       string        `help:"Where the terms of sale are, to which buyers agree." placeholder:"URL" env:"MINTREU_TERMS_URL" group:"how"`
-	PrivacyURL     string        `help:"Where the privacy policy is." placeholder:"URL" env:"MINTREU_PRIVACY_URL" group:"how"`
-	ImprintURL     string        `help:"Where the imprint is: who runs the shop." placeholder:"URL" env:"MINTREU_IMPRINT_URL" group:"how"`
-	SellerAddress  []string      `help:"Lines of the seller's address, as receipts name it." sep:";" placeholder:"LINE;…" env:"MINTREU_SELLER_ADDRESS" group:"how"`
-	SellerEmail    string        `help:"Where buyers ask about a receipt." placeholder:"ADDRESS" env:"MINTREU_SELLER_EMAIL" group:"how"`
-	SellerVATID    string        `name:"seller-vat-id" help:"VAT id of the seller, on receipts." placeholder:"ID" env:"MINTREU_SELLER_VAT_ID" group:"how"`
-	SellerCountry  string        `help:"Country of the seller, two letters. In the EU, a business of another member country that gives its VAT id then owes the tax itself." placeholder:"COUNTRY" env:"MINTREU_SELLER_COUNTRY" group:"how"`
-	Tax            string        `help:"none, or fixed: the rates of --tax-rate." enum:"none,fixed,stripe" default:"none" placeholder:"HOW" env:"MINTREU_TAX" group:"how"`
-	TaxRate        []string      `help:"Tax rates in percent by the buyer's country; a country without one pays none." placeholder:"DE=19,FI=25.5,…" env:"MINTREU_TAX_RATE" group:"how"`
-	TaxInclusive   bool          `help:"Prices include the tax instead of having it added." env:"MINTREU_TAX_INCLUSIVE" group:"how"`
-	LogLevel       string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" env:"MINTREU_LOG_LEVEL" group:"how"`
-	OTLPEndpoint   string        `help:"OpenTelemetry collector; traces are off without it." placeholder:"URL" env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"how"`
+	Production       bool          `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
+	RedisURL         string        `help:"Redis for counters shared by replicas." placeholder:"URL" env:"MINTREU_REDIS_URL" group:"how"`
+	RedisBudget      time.Duration `help:"How long a check waits for Redis before it follows its limit's degraded mode." default:"10ms" placeholder:"TIME" env:"MINTREU_REDIS_BUDGET" group:"how"`
+	SingleOperator   bool          `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
+	RequireStaffTOTP bool          `name:"require-staff-totp" help:"Keep staff out until they have turned one-time codes on." env:"MINTREU_REQUIRE_STAFF_TOTP" group:"how"`
+	KeyPrefix        string        `help:"First word of API keys." default:"mtr" placeholder:"WORD" env:"MINTREU_KEY_PREFIX" group:"how"`
+	ShopName         string        `help:"Name of the shop in mail and receipts." default:"Mintreu" placeholder:"NAME" env:"MINTREU_SHOP_NAME" group:"how"`
+	ShopTagline      string        `help:"What the home page says below the shop's name." default:"Software that is yours to use: a license that works without a network, an API key that works at once, and a person who answers when you ask." placeholder:"TEXT" env:"MINTREU_SHOP_TAGLINE" group:"how"`
+	TermsURL         string        `help:"Where the terms of sale are, to which buyers agree." placeholder:"URL" env:"MINTREU_TERMS_URL" group:"how"`
+	PrivacyURL       string        `help:"Where the privacy policy is." placeholder:"URL" env:"MINTREU_PRIVACY_URL" group:"how"`
+	ImprintURL       string        `help:"Where the imprint is: who runs the shop." placeholder:"URL" env:"MINTREU_IMPRINT_URL" group:"how"`
+	SellerAddress    []string      `help:"Lines of the seller's address, as receipts name it." sep:";" placeholder:"LINE;…" env:"MINTREU_SELLER_ADDRESS" group:"how"`
+	SellerEmail      string        `help:"Where buyers ask about a receipt." placeholder:"ADDRESS" env:"MINTREU_SELLER_EMAIL" group:"how"`
+	SellerVATID      string        `name:"seller-vat-id" help:"VAT id of the seller, on receipts." placeholder:"ID" env:"MINTREU_SELLER_VAT_ID" group:"how"`
+	SellerCountry    string        `help:"Country of the seller, two letters. In the EU, a business of another member country that gives its VAT id then owes the tax itself." placeholder:"COUNTRY" env:"MINTREU_SELLER_COUNTRY" group:"how"`
+	Tax              string        `help:"none, or fixed: the rates of --tax-rate." enum:"none,fixed,stripe" default:"none" placeholder:"HOW" env:"MINTREU_TAX" group:"how"`
+	TaxRate          []string      `help:"Tax rates in percent by the buyer's country; a country without one pays none." placeholder:"DE=19,FI=25.5,…" env:"MINTREU_TAX_RATE" group:"how"`
+	TaxInclusive     bool          `help:"Prices include the tax instead of having it added." env:"MINTREU_TAX_INCLUSIVE" group:"how"`
+	LogLevel         string        `help:"debug, info, warn or error." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" env:"MINTREU_LOG_LEVEL" group:"how"`
+	OTLPEndpoint     string        `help:"OpenTelemetry collector; traces are off without it." placeholder:"URL" env:"OTEL_EXPORTER_OTLP_ENDPOINT" group:"how"`
 
 	StripeKeyFile           string `help:"File with the Stripe secret key. Without it payments go to the built-in sandbox." placeholder:"FILE" env:"MINTREU_STRIPE_KEY_FILE" type:"path" group:"payment"`
 	StripeWebhookSecretFile string `help:"File with the webhook signing secret(s), one whsec_… a line, optionally followed by the instant it ends." placeholder:"FILE" env:"MINTREU_STRIPE_WEBHOOK_SECRET_FILE" type:"path" group:"payment"`

@@ -101,6 +101,7 @@ func (s *surface) bodies() map[string]object {
 	return map[string]object{
 		"account.sign-up": {"email": "new@example.com", "name": "New"}, "account.confirm": {"token": strings.Repeat("t", 43), "password": password},
 		"account.reset": {"email": "nobody@example.com"}, "account.password": {"current": "not " + password, "password": password + " more"},
+		"account.totp-confirm": {"code": "000000"}, "account.totp-remove": {"code": "000000"}, "session.verify": {"challenge": "mtc_" + strings.Repeat("t", 43), "code": "000000"},
 		"account.profile": {"name": "Somebody"}, "account.email": {"email": "other@example.com", "password": "not " + password},
 		"account.email-confirm": {"token": strings.Repeat("t", 43)},
 		"setup.owner":           {"token": strings.Repeat("t", 43), "email": "first@example.com", "name": "First", "password": password},

@@ -191,6 +191,8 @@ func permitted(spec *Spec) endpoint.Middleware {
 				return nil, errUnauthorized
 			case !spec.Access.Permits(actor):
 				return nil, errForbidden
+			case actor.Unenrolled && !spec.Unenrolled && !spec.Access.Anonymous:
+				return nil, errTOTP
 			case spec.Fresh && !actor.Fresh && (actor.Kind == licensing.Customer || actor.Kind == licensing.Staff):
 				return nil, errFresh
 			}

@@ -149,5 +149,8 @@ func Refusal(a licensing.Actor) error {
 	if a.Kind == licensing.Anonymous {
 		return errUnauthorized
 	}
+	if a.Unenrolled {
+		return errTOTP
+	}
 	return errForbidden
 }

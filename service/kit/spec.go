@@ -28,6 +28,8 @@ type Spec struct {
 	Reads bool
 	// Fresh demands that a person has signed in a short while ago.
 	Fresh bool
+	// Unenrolled opens the operation to staff who must turn one-time codes on first.
+	Unenrolled bool
 	// Status is the status of success, 200 unless said, 204 when Resp has no fields.
 	Status int
 	// Body is the largest request body in bytes, [DefaultBody] unless said.

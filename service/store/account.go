@@ -21,16 +21,16 @@ var _ account.People = (*people)(nil)
 func (s *Store) People() account.People { return &people{s} }
 
 // personColumns are read into personDest, in this order.
-const personColumns = `c.id, c.email, c.name, c.role, c.password, c.confirmed_at, c.disabled_at, c.created_at`
+const personColumns = `c.id, c.email, c.name, c.role, c.password, c.confirmed_at, c.disabled_at, c.totp_at, c.created_at`
 
 func scanPerson(row db.Row, before ...any) (account.Person, error) {
 	var p account.Person
-	var confirmed, disabled *time.Time
-	err := row.Scan(append(before, &p.ID, &p.Email, &p.Name, &p.Role, &p.Password, &confirmed, &disabled, &p.CreatedAt)...)
+	var confirmed, disabled, totp *time.Time
+	err := row.Scan(append(before, &p.ID, &p.Email, &p.Name, &p.Role, &p.Password, &confirmed, &disabled, &totp, &p.CreatedAt)...)
 	if errors.Is(err, db.ErrNoRows) {
 		return p, licensing.ErrNotFound
 	}
-	p.ConfirmedAt, p.DisabledAt = instant(confirmed), instant(disabled)
+	p.ConfirmedAt, p.DisabledAt, p.TOTPAt = instant(confirmed), instant(disabled), instant(totp)
 	return p, err
 }
 

@@ -48,6 +48,7 @@ func (s *mailed) Void(ctx context.Context, personID string, at time.Time) error 
 	_, err := s.db.Batch(ctx, []db.Statement{
 		{SQL: `UPDATE account_token SET used_at = $2 WHERE customer_id = $1 AND used_at IS NULL`, Args: []any{personID, at}},
 		{SQL: `UPDATE email_change SET voided_at = $2 WHERE customer_id = $1 AND voided_at IS NULL AND done_at IS NULL`, Args: []any{personID, at}},
+		{SQL: `UPDATE sign_in_challenge SET used_at = $2 WHERE customer_id = $1 AND used_at IS NULL`, Args: []any{personID, at}},
 	})
 	return err
 }
