@@ -48,6 +48,7 @@ type Release struct {
 	ID          string // "rel_…"
 	ProductID   string
 	ProductSlug string
+	ProductName string // as the catalogue has it now; only where customers are to read it, else empty
 	Version     string
 	Channel     string // "stable" unless said
 	Access      Access
@@ -94,26 +95,31 @@ type Grant struct {
 
 // Covers reports whether the grant gives release r at an instant: the license is active and within its term or what follows it,
 // the release came out within its updates, and its version is not beyond the newest one covered.
-func (g *Grant) Covers(r *Release, now time.Time) bool {
-	if !g.Active || g.ProductID != r.ProductID {
-		return false
+func (g *Grant) Covers(r *Release, now time.Time) bool { return g.lacks(r, now) == "" }
+
+// Why a grant does not give a release. The nearer to giving it, the further back in the list.
+const (
+	lacksLicense = "no-license" // there is no active license of the product
+	lacksTerm    = "expired"    // the license has expired
+	lacksVersion = "version"    // the license ends with an older version
+	lacksUpdates = "updates"    // it came out after the license's updates ended
+)
+
+// lacks says what keeps the grant from giving release r, "" when nothing does.
+func (g *Grant) lacks(r *Release, now time.Time) string {
+	switch over := !g.ValidUntil.IsZero() && now.After(g.ValidUntil.Add(g.ExpiryGrace)); {
+	case !g.Active || g.ProductID != r.ProductID:
+		return lacksLicense
+	case !g.UpdatesUntil.IsZero() && r.ReleasedAt.After(g.UpdatesUntil):
+		return lacksUpdates
+	case g.MaxVersion != "" && !eval.Covers(g.MaxVersion, r.Version):
+		return lacksVersion
+	case !over || g.Expired == doc.ExpiredAllow:
+		return ""
+	case g.Expired == doc.ExpiredMaintain && !r.ReleasedAt.After(g.ValidUntil): // what came out in the term stays
+		return ""
 	}
-	if !g.UpdatesUntil.IsZero() && r.ReleasedAt.After(g.UpdatesUntil) {
-		return false
-	}
-	if g.MaxVersion != "" && !eval.Covers(g.MaxVersion, r.Version) {
-		return false
-	}
-	if g.ValidUntil.IsZero() || !now.After(g.ValidUntil.Add(g.ExpiryGrace)) {
-		return true
-	}
-	switch g.Expired {
-	case doc.ExpiredAllow:
-		return true
-	case doc.ExpiredMaintain: // what came out in the term stays
-		return !r.ReleasedAt.After(g.ValidUntil)
-	}
-	return false
+	return lacksTerm
 }
 
 // LinkState is how far the transfer of a link has come.

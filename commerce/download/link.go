@@ -2,6 +2,7 @@ package download
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -11,15 +12,18 @@ import (
 type Item struct {
 	Release    string     `json:"release" doc:"The release."`
 	Product    string     `json:"product" doc:"Slug of the product."`
+	Name       string     `json:"name,omitempty" doc:"Name of the product."`
 	Version    string     `json:"version" doc:"The version."`
 	Channel    string     `json:"channel" doc:"The channel."`
 	Notes      string     `json:"notes,omitempty" doc:"What is new."`
 	FromMin    string     `json:"from_min,omitempty" doc:"Oldest version that may update to it."`
 	FromMax    string     `json:"from_max,omitempty" doc:"Newest version that may update to it."`
 	ReleasedAt time.Time  `json:"released_at" doc:"When it came out."`
-	License    string     `json:"license,omitempty" doc:"The license that covers it; absent for a free release."`
+	License    string     `json:"license,omitempty" doc:"The license that covers it; absent for a free release. For one that is not covered, the license that comes nearest."`
+	Lacks      string     `json:"lacks,omitempty" doc:"Why it cannot be had; absent when it can. Its files are then left out." enum:"no-license,expired,version,updates"`
+	CoveredTo  *time.Time `json:"covered_to,omitempty" doc:"For a release that came out after the updates or the term of the license ended: when they did."`
 	UsesMax    int64      `json:"uses_max" doc:"How often a license may fetch one file; 0 is any number."`
-	Manifest   string     `json:"manifest" doc:"The signed manifest, a release+jwt with size and SHA-256 of every file."`
+	Manifest   string     `json:"manifest,omitempty" doc:"The signed manifest, a release+jwt with size and SHA-256 of every file."`
 	Files      []FileView `json:"files" doc:"Its files."`
 }
 
@@ -30,6 +34,7 @@ type BrowseRequest struct {
 	Channel  string `query:"channel" doc:"Only this channel."`
 	Platform string `query:"platform" doc:"Only files for this platform, and those for any."`
 	From     string `query:"from" doc:"Only releases that this installed version may update to."`
+	All      bool   `query:"all" doc:"Also releases of the same products that no license of the caller covers, with why."`
 }
 
 // Validate implements the check of requests.
@@ -68,7 +73,13 @@ func (s *Service) Browse(ctx context.Context, r BrowseRequest) (licensing.List[I
 	for i := range page.Items {
 		rel := &page.Items[i]
 		grant, ok := granted(rel, grants, now)
-		if !ok || !rel.fits(r.From) {
+		if !rel.fits(r.From) {
+			continue
+		}
+		if !ok {
+			if r.All {
+				out.Items = append(out.Items, rel.lacking(grants, now))
+			}
 			continue
 		}
 		if item := rel.item(grant, r.Platform); len(item.Files) > 0 {
@@ -79,7 +90,7 @@ func (s *Service) Browse(ctx context.Context, r BrowseRequest) (licensing.List[I
 }
 
 func (r *Release) item(grant, platform string) Item {
-	it := Item{Release: r.ID, Product: r.ProductSlug, Version: r.Version, Channel: r.Channel, Notes: r.Notes, FromMin: r.FromMin, FromMax: r.FromMax,
+	it := Item{Release: r.ID, Product: r.ProductSlug, Name: r.ProductName, Version: r.Version, Channel: r.Channel, Notes: r.Notes, FromMin: r.FromMin, FromMax: r.FromMax,
 		ReleasedAt: r.ReleasedAt, UsesMax: r.UsesMax, Manifest: r.Manifest, Files: []FileView{}}
 	if grant != FreeGrant {
 		it.License = grant
@@ -87,6 +98,28 @@ func (r *Release) item(grant, platform string) Item {
 	for i := range r.Files {
 		if f := &r.Files[i]; platform == "" || f.Platform == platform || f.Platform == "any" {
 			it.Files = append(it.Files, f.view())
+		}
+	}
+	return it
+}
+
+// lacking is the release for somebody whose licenses do not give it: what it is, and what the license that comes nearest lacks.
+func (r *Release) lacking(grants []Grant, now time.Time) Item {
+	it := Item{Release: r.ID, Product: r.ProductSlug, Name: r.ProductName, Version: r.Version, Channel: r.Channel, Notes: r.Notes, ReleasedAt: r.ReleasedAt, Files: []FileView{},
+		Lacks: lacksLicense}
+	order := []string{lacksLicense, lacksTerm, lacksVersion, lacksUpdates}
+	for i := range grants {
+		g := &grants[i]
+		lacks := g.lacks(r, now)
+		if slices.Index(order, lacks) <= slices.Index(order, it.Lacks) {
+			continue
+		}
+		it.License, it.Lacks, it.CoveredTo = g.License, lacks, nil
+		switch lacks {
+		case lacksUpdates:
+			it.CoveredTo = &g.UpdatesUntil
+		case lacksTerm:
+			it.CoveredTo = &g.ValidUntil
 		}
 	}
 	return it

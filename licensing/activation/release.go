@@ -107,6 +107,20 @@ func (s *Service) ReleaseAgain(ctx context.Context, id, _ string) (View, error) 
 	return a.view(), err
 }
 
+// GetRequest names an activation.
+type GetRequest struct {
+	ID string `path:"id" doc:"The activation."`
+}
+
+// Get returns an activation of a license that the caller may see.
+func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
+	a, _, err := s.load(ctx, licensing.ActorFrom(ctx), r.ID)
+	if err != nil {
+		return View{}, err
+	}
+	return a.view(), nil
+}
+
 func (s *Service) load(ctx context.Context, actor licensing.Actor, id string) (Activation, license.License, error) {
 	switch actor.Kind {
 	case licensing.Staff, licensing.CLI:

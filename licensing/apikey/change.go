@@ -25,6 +25,18 @@ type KeyView struct {
 	DisabledAt *time.Time      `json:"disabled_at,omitempty" doc:"Since when it is disabled."`
 	RevokedAt  *time.Time      `json:"revoked_at,omitempty" doc:"When it was revoked."`
 	CreatedAt  time.Time       `json:"created_at" doc:"When it was issued."`
+
+	ProductName string     `json:"product_name,omitempty" doc:"Name of the product."`
+	Order       string     `json:"order,omitempty" doc:"Order that gave the key."`
+	Unrevealed  bool       `json:"unrevealed,omitempty" doc:"Whether its text waits to be shown; revealing the keys of the order does."`
+	Texts       []TextView `json:"texts,omitempty" doc:"The texts by which the key is good now, the newest first; two while a rotation's overlap lasts. Only for one key."`
+}
+
+// TextView is one text of a key, without what is not to be shown.
+type TextView struct {
+	Hint      string     `json:"hint" doc:"Part of the text that tells texts apart."`
+	CreatedAt time.Time  `json:"created_at" doc:"Since when it is good."`
+	ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When it ends because another took its place."`
 }
 
 func (s *Service) view(k *Key) KeyView {
@@ -32,6 +44,7 @@ func (s *Service) view(k *Key) KeyView {
 		ID: k.ID, Owner: k.Owner, Product: k.ProductID, Plan: k.PlanCode, Env: k.Env, Name: k.Name, State: k.State(s.Clock.Now()),
 		Scopes: append([]string{}, k.Scopes...), AllowFrom: []string{}, Limits: append([]Limit{}, k.Limits...),
 		ExpiresAt: instant(k.ExpiresAt), DisabledAt: instant(k.DisabledAt), RevokedAt: instant(k.RevokedAt), CreatedAt: k.CreatedAt,
+		ProductName: k.Bought.Product, Order: k.Bought.Order, Unrevealed: k.Bought.Unrevealed,
 	}
 	for _, n := range k.AllowFrom {
 		v.AllowFrom = append(v.AllowFrom, n.String())
@@ -157,7 +170,15 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (KeyView, error) {
 	if err != nil {
 		return KeyView{}, err
 	}
-	return s.view(&k), nil
+	v := s.view(&k)
+	if v.State == Revoked || v.State == Expired {
+		return v, nil
+	}
+	live, err := s.Store.Live(ctx, k.ID, s.Clock.Now())
+	for _, l := range live {
+		v.Texts = append(v.Texts, TextView{Hint: l.Hint, CreatedAt: l.CreatedAt, ExpiresAt: instant(l.ExpiresAt)})
+	}
+	return v, err
 }
 
 // ListRequest asks for keys, newest first.

@@ -53,6 +53,15 @@ type Key struct {
 	RevokedAt  time.Time
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
+	// Bought is set where people are to read of the key.
+	Bought Bought
+}
+
+// Bought is what a key's owner knows it by.
+type Bought struct {
+	Product    string // name of the product, as the catalogue has it now
+	Order      string // the order that gave it; empty when none did
+	Unrevealed bool   // nobody has been shown its text yet
 }
 
 // State is what a key looks like from outside.
@@ -128,6 +137,8 @@ type Store interface {
 	AddKey(ctx context.Context, k Key, s Secret) (bool, error)
 	// Key returns a key, or [licensing.ErrNotFound].
 	Key(ctx context.Context, id string, r Reach) (Key, error)
+	// Live returns the secrets of a key that are good at an instant, the newest first, without their digests.
+	Live(ctx context.Context, id string, now time.Time) ([]Secret, error)
 	// ListKeys returns keys, newest first.
 	ListKeys(ctx context.Context, f Filter) ([]Key, error)
 	// KeyByDigest returns the key and secret that the head of a digest leads to, whatever their state, or

@@ -247,3 +247,34 @@ func TestReplayShowsTheSecretWhileItIsKept(t *testing.T) {
 		t.Errorf("%+v, %v", again, err)
 	}
 }
+
+// A key tells its owner which texts are good, and until when the old one of a rotation is; afterwards, and in a list, the new one alone or none.
+func TestKeyNamesItsLiveTexts(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		id, text := r.issue(t, nil)
+		owner := as(t, customer("cus_a"))
+		overlap := int64(3600)
+		out, err := r.Rotate(owner, apikey.RotateRequest{ID: id, Overlap: &overlap})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hint := func(text string) string {
+			parsed, _ := r.Format().Parse(text)
+			return parsed.Hint
+		}
+		v, err := r.Get(owner, apikey.GetRequest{ID: id})
+		if err != nil || len(v.Texts) != 2 || v.Texts[0].Hint != hint(out.Secret) || v.Texts[0].ExpiresAt != nil || v.Texts[1].Hint != hint(text) ||
+			!v.Texts[1].ExpiresAt.Equal(e.Clock.Now().Add(time.Hour)) || v.Order != "" || v.Unrevealed {
+			t.Errorf("%+v, %v", v, err)
+		}
+		e.Clock.Advance(time.Hour)
+		if v, err := r.Get(owner, apikey.GetRequest{ID: id}); err != nil || len(v.Texts) != 1 || v.Texts[0].Hint != hint(out.Secret) {
+			t.Errorf("after the overlap %+v, %v", v.Texts, err)
+		}
+		if list, err := r.List(owner, apikey.ListRequest{}); err != nil || len(list.Items) != 1 || len(list.Items[0].Texts) != 0 {
+			t.Errorf("the list %+v, %v", list, err)
+		}
+	})
+}

@@ -39,6 +39,7 @@ type License struct {
 	Source       Source
 	ProductID    string
 	ProductSlug  string
+	ProductName  string // as the catalogue has it now; only where people are to read it, else empty
 	PlanID       string
 	PlanCode     string
 	PolicyID     string

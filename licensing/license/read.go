@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
 )
 
 // View is a license as its owner and staff see it.
@@ -13,6 +15,7 @@ type View struct {
 	ID           string       `json:"id" doc:"The license."`
 	Product      string       `json:"product" doc:"Slug of the product."`
 	ProductID    string       `json:"product_id" doc:"The product."`
+	ProductName  string       `json:"product_name,omitempty" doc:"Name of the product."`
 	Plan         string       `json:"plan" doc:"Code of the plan."`
 	Policy       string       `json:"policy" doc:"The policy whose terms were frozen at issue."`
 	Owner        string       `json:"owner" doc:"The customer or organisation it belongs to."`
@@ -31,14 +34,17 @@ type View struct {
 	SourceKind   string       `json:"source_kind" doc:"Why it exists." enum:"order_unit,grant,import,trial"`
 	SourceID     string       `json:"source_id" doc:"The order unit, grant, import row or trial."`
 	Version      int64        `json:"version" doc:"Grows with every change."`
-	CreatedAt    time.Time    `json:"created_at" doc:"When it was issued."`
-	UpdatedAt    time.Time    `json:"updated_at" doc:"When it last changed."`
+	// Decision is of package sdk/eval, as products make it.
+	Decision  eval.Decision `json:"decision" doc:"What a product decides on a device that holds a seat, or on a new one while none does."`
+	EndsAt    *time.Time    `json:"ends_at,omitempty" doc:"When the license stops everything by itself, its grace time included; absent when it does not."`
+	CreatedAt time.Time     `json:"created_at" doc:"When it was issued."`
+	UpdatedAt time.Time     `json:"updated_at" doc:"When it last changed."`
 }
 
-// view makes the View of l at an instant.
-func (l *License) view(now time.Time) View {
+// viewOf makes the View of l at an instant.
+func (s *Service) viewOf(l *License, now time.Time) View {
 	v := View{
-		ID: l.ID, Product: l.ProductSlug, ProductID: l.ProductID, Plan: l.PlanCode, Policy: l.PolicyID, Owner: string(l.Owner),
+		ID: l.ID, Product: l.ProductSlug, ProductID: l.ProductID, ProductName: l.ProductName, Decision: s.decide(l, now), EndsAt: optional(l.HardEnd()), Plan: l.PlanCode, Policy: l.PolicyID, Owner: string(l.Owner),
 		Env: string(l.Env), Licensee: l.Licensee, State: string(l.State), Reason: l.Reason, Type: l.Terms.Type,
 		ValidUntil: optional(l.ValidUntil), UpdatesUntil: optional(l.UpdatesUntil), Seats: l.Seats, SeatsMax: l.SeatsMax,
 		SeatsUsed: l.SeatsUsed, Entitlements: l.Entitlements, KeyHint: l.KeyHint, SourceKind: l.Source.Kind, SourceID: l.Source.ID,
@@ -48,6 +54,33 @@ func (l *License) view(now time.Time) View {
 		v.State = "expired"
 	}
 	return v
+}
+
+// decide evaluates l as a product does on a device whose activation is in order. That no device holds a seat yet, where one must, is a
+// warning: nothing is wrong with the license.
+func (s *Service) decide(l *License, now time.Time) eval.Decision {
+	c := s.Claims(l)
+	c.Pol.Activation, c.Pol.Status = doc.ActivationNone, doc.StatusOff
+	in := eval.Input{License: c, Now: now.Unix(), Status: &eval.Status{IssuedAt: now.Unix(), Value: statusOf(l.State)},
+		Request: eval.Request{Product: l.ProductSlug, Env: string(l.Env), Version: l.Terms.MaxVersion}}
+	if l.Terms.Activation == doc.ActivationRequired && l.SeatsUsed == 0 {
+		in.Known = append(in.Known, eval.Finding{Code: eval.ActivationRequired, Effect: eval.Warn, Detail: "No device holds a seat yet."})
+	}
+	if l.SeatsMax >= 0 && l.SeatsUsed > l.SeatsMax {
+		in.Known = append(in.Known, eval.Finding{Code: eval.TooManySeats, Effect: eval.Warn, Detail: "More seats are held than the license has."})
+	}
+	return eval.Evaluate(in)
+}
+
+// statusOf is what a status list says of a state.
+func statusOf(s State) byte {
+	switch s {
+	case Active:
+		return doc.StatusValid
+	case Suspended:
+		return doc.StatusSuspended
+	}
+	return doc.StatusInvalid
 }
 
 func optional(t time.Time) *time.Time {
@@ -62,7 +95,7 @@ func (s *Service) view(ctx context.Context, id string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return l.view(s.Clock.Now()), nil
+	return s.viewOf(&l, s.Clock.Now()), nil
 }
 
 // ViewAgain answers a replay of an operation whose result is the license with the given id.
@@ -79,7 +112,7 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return l.view(s.Clock.Now()), nil
+	return s.viewOf(&l, s.Clock.Now()), nil
 }
 
 // load is the one door by which operations reach a license by id.
@@ -158,7 +191,7 @@ func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View]
 	now := s.Clock.Now()
 	out := licensing.List[View]{Items: make([]View, len(page.Items)), Next: page.Next}
 	for i := range page.Items {
-		out.Items[i] = page.Items[i].view(now)
+		out.Items[i] = s.viewOf(&page.Items[i], now)
 	}
 	return out, nil
 }

@@ -100,8 +100,33 @@ func (s *apiKeys) addSecret(ctx context.Context, keyID string, slot int64, secre
 
 // Key implements [apikey.Store].
 func (s *apiKeys) Key(ctx context.Context, id string, r apikey.Reach) (apikey.Key, error) {
-	return scanAPIKey(s.db.QueryRow(ctx, `SELECT `+apiKeyColumns+` FROM api_key k WHERE k.id = $1 AND`+withinReach(2),
+	return scanBought(s.db.QueryRow(ctx, `SELECT `+boughtColumns+fromBought+` WHERE k.id = $1 AND`+withinReach(2),
 		id, string(r.Owner), r.Product, string(r.Env)))
+}
+
+// boughtColumns are apiKeyColumns and what owners know a key by.
+const (
+	boughtColumns = apiKeyColumns + `, COALESCE((SELECT p.name FROM product p WHERE p.id = k.product_id), ''), COALESCE(g.order_id, ''), g.sealed IS NOT NULL AND g.state = 'active'`
+	fromBought    = ` FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id`
+)
+
+func scanBought(row db.Row) (apikey.Key, error) {
+	var b apikey.Bought
+	k, err := scanAPIKey(row, &b.Product, &b.Order, &b.Unrevealed)
+	k.Bought = b
+	return k, err
+}
+
+// Live implements [apikey.Store].
+func (s *apiKeys) Live(ctx context.Context, id string, now time.Time) ([]apikey.Secret, error) {
+	rows, err := s.db.Query(ctx, `SELECT s.id, s.hint, s.created_at, s.expires_at FROM api_secret s
+		WHERE s.key_id = $1 AND (s.expires_at IS NULL OR s.expires_at > $2) ORDER BY s.id DESC`, id, now)
+	return db.Collect(rows, err, func(row db.Row) (out apikey.Secret, err error) {
+		var expires *time.Time
+		err = row.Scan(&out.ID, &out.Hint, &out.CreatedAt, &expires)
+		out.ExpiresAt = instant(expires)
+		return out, err
+	})
 }
 
 // ListKeys implements [apikey.Store].
@@ -109,9 +134,9 @@ func (s *apiKeys) ListKeys(ctx context.Context, f apikey.Filter) ([]apikey.Key, 
 	list := new(narrowing).by("k.id <", f.After).by("k.owner =", string(f.Owner)).by("k.product_id =", f.Product).by("k.env =", string(f.Env)).by("k.id =", f.ID).
 		byWrapped("k.id IN (SELECT s.key_id FROM api_secret s WHERE s.hint =", f.Hint, ")").
 		byWrapped("k.owner IN (SELECT c.id FROM customer c WHERE c.email =", f.Email, ")")
-	sql, args := list.statement(`SELECT `+apiKeyColumns+` FROM api_key k`, "k.id DESC", f.Limit)
+	sql, args := list.statement(`SELECT `+boughtColumns+fromBought, "k.id DESC", f.Limit)
 	rows, err := s.db.Query(ctx, sql, args...)
-	return db.Collect(rows, err, func(row db.Row) (apikey.Key, error) { return scanAPIKey(row) })
+	return db.Collect(rows, err, scanBought)
 }
 
 // KeyByDigest implements [apikey.Store].

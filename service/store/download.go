@@ -37,6 +37,14 @@ func scanRelease(row db.Row) (r download.Release, err error) {
 	return r, missing(err)
 }
 
+// scanNamedRelease scans releaseColumns and behind them the product's name.
+func scanNamedRelease(row db.Row) (r download.Release, err error) {
+	var at *time.Time
+	err = row.Scan(append(releaseFields(&r, &at), &r.ProductName)...)
+	r.ReleasedAt = instant(at)
+	return r, missing(err)
+}
+
 const fileColumns = `f.id, f.release_id, f.name, f.platform, f.size, f.sha256, f.blob, f.created_at`
 
 func fileFields(f *download.File) []any {
@@ -110,11 +118,11 @@ func (s *downloads) ListReleases(ctx context.Context, product string, page licen
 	limit := pageSize(page)
 	sql, args := new(narrowing).by("r.product_id =", product).by("r.id <", page.Cursor).statement(`SELECT `+releaseColumns+` FROM download_release r`, "r.id DESC", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
-	return s.page(ctx, rows, err, limit)
+	return s.page(ctx, rows, err, limit, scanRelease)
 }
 
-func (s *downloads) page(ctx context.Context, rows db.Rows, err error, limit int) (licensing.List[download.Release], error) {
-	items, err := db.Collect(rows, err, scanRelease)
+func (s *downloads) page(ctx context.Context, rows db.Rows, err error, limit int, scan func(db.Row) (download.Release, error)) (licensing.List[download.Release], error) {
+	items, err := db.Collect(rows, err, scan)
 	if err != nil {
 		return licensing.List[download.Release]{}, err
 	}
@@ -204,9 +212,9 @@ func (s *downloads) Offers(ctx context.Context, f download.OfferFilter, page lic
 	n := new(narrowing).by("r.state =", string(download.Published)).by("r.product_slug =", f.Product).by("r.channel =", f.Channel).by("r.id <", page.Cursor).
 		byWrapped("r.id = (SELECT release_id FROM download_file WHERE id =", f.File, ")")
 	n.conditions = append(n.conditions, n.reached(grants))
-	sql, args = n.statement(`SELECT `+releaseColumns+` FROM download_release r`, "r.id DESC", limit+1)
+	sql, args = n.statement(`SELECT `+releaseColumns+`, COALESCE(p.name, '') FROM download_release r LEFT JOIN product p ON p.id = r.product_id`, "r.id DESC", limit+1)
 	rows, err = s.db.Query(ctx, sql, args...)
-	out, err := s.page(ctx, rows, err, limit)
+	out, err := s.page(ctx, rows, err, limit, scanNamedRelease)
 	return out, grants, err
 }
 

@@ -57,6 +57,16 @@ func scanLicense(row db.Row) (license.License, error) {
 	return l, nil
 }
 
+// namedColumns are licenseColumns and the name of the product, for what people read.
+const namedColumns = licenseColumns + `, COALESCE((SELECT p.name FROM product p WHERE p.id = l.product_id), '')`
+
+func scanNamed(row db.Row) (license.License, error) {
+	var name string
+	l, err := scanLicense(joined{row, []any{&name}})
+	l.ProductName = name
+	return l, err
+}
+
 // AddLicense implements [license.Store].
 func (s *licenses) AddLicense(ctx context.Context, l license.License) (bool, error) {
 	terms, err := json.Marshal(l.Terms)
@@ -107,12 +117,12 @@ func (s *licenses) LicenseByKey(ctx context.Context, lookup []byte) (license.Lic
 
 // LicenseByID implements [license.Store].
 func (s *licenses) LicenseByID(ctx context.Context, id string) (license.License, error) {
-	return scanLicense(s.db.QueryRow(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.id = $1`, id))
+	return scanNamed(s.db.QueryRow(ctx, `SELECT `+namedColumns+fromLicense+`WHERE l.id = $1`, id))
 }
 
 // LicenseOf implements [license.Store].
 func (s *licenses) LicenseOf(ctx context.Context, id string, owner licensing.Owner) (license.License, error) {
-	return scanLicense(s.db.QueryRow(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.id = $1 AND l.owner = $2`, id, owner))
+	return scanNamed(s.db.QueryRow(ctx, `SELECT `+namedColumns+fromLicense+`WHERE l.id = $1 AND l.owner = $2`, id, owner))
 }
 
 // LicenseFrom implements [license.Store].
@@ -127,9 +137,9 @@ func (s *licenses) ListLicenses(ctx context.Context, f license.Filter, page lice
 	list := new(narrowing).by("l.owner =", string(f.Owner)).by("l.product_id =", f.ProductID).by("l.state =", string(f.State)).
 		by("l.env =", string(f.Env)).by("l.id <", page.Cursor).by("l.id =", f.ID).by("l.key_hint =", f.Hint).
 		byWrapped("l.owner IN (SELECT c.id FROM customer c WHERE c.email =", f.Email, ")")
-	sql, args := list.statement(`SELECT `+licenseColumns+fromLicense, "l.id DESC", limit+1)
+	sql, args := list.statement(`SELECT `+namedColumns+fromLicense, "l.id DESC", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
-	items, err := db.Collect(rows, err, scanLicense)
+	items, err := db.Collect(rows, err, scanNamed)
 	if err != nil {
 		return licensing.List[license.License]{}, err
 	}
