@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/db"
 )
 
 // Config is what a process is told. Every member is a flag, an environment variable MINTREU_… and a line of the configuration
@@ -75,6 +76,8 @@ type Seams struct {
 	StripeSecret string
 	// SweepEvery makes sweepers run at least this often; zero means their own intervals.
 	SweepEvery time.Duration
+	// Watch lays something over the database through which every statement of the services goes.
+	Watch func(db.DB) db.DB
 }
 
 // Sandbox reports whether payments go to the built-in sandbox.

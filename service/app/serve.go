@@ -13,6 +13,7 @@ import (
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/telemetry"
 	"github.com/mintreu/mintreu/service/web"
+	"github.com/mintreu/mintreu/service/web/my"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
 )
@@ -35,7 +36,14 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	}
 	raws = append(raws, httpapi.LicensingRaws(lic)...)
 	raws = append(raws, httpapi.ReceiptFiles(p.checkout)...)
-	files, err := httpapi.DownloadRaws(httpapi.Downloads{Service: p.downloads, Stack: stack, Metrics: p.metrics})
+	pages, err := p.site(routes)
+	if err != nil {
+		return err
+	}
+	files, err := httpapi.DownloadRaws(httpapi.Downloads{Service: p.downloads, Stack: stack, Metrics: p.metrics,
+		Page: func(w http.ResponseWriter, r *http.Request, status int, v httpapi.DownloadView) {
+			my.ShowLink(pages, w, r, status, my.Link(v))
+		}})
 	if err != nil {
 		return err
 	}
@@ -44,11 +52,11 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if p.sandbox != nil {
 		raws = append(raws, httpapi.Raw{Name: "sandbox", Pattern: sandboxPath + "/", Handler: withoutControl(http.StripPrefix(sandboxPath, p.sandbox))})
 	}
-	pages, err := p.pages(routes)
+	mounts, err := web.Pages(pages)
 	if err != nil {
 		return err
 	}
-	for _, m := range pages {
+	for _, m := range mounts {
 		raws = append(raws, httpapi.Raw(m))
 	}
 	p.handler, err = httpapi.Handler(httpapi.Deps{Stack: stack, Routes: routes, Raws: raws, Readiness: readiness})
@@ -65,15 +73,11 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	return nil
 }
 
-// pages makes the pages over the operations they call.
-func (p *parts) pages(routes []kit.Route) ([]web.Mount, error) {
+// site makes what the pages stand on, over the operations that they call.
+func (p *parts) site(routes []kit.Route) (*site.Site, error) {
 	c := p.app.config
-	s, err := site.New(site.Config{Shop: ui.Shopfront{Name: c.ShopName, Tagline: c.ShopTagline, Terms: c.TermsURL, Privacy: c.PrivacyURL, Imprint: c.ImprintURL}, BaseURL: c.BaseURL, Key: p.app.storage.key.Derive("pages"), Auth: authenticator{p}, Routes: routes, Clock: c.Clock,
+	return site.New(site.Config{Shop: ui.Shopfront{Name: c.ShopName, Tagline: c.ShopTagline, Terms: c.TermsURL, Privacy: c.PrivacyURL, Imprint: c.ImprintURL}, BaseURL: c.BaseURL, Key: p.app.storage.key.Derive("pages"), Auth: authenticator{p}, Routes: routes, Clock: c.Clock,
 		Logger: p.app.log, PayOrigins: p.payOrigins()})
-	if err != nil {
-		return nil, err
-	}
-	return web.Pages(s)
 }
 
 // payOrigins is where forms may lead besides the service itself: the payment provider's page.

@@ -94,7 +94,11 @@ func (s *storage) ready(ctx context.Context, c Config, mode openMode) (err error
 			return err
 		}
 	}
-	s.store = store.New(s.db, c.Clock, c.IDs)
+	watched := s.db
+	if c.Seams.Watch != nil {
+		watched = c.Seams.Watch(s.db)
+	}
+	s.store = store.New(watched, c.Clock, c.IDs)
 	if mode == bareOpen || mode == looking {
 		return nil
 	}

@@ -44,6 +44,20 @@ func visits() map[string][]visit {
 		"GET /sign-in/again":   {{as: customer, at: "/sign-in/again?next=/account"}, {as: owner, at: "/sign-in/again?next=/admin"}},
 		"GET /confirm/{token}": {{at: "/confirm/{confirm}"}},
 
+		// a customer's own
+		"GET /account":                                        {{as: customer, at: "/account"}, {as: other, at: "/account"}},
+		"GET /account/licenses":                               {{as: customer, at: "/account/licenses"}, {as: other, at: "/account/licenses"}},
+		"GET /account/licenses/{id}":                          {{as: customer, at: "/account/licenses/{license}"}},
+		"GET /account/licenses/{id}/token":                    {{as: other, at: "/account/licenses/{license}/token", status: 404}},
+		"GET /account/licenses/{id}/devices/{device}/release": {{as: customer, at: "/account/licenses/{license}/devices/{activation}/release"}},
+		"GET /account/keys":                                   {{as: customer, at: "/account/keys"}, {as: other, at: "/account/keys"}},
+		"GET /account/keys/{id}":                              {{as: customer, at: "/account/keys/{key}"}},
+		"GET /account/keys/{id}/rotate":                       {{as: customer, at: "/account/keys/{key}/rotate"}},
+		"GET /account/keys/{id}/revoke":                       {{as: customer, at: "/account/keys/{key}/revoke"}},
+		"GET /account/orders":                                 {{as: customer, at: "/account/orders"}, {as: other, at: "/account/orders"}},
+		"GET /account/orders/{id}":                            {{as: customer, at: "/account/orders/{order}"}, {as: customer, at: "/account/orders/{pending-order}"}},
+		"GET /account/downloads":                              {{as: customer, at: "/account/downloads"}, {as: other, at: "/account/downloads"}},
+
 		// the documentation
 		"GET /docs/api":       {{at: "/docs/api"}, {at: "/docs/api?q=nothing+of+it"}},
 		"GET /docs/api/{tag}": {{at: "/docs/api/checkout"}, {at: "/docs/api/api-keys"}, {at: "/docs/api/catalogue"}, {at: "/docs/api/nothing", status: 404}},

@@ -44,6 +44,7 @@ type surface struct {
 	public http.Handler // the public handler; every exchange is held against the API document
 	local  http.Handler // the operator's
 	base   string       // address of a listener in front of the public handler
+	rows   statements   // counts what the services ask of the database
 	calls  atomic.Int64
 }
 
@@ -209,7 +210,7 @@ func startSurface(t testing.TB, dir, postgres string, now time.Time) *surface {
 	var err error
 	s.app, err = app.New(context.WithoutCancel(t.Context()), app.Config{DataDir: dir, Addr: "127.0.0.1:0", OpsAddr: "off", BaseURL: server.URL, Issuer: "https://surface.example", PostgresURL: postgres,
 		KeyPrefix: "mtr", ShopName: "Surface", MailFrom: "Shop <shop@localhost>", LogLevel: "debug", StorefrontOrigin: []string{"https://shop.example"},
-		Clock: s.clock.Now, IDs: s.ids.new}, app.Options{Log: s.log})
+		Clock: s.clock.Now, IDs: s.ids.new, Seams: app.Seams{Watch: s.rows.watch}}, app.Options{Log: s.log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,8 @@ type Downloads struct {
 	Service *download.Service
 	// Stack authenticates uploads.
 	Stack kit.Stack
+	// Page shows people the file of a link, or why there is none; it finds the headers set that keep the link secret.
+	Page func(w http.ResponseWriter, r *http.Request, status int, v DownloadView)
 	// Metrics counts transfers and bytes.
 	Metrics prometheus.Registerer
 	// Patience is how long a client may take to send or take 64 KiB; thirty seconds unless said.

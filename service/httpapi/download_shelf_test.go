@@ -127,7 +127,7 @@ func (s *shelf) serve() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	raws, err := httpapi.DownloadRaws(httpapi.Downloads{Service: s.service, Stack: s.Stack, Metrics: s.Registry, Patience: 400 * time.Millisecond})
+	raws, err := httpapi.DownloadRaws(httpapi.Downloads{Service: s.service, Stack: s.Stack, Metrics: s.Registry, Page: plainPage, Patience: 400 * time.Millisecond})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -312,4 +312,10 @@ func noise(n int) []byte {
 func digestOf(content []byte) (hexed, header string) {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:]), "Repr-Digest: sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+}
+
+// plainPage shows the page of a link as text.
+func plainPage(w http.ResponseWriter, _ *http.Request, status int, v httpapi.DownloadView) {
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
 }

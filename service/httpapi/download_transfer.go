@@ -31,7 +31,7 @@ func (t *transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	ticket, err := t.Service.Transfer(r.Context(), r.PathValue("token"))
 	if err != nil {
-		refuseDownload(w, r, err)
+		t.refuse(w, r, err)
 		return
 	}
 	switch r.Method {
@@ -202,8 +202,8 @@ func digits(s string) (int64, error) {
 	return strconv.ParseInt(s, 10, 64)
 }
 
-// refuseDownload answers people with a page and programs with a problem.
-func refuseDownload(w http.ResponseWriter, r *http.Request, err error) {
+// refuse answers people with a page and programs with a problem.
+func (d Downloads) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	e := kit.Public(err)
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") || e.Kind == licensing.Internal {
 		kit.WriteError(w, r, err)
@@ -212,5 +212,5 @@ func refuseDownload(w http.ResponseWriter, r *http.Request, err error) {
 	if e.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))
 	}
-	showPage(w, r, kit.Status(err), downloadView{Title: "No download here", Problem: e.Text})
+	d.Page(w, r, kit.Status(err), DownloadView{Title: "No download here", Problem: e.Text})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mintreu/mintreu/api"
 	"github.com/mintreu/mintreu/service/web/guide"
+	"github.com/mintreu/mintreu/service/web/my"
 	"github.com/mintreu/mintreu/service/web/reference"
 	"github.com/mintreu/mintreu/service/web/shop"
 	"github.com/mintreu/mintreu/service/web/sign"
@@ -32,11 +33,12 @@ func Pages(s *site.Site) ([]Mount, error) {
 	store, err2 := shop.Pages(s)
 	signs, err3 := sign.Pages(s)
 	operations, err4 := reference.Pages(api.OpenAPI(), s.BaseURL)
-	if err := errors.Join(err, err2, err3, err4); err != nil {
+	mine, err5 := my.Pages(s)
+	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
 		return nil, err
 	}
 	out := []Mount{{"page.asset", "GET /assets/{name}", ui.Assets()}, {"page.icon", "GET /favicon.ico", ui.Icon()}, {"page.missing", "/", s.Missing()}}
-	for _, p := range slices.Concat(guides, operations, store, signs) {
+	for _, p := range slices.Concat(guides, operations, store, signs, mine) {
 		out = append(out, Mount{p.Name, p.Pattern, s.Handler(p)})
 	}
 	return out, nil

@@ -18,7 +18,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/a-h/templ"
 	"github.com/mintreu/mintreu/commerce/account"
+
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/web/ui"
@@ -127,6 +129,18 @@ func (s *Site) serve(v *Visit, p Page) error {
 		}
 	}
 	return p.Serve(v)
+}
+
+// Around answers a request that another handler took with a page whose address is secret: with the headers of a page, for whoever visits.
+func (s *Site) Around(w http.ResponseWriter, r *http.Request, status int, title string, draw func(f ui.Frame) templ.Component) {
+	v := &Visit{W: w, R: r, Site: s, page: &Page{Name: "page.around", Secret: true}}
+	s.headers(v)
+	if err := s.identify(v); err != nil {
+		v.Actor = licensing.Actor{Kind: licensing.Anonymous}
+	}
+	if err := v.Render(status, draw(v.Frame(title))); err != nil {
+		s.fail(v, err)
+	}
 }
 
 // errSignIn leads to the sign-in page and from there back.

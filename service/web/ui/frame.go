@@ -129,6 +129,19 @@ func Day(t time.Time) string {
 // Machine is an instant for the datetime attribute.
 func Machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
+// Size is a number of bytes for people.
+func Size(n int64) string {
+	for _, unit := range []struct {
+		bits uint
+		name string
+	}{{30, "GiB"}, {20, "MiB"}, {10, "KiB"}} {
+		if n >= 1<<unit.bits {
+			return strconv.FormatFloat(float64(n)/float64(int64(1)<<unit.bits), 'f', 1, 64) + " " + unit.name
+		}
+	}
+	return Plural(n, "byte", "bytes")
+}
+
 // Short is the last eight characters of an id, to tell objects apart at a glance.
 func Short(id string) string {
 	if len(id) <= 8 {
