@@ -127,19 +127,25 @@ func (s *stage) plantShop(t testing.TB) {
 func (s *stage) plantPeople(t testing.TB) {
 	t.Helper()
 	for _, who := range []string{owner, customer, other} {
-		role := "owner"
-		if who != owner {
-			role = "support"
-		}
-		id := s.made(t, who, "/v1/staff", object{"email": stageEmail(who), "role": role, "password": password, "name": strings.ToUpper(who[:1]) + who[1:]})
-		if who != owner {
-			s.must(t, http.MethodPut, "/v1/staff/"+id+"/role", object{"role": "", "reason": "a customer"}, nil)
-		}
+		s.joins(t, who)
 		s.tokens[who] = s.signIn(t, who)
 	}
 	var machine struct{ Token struct{ ID string } }
 	s.must(t, http.MethodPost, "/v1/machine-tokens", object{"name": "build server", "scopes": []string{"downloads:write"}}, &machine)
 	s.ids["token"] = machine.Token.ID
+}
+
+// joins makes somebody with the usual password.
+func (s *stage) joins(t testing.TB, who string) {
+	t.Helper()
+	role := "owner"
+	if who != owner {
+		role = "support"
+	}
+	id := s.made(t, who, "/v1/staff", object{"email": stageEmail(who), "role": role, "password": password, "name": strings.ToUpper(who[:1]) + who[1:]})
+	if who != owner {
+		s.must(t, http.MethodPut, "/v1/staff/"+id+"/role", object{"role": "", "reason": "a customer"}, nil)
+	}
 }
 
 // signIn starts a session and returns its token.
