@@ -39,7 +39,7 @@ func TestX10_NoHandleForOthers(t *testing.T) {
 	s := newStage(t)
 	evil := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(`<!doctype html><html lang="en"><title>Evil</title><button id="open" onclick="window.victim = open('` + s.url + `/sign-in', 'victim')">open</button>`))
+		_, _ = w.Write([]byte(`<!doctype html><html lang="en"><title>Evil</title><button id="open" onclick="window.victim = window.open('` + s.url + `/sign-in', 'victim')">open</button>`))
 	}))
 	defer evil.Close()
 	p := browsertest.Start(t).Private(t, browsertest.Look{})
