@@ -87,6 +87,34 @@ func TestGuide_Start(t *testing.T) {
 	}
 }
 
+// TestGuide_Commands: the commands of the guides to switches, accounts, support and mail that comes in work as written, beside a running
+// service with a sale in it.
+func TestGuide_Commands(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	shop := shopOf(t, dir)
+	sellFirst(t, dir, shop.url)
+	for guide, wants := range map[string][]string{
+		"switches.md": {"payments", "wrong tax rate"},
+		"accounts.md": {"you@example.com", "owner", "build server", "staff.create"},
+		"support.md":  {"no such tickets"},
+	} {
+		said := shell(t, dir, strings.Join(guideBlocks(t, guide, "sh"), ""))
+		for _, want := range wants {
+			if !strings.Contains(said, want) {
+				t.Errorf("the commands of %s do not say %q:\n%s", guide, want, said)
+			}
+		}
+	}
+	for _, block := range guideBlocks(t, "operations.md", "sh") { // the first line prints the token that the second needs
+		add, call, _ := strings.Cut(block, "\n")
+		said := shell(t, dir, "SHOP="+shop.url+"\nTOKEN=$("+add+")\n"+strings.Replace(call, "curl ", "curl -s ", 1))
+		if !strings.Contains(said, `"ticket"`) {
+			t.Errorf("mail that comes in is answered %s", said)
+		}
+	}
+}
+
 // freeAddr is an address at which nothing listens yet.
 func freeAddr(t *testing.T) string {
 	t.Helper()

@@ -62,7 +62,7 @@ func visits() map[string][]visit {
 		"GET /docs/api":       {{at: "/docs/api"}, {at: "/docs/api?q=nothing+of+it"}},
 		"GET /docs/api/{tag}": {{at: "/docs/api/checkout"}, {at: "/docs/api/api-keys"}, {at: "/docs/api/catalogue"}, {at: "/docs/api/nothing", status: 404}},
 		"GET /docs/{$}":       {{at: "/docs/", status: 303}},
-		"GET /docs/{name}":    {{at: "/docs/start"}, {at: "/docs/selling"}, {at: "/docs/sdk"}, {at: "/docs/offline"}, {at: "/docs/operations"}},
+		"GET /docs/{name}":    {{at: "/docs/start"}, {at: "/docs/selling"}, {at: "/docs/sdk"}, {at: "/docs/offline"}, {at: "/docs/operations"}, {at: "/docs/storefront"}, {at: "/docs/accounts"}, {at: "/docs/support"}, {at: "/docs/switches"}},
 	}
 }
 

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mintreu/mintreu/api"
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/web/guide"
+	"github.com/mintreu/mintreu/service/web/reference"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
 )
@@ -51,6 +53,50 @@ func TestDocs(t *testing.T) {
 	h.ServeHTTP(rec, httptest.NewRequest("GET", "/docs/no-such-guide", nil))
 	if rec.Code != http.StatusNotFound {
 		t.Errorf("unknown guide: %d", rec.Code)
+	}
+}
+
+// TestLinks: every link of a guide to another guide or to the API reference leads to a page there is, and to a section that it has.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	guides, err := guide.Guides()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages := map[string]string{"/docs/": "", "/docs/api": ""}
+	for _, g := range guides {
+		pages["/docs/"+g.Name] = g.HTML
+	}
+	operations, err := reference.Pages(api.OpenAPI(), "http://127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := site.New(site.Config{BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Routes: httpapi.AccountRoutes(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	for _, p := range operations {
+		mux.Handle(p.Pattern, s.Handler(p))
+	}
+	seen := 0
+	for _, g := range guides {
+		for _, m := range regexp.MustCompile(`href="(/docs/[^"#]*)#?([^"]*)"`).FindAllStringSubmatch(g.HTML, -1) {
+			seen++
+			if _, known := pages[m[1]]; !known && strings.HasPrefix(m[1], "/docs/api/") {
+				rec := httptest.NewRecorder()
+				mux.ServeHTTP(rec, httptest.NewRequest("GET", m[1], nil))
+				if rec.Code == http.StatusOK {
+					pages[m[1]] = rec.Body.String()
+				}
+			}
+			if page, known := pages[m[1]]; !known || m[2] != "" && !strings.Contains(page, `id="`+m[2]+`"`) {
+				t.Errorf("%s leads to %s#%s, which is not there", g.Name, m[1], m[2])
+			}
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d links", seen)
 	}
 }
 
