@@ -39,6 +39,9 @@ func visits() map[string][]visit {
 
 		// signing in
 		"GET /setup/{token}":   {{at: "/setup/used-long-ago"}},
+		"GET /reset":           {{at: "/reset"}},
+		"GET /reset/{token}":   {{at: "/reset/{confirm}"}},
+		"GET /email/{token}":   {{at: "/email/used-long-ago"}},
 		"GET /sign-up":         {{at: "/sign-up"}},
 		"GET /sign-in":         {{at: "/sign-in?next=/account"}},
 		"GET /sign-in/again":   {{as: customer, at: "/sign-in/again?next=/account"}, {as: owner, at: "/sign-in/again?next=/admin"}},

@@ -11,12 +11,14 @@ import (
 )
 
 type operations struct {
-	SignUp  kit.Op[account.SignUpRequest, account.SignUpResponse]   `op:"account.sign-up"`
-	Confirm kit.Op[account.ConfirmRequest, account.ConfirmResponse] `op:"account.confirm"`
-	Setup   kit.Op[account.SetupRequest, account.SetupResponse]     `op:"setup.owner"`
-	SignIn  kit.Op[account.SignInRequest, account.SignInResponse]   `op:"session.create"`
-	Freshen kit.Op[account.FreshenRequest, account.FreshenResponse] `op:"session.freshen"`
-	SignOut kit.Op[account.SignOutRequest, account.SignOutResponse] `op:"session.end-current"`
+	SignUp  kit.Op[account.SignUpRequest, account.SignUpResponse]             `op:"account.sign-up"`
+	Confirm kit.Op[account.ConfirmRequest, account.ConfirmResponse]           `op:"account.confirm"`
+	Reset   kit.Op[account.ResetRequest, account.ResetResponse]               `op:"account.reset"`
+	Email   kit.Op[account.ConfirmEmailRequest, account.ConfirmEmailResponse] `op:"account.email-confirm"`
+	Setup   kit.Op[account.SetupRequest, account.SetupResponse]               `op:"setup.owner"`
+	SignIn  kit.Op[account.SignInRequest, account.SignInResponse]             `op:"session.create"`
+	Freshen kit.Op[account.FreshenRequest, account.FreshenResponse]           `op:"session.freshen"`
+	SignOut kit.Op[account.SignOutRequest, account.SignOutResponse]           `op:"session.end-current"`
 }
 
 type pages struct{ ops operations }
@@ -29,6 +31,12 @@ func Pages(s *site.Site) ([]site.Page, error) {
 		{Name: "page.sign_up_send", Pattern: "POST /sign-up", Serve: p.signUp},
 		{Name: "page.confirm", Pattern: "GET /confirm/{token}", Secret: true, Serve: p.confirm},
 		{Name: "page.confirm_send", Pattern: "POST /confirm/{token}", Secret: true, Serve: p.confirm},
+		{Name: "page.reset", Pattern: "GET /reset", Serve: p.reset},
+		{Name: "page.reset_send", Pattern: "POST /reset", Serve: p.reset},
+		{Name: "page.reset_password", Pattern: "GET /reset/{token}", Secret: true, Serve: p.confirm},
+		{Name: "page.reset_password_send", Pattern: "POST /reset/{token}", Secret: true, Serve: p.confirm},
+		{Name: "page.email", Pattern: "GET /email/{token}", Secret: true, Serve: p.email},
+		{Name: "page.email_send", Pattern: "POST /email/{token}", Secret: true, Serve: p.email},
 		{Name: "page.setup", Pattern: "GET /setup/{token}", Secret: true, Serve: p.setup},
 		{Name: "page.setup_send", Pattern: "POST /setup/{token}", Secret: true, Serve: p.setup},
 		{Name: "page.sign_in", Pattern: "GET /sign-in", Serve: p.signIn},
@@ -80,6 +88,42 @@ func (p *pages) confirm(v *site.Visit) error {
 	}
 	v.Forget()
 	return v.Go("/sign-in", "good", "Your password is set. Sign in with it.")
+}
+
+// reset mails a link that sets a new password. It says the same for every address.
+func (p *pages) reset(v *site.Visit) error {
+	f := v.Form()
+	if !v.Posted() {
+		return v.Show(resetPage(v.Frame("Forgot the password?"), f))
+	}
+	out, err := p.ops.Reset.Call(v.Guest(), account.ResetRequest{Email: f.Text("email")})
+	if other := f.Refuse(err, nil); other != nil {
+		return other
+	}
+	if err != nil {
+		return v.Show(resetPage(v.Frame("Forgot the password?"), f))
+	}
+	return v.Render(http.StatusOK, mailedPage(v.Frame("Look into your mailbox"), f.Text("email"), out.Message))
+}
+
+// email confirms one of the two mailboxes of a change of address. The link alone changes nothing, so that a scanner of mails does not.
+func (p *pages) email(v *site.Visit) error {
+	f := v.Form()
+	if !v.Posted() {
+		return v.Show(emailPage(v.Frame("Confirm the new address"), f))
+	}
+	out, err := p.ops.Email.Call(v.Guest(), account.ConfirmEmailRequest{Token: v.Param("token")})
+	if other := f.Refuse(err, nil); other != nil {
+		return other
+	}
+	if err != nil {
+		return v.Show(emailPage(v.Frame("Confirm the new address"), f))
+	}
+	if !out.Done {
+		return v.Render(http.StatusOK, halfwayPage(v.Frame("One more link")))
+	}
+	v.Forget()
+	return v.Go("/sign-in", "good", "Your address is changed. Sign in with the new one.")
 }
 
 // setup makes the first owner and signs them in.
