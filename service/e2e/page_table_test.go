@@ -61,6 +61,21 @@ func visits() map[string][]visit {
 		"GET /account/orders/{id}":                            {{as: customer, at: "/account/orders/{order}"}, {as: customer, at: "/account/orders/{pending-order}"}},
 		"GET /account/downloads":                              {{as: customer, at: "/account/downloads"}, {as: other, at: "/account/downloads"}},
 
+		// help
+		"GET /support":                  {{at: "/support"}, {at: "/support?q=device"}, {at: "/support?q=nothing+like+this"}, {as: owner, at: "/support"}},
+		"GET /support/faq/{slug}":       {{at: "/support/faq/{article-slug}"}},
+		"GET /support/new":              {{at: "/support/new"}, {as: customer, at: "/support/new?order={order}"}},
+		"GET /tickets/{id}":             {{as: customer, at: "/tickets/{ticket}"}, {as: other, at: "/tickets/{ticket}", status: 404}, {at: "/tickets/{ticket}", status: 303}, {as: owner, at: "/tickets/{ticket}", status: 303}},
+		"GET /account/tickets":          {{as: customer, at: "/account/tickets"}, {as: other, at: "/account/tickets"}},
+		"GET /admin/tickets":            {{as: owner, at: "/admin/tickets"}, {as: owner, at: "/admin/tickets?status=closed"}},
+		"GET /admin/tickets/{id}":       {{as: owner, at: "/admin/tickets/{ticket}"}, {as: owner, at: "/admin/tickets/{ticket}?canned={canned}"}},
+		"GET /admin/faq":                {{as: owner, at: "/admin/faq"}},
+		"GET /admin/faq/{id}":           {{as: owner, at: "/admin/faq/{article}"}, {as: owner, at: "/admin/faq/new"}},
+		"GET /admin/faq/{id}/remove":    {{as: owner, at: "/admin/faq/{article}/remove"}},
+		"GET /admin/canned":             {{as: owner, at: "/admin/canned"}},
+		"GET /admin/canned/{id}":        {{as: owner, at: "/admin/canned/{canned}"}, {as: owner, at: "/admin/canned/new"}},
+		"GET /admin/canned/{id}/remove": {{as: owner, at: "/admin/canned/{canned}/remove"}},
+
 		// the documentation
 		"GET /docs/api":       {{at: "/docs/api"}, {at: "/docs/api?q=nothing+of+it"}},
 		"GET /docs/api/{tag}": {{at: "/docs/api/checkout"}, {at: "/docs/api/api-keys"}, {at: "/docs/api/catalogue"}, {at: "/docs/api/nothing", status: 404}},
@@ -70,7 +85,7 @@ func visits() map[string][]visit {
 }
 
 // notPages are mounts that serve no page.
-var notPages = []string{"GET /assets/{name}", "GET /favicon.ico"}
+var notPages = []string{"GET /tickets/{id}/files/{file}", "GET /assets/{name}", "GET /favicon.ico"}
 
 // mounts are the patterns of everything that package web serves.
 func mounts(t testing.TB) []string {

@@ -104,6 +104,7 @@ func (s *stage) plant(t testing.TB) {
 	s.plantPeople(t)
 	s.plantRelease(t)
 	s.plantSale(t)
+	s.plantSupport(t)
 	s.ids["confirm"] = strings.Repeat("t", 43)
 }
 

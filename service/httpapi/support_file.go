@@ -108,6 +108,17 @@ func (s Support) fetch(w http.ResponseWriter, r *http.Request) {
 	WriteAttachment(w, r, c, s.Patience)
 }
 
+// Send answers with an attachment for the actor of r's context: for pages, which know their visitor by a cookie.
+func (s Support) Send(w http.ResponseWriter, r *http.Request, o support.OpenRequest) error {
+	c, err := s.Service.Open(r.Context(), o)
+	if err != nil {
+		return err
+	}
+	artifactHeaders(w.Header())
+	WriteAttachment(w, r, c, patience)
+	return nil
+}
+
 // WriteAttachment sends an attachment to be saved, never to be shown, and closes it. Each part has its own time, so that a slow reader is let go.
 func WriteAttachment(w http.ResponseWriter, r *http.Request, c support.Content, patience time.Duration) {
 	defer func() { _ = c.Close() }()

@@ -1,4 +1,4 @@
-// Package web puts the pages of the product together: the storefront (package shop), signing in (sign), a customer's own pages (my), the
+// Package web puts the pages of the product together: the storefront (package shop), signing in (sign), help (help), a customer's own pages (my), the
 // console of the staff (admin) and the documentation (guide, and reference, which is made of the OpenAPI document). All of them stand
 // on package site, look as package ui has it, and call the operations of the API; none imports a Service.
 //
@@ -7,12 +7,11 @@
 package web
 
 import (
-	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/mintreu/mintreu/api"
 	"github.com/mintreu/mintreu/service/web/guide"
+	"github.com/mintreu/mintreu/service/web/help"
 	"github.com/mintreu/mintreu/service/web/my"
 	"github.com/mintreu/mintreu/service/web/reference"
 	"github.com/mintreu/mintreu/service/web/shop"
@@ -29,17 +28,22 @@ type Mount struct {
 
 // Pages makes every page of the site. It fails when an operation that a page needs does not exist.
 func Pages(s *site.Site) ([]Mount, error) {
-	guides, err := guide.Pages()
-	store, err2 := shop.Pages(s)
-	signs, err3 := sign.Pages(s)
-	operations, err4 := reference.Pages(api.OpenAPI(), s.BaseURL)
-	mine, err5 := my.Pages(s)
-	if err := errors.Join(err, err2, err3, err4, err5); err != nil {
-		return nil, err
-	}
 	out := []Mount{{"page.asset", "GET /assets/{name}", ui.Assets()}, {"page.icon", "GET /favicon.ico", ui.Icon()}, {"page.missing", "/", s.Missing()}}
-	for _, p := range slices.Concat(guides, operations, store, signs, mine) {
-		out = append(out, Mount{p.Name, p.Pattern, s.Handler(p)})
+	for _, pages := range []func(*site.Site) ([]site.Page, error){
+		guide.Pages,
+		func(s *site.Site) ([]site.Page, error) { return reference.Pages(api.OpenAPI(), s.BaseURL) },
+		shop.Pages,
+		sign.Pages,
+		help.Pages,
+		my.Pages,
+	} {
+		all, err := pages(s)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range all {
+			out = append(out, Mount{p.Name, p.Pattern, s.Handler(p)})
+		}
 	}
 	return out, nil
 }

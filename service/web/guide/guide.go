@@ -36,7 +36,7 @@ func order() []string {
 }
 
 // Pages renders the guides and returns the pages of /docs/. It fails when a guide does not render or has no title.
-func Pages() ([]site.Page, error) {
+func Pages(*site.Site) ([]site.Page, error) {
 	guides, err := Guides()
 	if err != nil {
 		return nil, err

@@ -19,11 +19,11 @@ import (
 // TestDocs: every guide is served with a strict policy, names no other host as a resource and stays small.
 func TestDocs(t *testing.T) {
 	t.Parallel()
-	pages, err := guide.Pages()
+	s, err := site.New(site.Config{Shop: ui.Shopfront{Name: "Shop"}, BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Routes: httpapi.AccountRoutes(nil)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := site.New(site.Config{Shop: ui.Shopfront{Name: "Shop"}, BaseURL: "http://127.0.0.1", Key: make([]byte, 32), Routes: httpapi.AccountRoutes(nil)})
+	pages, err := guide.Pages(s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 	"github.com/a-h/templ"
 	"github.com/mintreu/mintreu/commerce/account"
-
+	"github.com/mintreu/mintreu/commerce/support"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/web/ui"
@@ -40,8 +40,18 @@ type Config struct {
 	Clock  licensing.Clock
 	// Logger is told of failures of ours; nil for nobody. It must keep secrets out by itself, as that of the whole service does.
 	Logger *slog.Logger
+	// Attachments takes and sends the files of tickets.
+	Attachments Attachments
 	// PayOrigins are where the payment page may be, apart from the service itself: "https://checkout.stripe.com".
 	PayOrigins []string
+}
+
+// Attachments is what pages need besides operations to take the files of tickets from forms and to send them.
+type Attachments struct {
+	// Take stores a file as it comes, for the actor of ctx.
+	Take func(ctx context.Context, u support.Upload) (support.FileView, error)
+	// Send answers with a file, to be saved, for the actor of r's context.
+	Send func(w http.ResponseWriter, r *http.Request, o support.OpenRequest) error
 }
 
 // Audience is whom a page is for. Others are asked to sign in; what an operation refuses is refused all the same.
@@ -65,6 +75,8 @@ type Page struct {
 	Serve func(v *Visit) error
 	// Stream leaves the body of a POST unread, for uploads. Such a page reads it by itself and gets no form.
 	Stream bool
+	// Limit is the largest form in bytes, a mebibyte unless said; a larger one, with a file in it, has more time to arrive.
+	Limit int64
 	// Secret marks a path that holds a secret: nothing of it leaves in a Referer.
 	Secret bool
 }

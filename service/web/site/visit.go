@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/a-h/templ"
 
@@ -16,8 +18,11 @@ import (
 	"github.com/mintreu/mintreu/service/web/ui"
 )
 
-// maxForm is the largest form in bytes.
-const maxForm = 1 << 20
+// maxForm is the largest form in bytes of a page that does not say, uploadTime how long a larger one may take.
+const (
+	maxForm    = 1 << 20
+	uploadTime = 2 * time.Minute
+)
 
 // Visit is one request for a page. Its methods are for one goroutine.
 type Visit struct {
@@ -40,6 +45,13 @@ func (v *Visit) Ctx() context.Context {
 		ctx = kit.WithIdempotencyKey(ctx, v.form.Once)
 	}
 	return ctx
+}
+
+// Changing is [Visit.Ctx] for a change that is no operation, like taking a file: it is called as operation and must leave an audit row.
+func (v *Visit) Changing(operation string) context.Context {
+	call := *licensing.CallFrom(v.Ctx())
+	call.Operation, call.Mutating = operation, true
+	return licensing.WithCall(v.R.Context(), &call)
 }
 
 // As is [Visit.Ctx] for somebody else: the anonymous visitor who holds an access code, whoever is signed in.
@@ -73,7 +85,12 @@ func (v *Visit) parse() error {
 	if err != nil || kind != "application/x-www-form-urlencoded" && kind != "multipart/form-data" {
 		return licensing.Fail(licensing.Unsupported, "not-a-form", "A page takes a form as browsers send it.")
 	}
-	v.R.Body = http.MaxBytesReader(v.W, v.R.Body, maxForm)
+	limit := int64(maxForm)
+	if v.page.Limit > limit {
+		limit = v.page.Limit
+		_ = http.NewResponseController(v.W).SetReadDeadline(time.Now().Add(uploadTime)) // the connection's, so wall time; a test's recorder has none
+	}
+	v.R.Body = http.MaxBytesReader(v.W, v.R.Body, limit)
 	if kind == "multipart/form-data" {
 		err = v.R.ParseMultipartForm(maxForm)
 	} else {
@@ -99,7 +116,19 @@ func (v *Visit) parse() error {
 	return nil
 }
 
-// Again gives the form a new token. A form whose operation refused it is sent again with other values, which must not be taken for a
+// File is the file that was chosen in a field of the form; nil and "" when none was.
+func (v *Visit) File(field string) (content io.ReadCloser, name string, err error) {
+	file, head, err := v.R.FormFile(field)
+	if errors.Is(err, http.ErrMissingFile) || errors.Is(err, http.ErrNotMultipart) || err == nil && head.Size == 0 && head.Filename == "" {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", licensing.Fail(licensing.Invalid, "file", "The file could not be read. Choose it again.").Because(err)
+	}
+	return file, head.Filename, nil
+}
+
+// again gives the form a new token. A form whose operation refused it is sent again with other values, which must not be taken for a
 // repetition of the first.
 func (v *Visit) again() {
 	if v.form != nil && !v.form.OK() {
