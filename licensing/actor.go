@@ -64,6 +64,10 @@ type Actor struct {
 	Pass    string
 	// Fresh reports that a person signed in a short while ago, which sensitive acts require.
 	Fresh bool
+	// By is the person of the staff who looks at a customer's account through the session, empty otherwise. ReadOnly sessions change
+	// nothing and are shown no secret.
+	By       string
+	ReadOnly bool
 	// Unenrolled reports that the installation wants one-time codes of its staff and this person has none yet, so that only
 	// operations of their own account are open.
 	Unenrolled bool

@@ -172,7 +172,7 @@ type Sessions interface {
 	ListSessions(ctx context.Context, personID string, at time.Time) ([]Session, error)
 	// EndSession reports whether the person had such a live session.
 	EndSession(ctx context.Context, id, personID string, at time.Time) (bool, error)
-	// EndSessions ends every session of a person but the one named, if one is.
+	// EndSessions ends every session of a person but the one named, if one is, and those the person opened to look at others.
 	EndSessions(ctx context.Context, personID, but string, at time.Time) error
 	// KnownSource reports whether the person had a session from the source that ended, or will end, after since.
 	KnownSource(ctx context.Context, personID string, source []byte, since time.Time) (bool, error)

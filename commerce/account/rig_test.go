@@ -108,7 +108,7 @@ func newRig(t *testing.T, e storetest.Env) *rig {
 	}
 	s, err := account.New(account.Deps{
 		Settings: e.Store, Seal: key, BaseURL: "https://shop.example.com",
-		People: e.Store.People(), Tokens: e.Store.Tokens(), Factors: e.Store.Factors(), Sessions: e.Store.Sessions(), Renewals: e.Store.Renewals(), Machines: e.Store.Machines(), Notices: r.mail,
+		People: e.Store.People(), Tokens: e.Store.Tokens(), Factors: e.Store.Factors(), Customers: e.Store.Customers(), Sessions: e.Store.Sessions(), Renewals: e.Store.Renewals(), Machines: e.Store.Machines(), Notices: r.mail,
 		Throttle: limit.Throttle{Limiter: limit.NewLocal(e.Clock.Now)}, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store,
 		Audit:     audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs}),
 		FeedAlive: r.feed.Fresh, From: func(context.Context) string { return r.from }, Agent: func(context.Context) string { return r.agent },

@@ -10,18 +10,20 @@ import (
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
 )
 
-// Deps is what a [Service] is made of. People, Tokens, Factors, Sessions, Renewals, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
+// Deps is what a [Service] is made of. People, Tokens, Factors, Customers, Sessions, Renewals, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
 type Deps struct {
-	People   People
-	Tokens   Tokens
-	Factors  Factors
-	Sessions Sessions
-	Renewals Renewals
-	Machines Machines
-	Notices  Notices
-	Throttle Throttle
-	Clock    licensing.Clock
-	IDs      licensing.IDs
+	People  People
+	Tokens  Tokens
+	Factors Factors
+	// Customers is how staff find and stop people.
+	Customers Customers
+	Sessions  Sessions
+	Renewals  Renewals
+	Machines  Machines
+	Notices   Notices
+	Throttle  Throttle
+	Clock     licensing.Clock
+	IDs       licensing.IDs
 	// Seal seals the secrets of one-time codes, and with Settings keeps the token of the first owner's link. BaseURL is where customers reach the service, without a slash at
 	// its end; every link is made of it.
 	Settings Settings

@@ -243,7 +243,7 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	digest := credential.Sum(text)
 	in, err := s.sessions.Load(ctx, digest, func(ctx context.Context) (*SignedIn, []string, error) {
 		in, err := s.Sessions.PassByDigest(ctx, digest.Head())
-		return &in, []string{in.Session.ID, in.Person.ID}, err
+		return &in, []string{in.Session.ID, in.Person.ID, in.Session.OpenedBy}, err
 	})
 	if errors.Is(err, licensing.ErrNotFound) {
 		return licensing.Actor{}, ErrCredential.Because(err)
@@ -272,6 +272,10 @@ func (in *SignedIn) actor(now time.Time) licensing.Actor {
 	a := licensing.Actor{
 		Kind: licensing.Customer, ID: in.Person.ID, Owner: licensing.Owner(in.Person.ID), Session: in.Session.ID, Pass: in.Pass.ID,
 		Fresh: !in.Pass.FreshAt.IsZero() && now.Sub(in.Pass.FreshAt) < freshFor,
+	}
+	if in.Session.OpenedBy != "" { // it never is more than a customer who looks
+		a.By, a.ReadOnly, a.Fresh = in.Session.OpenedBy, true, false
+		return a
 	}
 	if in.Person.Role != "" {
 		a.Kind, a.Role, a.Owner = licensing.Staff, in.Person.Role, ""

@@ -222,6 +222,7 @@ type MeResponse struct {
 	Role   licensing.Role      `json:"role,omitempty" doc:"Staff role of a person."`
 	Scopes []string            `json:"scopes,omitempty" doc:"Scopes of a machine token."`
 	Fresh  bool                `json:"fresh" doc:"Whether a person entered the password within the last ten minutes, as sensitive acts require."`
+	By     string              `json:"impersonated_by,omitempty" doc:"Id of the person of the staff who looks at this account; the session changes nothing and shows no secret."`
 	TOTP   bool                `json:"totp,omitempty" doc:"Whether signing in asks for a one-time code."`
 	Enrol  bool                `json:"totp_required,omitempty" doc:"Whether one-time codes must be turned on before anything else."`
 }
@@ -229,7 +230,7 @@ type MeResponse struct {
 // Me tells who the caller is.
 func (s *Service) Me(ctx context.Context, _ MeRequest) (MeResponse, error) {
 	a := licensing.ActorFrom(ctx)
-	out := MeResponse{Kind: a.Kind, ID: a.ID, Role: a.Role, Scopes: a.Scopes, Fresh: a.Fresh}
+	out := MeResponse{Kind: a.Kind, ID: a.ID, Role: a.Role, Scopes: a.Scopes, Fresh: a.Fresh, By: a.By}
 	if a.Kind == licensing.Customer || a.Kind == licensing.Staff {
 		p, err := s.People.PersonByID(ctx, a.ID)
 		if err != nil {

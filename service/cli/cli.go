@@ -36,6 +36,7 @@ type root struct {
 	Keyring keyringCommand `cmd:"" group:"license" help:"Signing keys, and the root keys that your product pins."`
 
 	Switch    switchCommand    `cmd:"" group:"operate" help:"Kill switches."`
+	Customer  customerCommand  `cmd:"" group:"sell" help:"Customers: find, disable, enable."`
 	Staff     staffCommand     `cmd:"" group:"operate" help:"People who work here."`
 	OwnerLink ownerLinkCommand `cmd:"" group:"operate" help:"The link by which the first owner is made."`
 	Token     tokenCommand     `cmd:"" group:"operate" help:"Machine tokens: credentials of servers and scripts."`

@@ -33,7 +33,7 @@ func (s *surface) idOf(path string) string {
 		return id
 	}
 	for prefix, id := range map[string]string{"/v1/products/": s.Product, "/v1/plans/": s.Plan, "/v1/prices/": s.Price, "/v1/policies/": s.Policy,
-		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
+		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/customers/": nothing("cus_"), "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
 		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
 		"/v1/canned-replies/{id}": s.Canned, "/v1/faq/{slug}": "first-steps", "/v1/faq-articles/{id}": s.Article} {
 		if strings.HasPrefix(path, prefix) {
@@ -102,6 +102,7 @@ func (s *surface) bodies() map[string]object {
 		"account.sign-up": {"email": "new@example.com", "name": "New"}, "account.confirm": {"token": strings.Repeat("t", 43), "password": password},
 		"account.reset": {"email": "nobody@example.com"}, "account.password": {"current": "not " + password, "password": password + " more"},
 		"account.totp-confirm": {"code": "000000"}, "account.totp-remove": {"code": "000000"}, "session.verify": {"challenge": "mtc_" + strings.Repeat("t", 43), "code": "000000"},
+		"customer.disable": why, "customer.enable": why, "customer.impersonate": why,
 		"account.profile": {"name": "Somebody"}, "account.email": {"email": "other@example.com", "password": "not " + password},
 		"account.email-confirm": {"token": strings.Repeat("t", 43)},
 		"setup.owner":           {"token": strings.Repeat("t", 43), "email": "first@example.com", "name": "First", "password": password},

@@ -12,6 +12,7 @@ import (
 func AccountRoutes(s *account.Service) []kit.Route {
 	anyone := kit.Allow{Anonymous: true}
 	people := kit.Allow{Customer: true, Staff: licensing.AllRoles()}
+	desk := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport, licensing.RoleFinance, licensing.RoleAuditor}}
 	admins := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}}
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "account.sign-up", Method: http.MethodPost, Path: "/v1/accounts", Tag: "Accounts", Access: anyone,
@@ -53,7 +54,7 @@ func AccountRoutes(s *account.Service) []kit.Route {
 			Status: http.StatusCreated}, s.Verify).Again(s.SignInAgain),
 		kit.New(kit.Spec{Name: "session.list", Unenrolled: true, Method: http.MethodGet, Path: "/v1/sessions", Tag: "Sessions", Access: people,
 			Summary: "List one's live sessions"}, s.ListSessions),
-		kit.New(kit.Spec{Name: "session.end-current", Unenrolled: true, Method: http.MethodDelete, Path: "/v1/sessions/current", Tag: "Sessions", Access: people,
+		kit.New(kit.Spec{Name: "session.end-current", ReadOnlyToo: true, Unenrolled: true, Method: http.MethodDelete, Path: "/v1/sessions/current", Tag: "Sessions", Access: people,
 			Summary: "Sign out"}, s.SignOut),
 		kit.New(kit.Spec{Name: "session.end", Unenrolled: true, Method: http.MethodDelete, Path: "/v1/sessions/{id}", Tag: "Sessions", Access: people,
 			Summary: "End one of one's sessions"}, s.EndSession),
@@ -61,6 +62,18 @@ func AccountRoutes(s *account.Service) []kit.Route {
 			Summary: "End all one's other sessions"}, s.EndOthers).Again(s.EndOthersAgain),
 		kit.New(kit.Spec{Name: "session.freshen", Unenrolled: true, Method: http.MethodPost, Path: "/v1/sessions/current/freshen", Tag: "Sessions", Access: people,
 			Summary: "Enter the password again", Detail: "Opens sensitive acts to this token for ten minutes."}, s.Freshen).Again(s.FreshenAgain),
+		kit.New(kit.Spec{Name: "customer.list", Method: http.MethodGet, Path: "/v1/customers", Tag: "Customers", Access: desk,
+			Summary: "Find customers", Detail: "By the start of the address or the name, or by id; newest first."}, s.ListCustomers),
+		kit.New(kit.Spec{Name: "customer.get", Method: http.MethodGet, Path: "/v1/customers/{id}", Tag: "Customers", Access: desk,
+			Summary: "Show a customer"}, s.GetCustomer),
+		kit.New(kit.Spec{Name: "customer.disable", Method: http.MethodPost, Path: "/v1/customers/{id}/disable", Tag: "Customers", Access: admins, Fresh: true,
+			Summary: "Keep a customer from signing in", Detail: "Ends every session, everywhere within two seconds. Licenses go on."}, s.DisableCustomer).Again(s.CustomerAgain),
+		kit.New(kit.Spec{Name: "customer.enable", Method: http.MethodPost, Path: "/v1/customers/{id}/enable", Tag: "Customers", Access: admins, Fresh: true,
+			Summary: "Let a disabled customer sign in again"}, s.EnableCustomer).Again(s.CustomerAgain),
+		kit.New(kit.Spec{Name: "customer.impersonate", Method: http.MethodPost, Path: "/v1/customers/{id}/impersonate", Tag: "Customers",
+			Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}}, Fresh: true,
+			Summary: "Look at a customer's account", Detail: "Opens a session of 15 minutes that sees what the customer sees, changes nothing and shows no secret.",
+			Status: http.StatusCreated}, s.Impersonate).Again(s.ImpersonateAgain),
 		kit.New(kit.Spec{Name: "staff.list", Method: http.MethodGet, Path: "/v1/staff", Tag: "Staff",
 			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleAuditor}},
 			Summary: "List the staff"}, s.ListStaff),

@@ -36,7 +36,7 @@ func licenseRoutes(s *license.Service) []kit.Route {
 			Summary: "List licenses", Detail: "Customers see their own."}, s.List),
 		kit.New(kit.Spec{Name: "license.get", Method: http.MethodGet, Path: "/v1/licenses/{id}", Tag: tag, Access: read,
 			Summary: "Read a license"}, s.Get),
-		kit.New(kit.Spec{Name: "license.token", Method: http.MethodGet, Path: "/v1/licenses/{id}/token", Tag: tag,
+		kit.New(kit.Spec{Name: "license.token", Secret: true, Method: http.MethodGet, Path: "/v1/licenses/{id}/token", Tag: tag,
 			Access:  kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}, Machine: "licenses:read", Holder: true},
 			Summary: "Read a license's signed token"}, s.Token),
 		kit.New(kit.Spec{Name: "license.reveal", Method: http.MethodPost, Path: "/v1/licenses/{id}/reveal", Tag: tag,

@@ -62,13 +62,13 @@ func UserAgent(ctx context.Context) string {
 }
 
 // chain is what stands around every operation, outermost first.
-func (b *bound) chain(spec *Spec) endpoint.Middleware {
+func (b *bound) chain(spec *Spec, secret bool) endpoint.Middleware {
 	return endpoint.Chain(
 		b.identified(spec),
 		b.observed(spec),
 		recovered,
 		b.authenticated,
-		permitted(spec),
+		permitted(spec, secret),
 		ratelimit.NewErroringLimiter(b.limiter),
 		b.switched(spec),
 	)
@@ -182,8 +182,8 @@ func (b *bound) authenticated(next endpoint.Endpoint) endpoint.Endpoint {
 	}
 }
 
-// permitted lets in whom the Spec allows.
-func permitted(spec *Spec) endpoint.Middleware {
+// permitted lets in whom the Spec allows. Sessions that only look reach nothing that changes something or shows a secret.
+func permitted(spec *Spec, secret bool) endpoint.Middleware {
 	return func(next endpoint.Endpoint) endpoint.Endpoint {
 		return func(ctx context.Context, request any) (any, error) {
 			switch actor := request.(*inbound).call.Actor; {
@@ -191,6 +191,8 @@ func permitted(spec *Spec) endpoint.Middleware {
 				return nil, errUnauthorized
 			case !spec.Access.Permits(actor):
 				return nil, errForbidden
+			case actor.ReadOnly && !spec.ReadOnlyToo && (spec.Mutates() || secret):
+				return nil, errReadOnly
 			case actor.Unenrolled && !spec.Unenrolled && !spec.Access.Anonymous:
 				return nil, errTOTP
 			case spec.Fresh && !actor.Fresh && (actor.Kind == licensing.Customer || actor.Kind == licensing.Staff):

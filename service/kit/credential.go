@@ -141,7 +141,11 @@ func (s Stack) Actor(r *http.Request) (licensing.Actor, error) {
 	if licensing.ActorFrom(ctx).Kind == licensing.Anonymous { // what the mux starts a raw handler with
 		ctx = licensing.WithCall(ctx, &licensing.Call{})
 	}
-	return (&bound{stack: s}).authenticate(ctx, r)
+	actor, err := (&bound{stack: s}).authenticate(ctx, r)
+	if err == nil && actor.ReadOnly { // what a raw handler hands out is the customer's own
+		return licensing.Actor{}, errReadOnly
+	}
+	return actor, err
 }
 
 // Refusal is the answer to an actor who may not call: 401 to the anonymous, 403 to everybody else.

@@ -95,11 +95,12 @@ func (o Op[Req, Resp]) bind(b *bound) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := b.shapes.of(resp); err != nil {
+	shown, err := b.shapes.of(resp)
+	if err != nil {
 		return nil, fmt.Errorf("the response: %w", err)
 	}
 	c.plan, c.next, c.bound = p, nextIndex(resp), b
-	c.run = b.chain(&c.spec)(c.handle)
+	c.run = b.chain(&c.spec, c.spec.Secret || shown.secret(map[*shape]bool{}))(c.handle)
 	return b.handler(&c.spec, c.run), nil
 }
 

@@ -39,6 +39,7 @@ var (
 	errInternal     = licensing.Fail(licensing.Internal, "internal", "Something went wrong on our side. Nothing was changed; quote the request id to support.")
 	errUnauthorized = licensing.Fail(licensing.Unauthorized, "unauthorized", "This needs a valid credential in the Authorization header.")
 	errForbidden    = licensing.Fail(licensing.Forbidden, "forbidden", "Your credential does not permit this.")
+	errReadOnly     = licensing.Fail(licensing.Forbidden, "read-only-session", "This session only looks at the account: it changes nothing and shows no secret.")
 	errTOTP         = licensing.Fail(licensing.Forbidden, "totp-required", "Turn one-time codes on for your account first; this shop asks them of its staff.")
 	errFresh        = licensing.Fail(licensing.Forbidden, "sign-in-again", "Sign in again to do this; the last sign-in is too long ago.")
 	errBusy         = licensing.Fail(licensing.TooMany, "busy", "The service is at its limit. Try again in a moment.").After(time.Second)

@@ -207,3 +207,17 @@ func implements(t reflect.Type, interfaces ...reflect.Type) bool {
 		return t.Implements(i) || t.Kind() != reflect.Interface && reflect.PointerTo(t).Implements(i)
 	})
 }
+
+// secret reports whether a value of the shape holds, however deep, a secret shown once. seen ends recursion.
+func (s *shape) secret(seen map[*shape]bool) bool {
+	if s == nil || seen[s] {
+		return false
+	}
+	seen[s] = true
+	for i := range s.members {
+		if s.members[i].once || s.members[i].shape.secret(seen) {
+			return true
+		}
+	}
+	return s.points.secret(seen) || s.elem.secret(seen)
+}

@@ -30,6 +30,11 @@ type Spec struct {
 	Fresh bool
 	// Unenrolled opens the operation to staff who must turn one-time codes on first.
 	Unenrolled bool
+	// Secret marks an answer that is a secret though it is shown again and again: sessions that only look do not get it. A member with
+	// the tag secret:"once" says so by itself.
+	Secret bool
+	// ReadOnlyToo opens an operation that changes something to sessions that only look.
+	ReadOnlyToo bool
 	// Status is the status of success, 200 unless said, 204 when Resp has no fields.
 	Status int
 	// Body is the largest request body in bytes, [DefaultBody] unless said.

@@ -36,9 +36,9 @@ func scanPerson(row db.Row, before ...any) (account.Person, error) {
 
 // AddPerson implements [account.People].
 func (s *people) AddPerson(ctx context.Context, p account.Person) (bool, error) {
-	n, err := s.db.Exec(ctx, `INSERT INTO customer (id, email, name, role, password, confirmed_at, disabled_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8) ON CONFLICT (email) DO NOTHING`,
-		p.ID, p.Email, p.Name, string(p.Role), p.Password, nullable(p.ConfirmedAt), nullable(p.DisabledAt), p.CreatedAt)
+	n, err := s.db.Exec(ctx, `INSERT INTO customer (id, email, name, role, password, confirmed_at, disabled_at, created_at, updated_at, name_fold)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9) ON CONFLICT (email) DO NOTHING`,
+		p.ID, p.Email, p.Name, string(p.Role), p.Password, nullable(p.ConfirmedAt), nullable(p.DisabledAt), p.CreatedAt, strings.ToLower(p.Name))
 	return n == 1, err
 }
 
@@ -74,8 +74,7 @@ func (s *people) SetPassword(ctx context.Context, personID, hash string, at time
 // SetRole implements [account.People]. The owners' rows are locked first, in one order, so that two owners who demote each
 // other at the same moment do it one after the other and the second finds nobody left.
 func (s *people) SetRole(ctx context.Context, personID string, role licensing.Role, at time.Time) error {
-	rows, err := s.db.Query(ctx, `SELECT id FROM customer WHERE role = 'owner' AND role <> '' ORDER BY id FOR UPDATE`)
-	if _, err := db.Collect(rows, err, func(row db.Row) (id string, err error) { return id, row.Scan(&id) }); err != nil {
+	if err := s.holdOwners(ctx); err != nil {
 		return err
 	}
 	n, err := s.db.Exec(ctx, `UPDATE customer SET role = $2, updated_at = $3 WHERE id = $1 AND (role <> 'owner' OR $2 = 'owner'
@@ -93,6 +92,12 @@ func (s *people) SetRole(ctx context.Context, personID string, role licensing.Ro
 	return s.changed(ctx, "customer", personID)
 }
 
+func (s *people) holdOwners(ctx context.Context) error {
+	rows, err := s.db.Query(ctx, `SELECT id FROM customer WHERE role = 'owner' AND role <> '' ORDER BY id FOR UPDATE`)
+	_, err = db.Collect(rows, err, func(row db.Row) (id string, err error) { return id, row.Scan(&id) })
+	return err
+}
+
 // ListStaff implements [account.People].
 func (s *people) ListStaff(ctx context.Context) ([]account.Person, error) {
 	rows, err := s.db.Query(ctx, `SELECT `+personColumns+` FROM customer c WHERE c.role <> '' ORDER BY c.role, c.id`)
@@ -103,6 +108,9 @@ func (s *people) ListStaff(ctx context.Context) ([]account.Person, error) {
 
 // SetName implements [account.People].
 func (s *people) SetName(ctx context.Context, personID, name string, at time.Time) error {
+	if err := s.setPerson(ctx, `name_fold`, personID, strings.ToLower(name), at); err != nil {
+		return err
+	}
 	return s.setPerson(ctx, `name`, personID, name, at)
 }
 

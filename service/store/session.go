@@ -109,7 +109,10 @@ func (s *sessions) EndSession(ctx context.Context, id, personID string, at time.
 
 // EndSessions implements [account.Sessions].
 func (s *sessions) EndSessions(ctx context.Context, personID, but string, at time.Time) error {
-	_, err := s.db.Exec(ctx, `UPDATE session SET revoked_at = $3 WHERE customer_id = $1 AND id <> $2 AND revoked_at IS NULL`, personID, but, at)
+	_, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `UPDATE session SET revoked_at = $3 WHERE customer_id = $1 AND id <> $2 AND revoked_at IS NULL`, Args: []any{personID, but, at}},
+		{SQL: `UPDATE session SET revoked_at = $2 WHERE opened_by = $1 AND opened_by <> '' AND revoked_at IS NULL`, Args: []any{personID, at}},
+	})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,12 @@
+-- +goose Up
+
+-- The name in lower case, by which staff find people.
+ALTER TABLE customer ADD COLUMN name_fold text COLLATE "C" NOT NULL DEFAULT '';
+UPDATE customer SET name_fold = lower(name);
+CREATE INDEX customer_name_fold ON customer (name_fold) WHERE name_fold <> '';
+CREATE INDEX session_opened_by ON session (opened_by) WHERE opened_by <> '';
+
+-- +goose Down
+DROP INDEX session_opened_by;
+DROP INDEX customer_name_fold;
+ALTER TABLE customer DROP COLUMN name_fold;
