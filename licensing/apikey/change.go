@@ -251,6 +251,14 @@ type RevokeRequest struct {
 	Reason string `json:"reason,omitempty" doc:"Why, for the audit trail."`
 }
 
+// Validate implements the check of requests.
+func (r RevokeRequest) Validate() error {
+	if len(r.Reason) > 500 {
+		return licensing.Fail(licensing.Invalid, "reason", "Say why, in at most 500 bytes.").With("/reason", "must have at most 500 bytes")
+	}
+	return nil
+}
+
 // RevokeResponse says since when, and how soon everywhere.
 type RevokeResponse struct {
 	Key           KeyView `json:"key" doc:"The key as it stands."`

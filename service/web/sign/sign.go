@@ -189,7 +189,7 @@ func (p *pages) again(v *site.Visit) error {
 	}
 	_, err := p.ops.Freshen.Call(v.Ctx(), account.FreshenRequest{Password: f.Get("password")})
 	if told := kit.Public(err); told != nil {
-		if told.Kind != licensing.Unauthorized && told.Kind != licensing.TooMany {
+		if told.Kind != licensing.Unauthorized && told.Kind != licensing.Forbidden && told.Kind != licensing.TooMany {
 			return err
 		}
 		f.Problem = told.Text

@@ -79,6 +79,9 @@ func (v *Visit) Form() *ui.Form {
 // Filter is the form of a list's filter, which is in the address.
 func (v *Visit) Filter() *ui.Form { return &ui.Form{Values: v.R.URL.Query()} }
 
+// clean makes the lines of a field end as texts here do, and shows the character that no text holds.
+var clean = strings.NewReplacer("\r\n", "\n", "\x00", "\uFFFD")
+
 // parse reads the form. Only the two ways in which browsers send forms are taken.
 func (v *Visit) parse() error {
 	kind, _, err := mime.ParseMediaType(v.R.Header.Get("Content-Type"))
@@ -106,7 +109,7 @@ func (v *Visit) parse() error {
 	values := url.Values{}
 	for name, all := range v.R.PostForm {
 		for _, text := range all {
-			values.Add(name, strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\r\n", "\n"))
+			values.Add(name, clean.Replace(strings.ToValidUTF8(text, "\uFFFD")))
 		}
 	}
 	v.form = &ui.Form{Values: values, Once: values.Get("once")}
