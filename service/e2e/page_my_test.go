@@ -122,7 +122,7 @@ func (s *surface) shelve(version string) string {
 func accountPages(b *buyer) []string {
 	return []string{"/account", "/account/licenses", "/account/licenses/" + b.License, "/account/licenses/" + b.License + "/devices/" + b.Activation + "/release",
 		"/account/keys", "/account/keys/" + b.APIKeyID, "/account/keys/" + b.APIKeyID + "/rotate", "/account/keys/" + b.APIKeyID + "/revoke",
-		"/account/orders", "/account/orders/" + b.Order, "/account/orders/" + b.Pending, "/account/downloads"}
+		"/account/orders", "/account/orders/" + b.Order, "/account/orders/" + b.Pending, "/account/downloads", "/account/settings", "/account/settings/name", "/account/settings/two-step"}
 }
 
 // TestR02_AccountPages: each page of an account is there for its owner; a stranger is led to the sign-in and back; with the id of somebody

@@ -76,6 +76,20 @@ func visits() map[string][]visit {
 		"GET /admin/canned/{id}":        {{as: owner, at: "/admin/canned/{canned}"}, {as: owner, at: "/admin/canned/new"}},
 		"GET /admin/canned/{id}/remove": {{as: owner, at: "/admin/canned/{canned}/remove"}},
 
+		// settings
+		"GET /account/settings":              {{as: customer, at: "/account/settings"}},
+		"GET /account/settings/name":         {{as: customer, at: "/account/settings/name"}},
+		"GET /account/settings/email":        {{as: customer, at: "/account/settings/email"}},
+		"GET /account/settings/password":     {{as: customer, at: "/account/settings/password"}},
+		"GET /account/settings/two-step":     {{as: customer, at: "/account/settings/two-step"}},
+		"GET /account/settings/two-step/off": {{as: customer, at: "/account/settings/two-step/off"}},
+		"GET /admin/settings":                {{as: owner, at: "/admin/settings"}},
+		"GET /admin/settings/name":           {{as: owner, at: "/admin/settings/name"}},
+		"GET /admin/settings/email":          {{as: owner, at: "/admin/settings/email"}},
+		"GET /admin/settings/password":       {{as: owner, at: "/admin/settings/password"}},
+		"GET /admin/settings/two-step":       {{as: owner, at: "/admin/settings/two-step"}},
+		"GET /admin/settings/two-step/off":   {{as: owner, at: "/admin/settings/two-step/off"}},
+
 		// the documentation
 		"GET /docs/api":       {{at: "/docs/api"}, {at: "/docs/api?q=nothing+of+it"}},
 		"GET /docs/api/{tag}": {{at: "/docs/api/checkout"}, {at: "/docs/api/api-keys"}, {at: "/docs/api/catalogue"}, {at: "/docs/api/nothing", status: 404}},

@@ -6,6 +6,8 @@
 package my
 
 import (
+	"errors"
+
 	"github.com/mintreu/mintreu/commerce/download"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
@@ -71,5 +73,6 @@ func Pages(s *site.Site) ([]site.Page, error) {
 	mine("order", "/orders/{id}", p.order)
 	mine("downloads", "/downloads", p.downloads)
 	form("download", "/downloads/{file}", p.download)
-	return out, kit.Fill(s.Routes, &p.ops)
+	own, err := Settings(s)
+	return append(out, own...), errors.Join(err, kit.Fill(s.Routes, &p.ops))
 }

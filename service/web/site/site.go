@@ -198,6 +198,9 @@ func (s *Site) fail(v *Visit, err error) {
 	case told.Code == "sign-in" || told.Kind == licensing.Unauthorized && v.Actor.Kind == licensing.Anonymous:
 		v.to("/sign-in?next=" + url.QueryEscape(v.here()))
 		return
+	case told.Code == "totp-required" && v.Actor.Kind == licensing.Staff:
+		v.to("/admin/settings/two-step")
+		return
 	case told.Code == "sign-in-again":
 		v.to("/sign-in/again?next=" + url.QueryEscape(v.here()))
 		return

@@ -13,7 +13,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 
 // On a narrow screen the tabs scroll; the one that is open is brought into view.
 const tabs = document.querySelector(".tabs");
-const open = tabs?.querySelector("[aria-current]");
+const open = tabs?.querySelector("[aria-current=page]");
 if (open) tabs.scrollLeft = open.offsetLeft - (tabs.clientWidth - open.clientWidth) / 2;
 
 // A form is sent once; the button comes back when the page does.
