@@ -2,12 +2,16 @@
 package sign
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
 )
 
 type operations struct {
@@ -17,6 +21,7 @@ type operations struct {
 	Email   kit.Op[account.ConfirmEmailRequest, account.ConfirmEmailResponse] `op:"account.email-confirm"`
 	Setup   kit.Op[account.SetupRequest, account.SetupResponse]               `op:"setup.owner"`
 	SignIn  kit.Op[account.SignInRequest, account.SignInResponse]             `op:"session.create"`
+	Verify  kit.Op[account.VerifyRequest, account.SignInResponse]             `op:"session.verify"`
 	Freshen kit.Op[account.FreshenRequest, account.FreshenResponse]           `op:"session.freshen"`
 	SignOut kit.Op[account.SignOutRequest, account.SignOutResponse]           `op:"session.end-current"`
 }
@@ -41,6 +46,7 @@ func Pages(s *site.Site) ([]site.Page, error) {
 		{Name: "page.setup_send", Pattern: "POST /setup/{token}", Secret: true, Serve: p.setup},
 		{Name: "page.sign_in", Pattern: "GET /sign-in", Serve: p.signIn},
 		{Name: "page.sign_in_send", Pattern: "POST /sign-in", Serve: p.signIn},
+		{Name: "page.sign_in_code", Pattern: "POST /sign-in/code", Serve: p.code},
 		{Name: "page.sign_in_again", Pattern: "GET /sign-in/again", Serve: p.again},
 		{Name: "page.sign_in_again_send", Pattern: "POST /sign-in/again", Serve: p.again},
 		{Name: "page.sign_out", Pattern: "POST /sign-out", Serve: p.signOut},
@@ -171,10 +177,36 @@ func (p *pages) signIn(v *site.Visit) error {
 		f.Problem = told.Text
 		return v.Show(signInPage(v.Frame("Sign in"), f))
 	}
-	if err := v.SignIn(out); err != nil {
+	if out.Challenge != "" {
+		asked := &ui.Form{Values: url.Values{"challenge": {out.Challenge}, "next": {f.Get("next")}}, Once: f.Once + "-code"}
+		return v.Render(http.StatusOK, codePage(v.Frame("One more step"), asked))
+	}
+	return p.enter(v, out)
+}
+
+// enter makes the visitor the person of a session and leads to where they wanted to go.
+func (p *pages) enter(v *site.Visit, in account.SignInResponse) error {
+	if err := v.SignIn(in); err != nil {
 		return err
 	}
-	return v.Go(site.Inside(f.Get("next"), home(v)), "", "")
+	return v.Go(site.Inside(v.Form().Get("next"), home(v)), "", "")
+}
+
+// code takes the one-time code of a sign-in whose password was right.
+func (p *pages) code(v *site.Visit) error {
+	f := v.Form()
+	out, err := p.ops.Verify.Call(v.Guest(), account.VerifyRequest{Challenge: f.Get("challenge"), Code: strings.ReplaceAll(f.Text("code"), " ", "")})
+	if told := kit.Public(err); told != nil {
+		switch {
+		case told.Kind == licensing.Gone:
+			return v.Go("/sign-in?next="+url.QueryEscape(f.Get("next")), "wait", told.Text)
+		case errors.Is(err, account.ErrCode), told.Kind == licensing.TooMany, told.Kind == licensing.Invalid:
+			f.Problem = told.Text
+			return v.Show(codePage(v.Frame("One more step"), f))
+		}
+		return err
+	}
+	return p.enter(v, out)
 }
 
 // again asks for the password once more before something sensitive, and leads back to it.
@@ -187,7 +219,7 @@ func (p *pages) again(v *site.Visit) error {
 	if !v.Posted() {
 		return v.Show(againPage(v.Frame("Confirm that it is you"), f))
 	}
-	_, err := p.ops.Freshen.Call(v.Ctx(), account.FreshenRequest{Password: f.Get("password")})
+	_, err := p.ops.Freshen.Call(v.Ctx(), account.FreshenRequest{Password: f.Get("password"), Code: strings.ReplaceAll(f.Text("code"), " ", "")})
 	if told := kit.Public(err); told != nil {
 		if told.Kind != licensing.Unauthorized && told.Kind != licensing.Forbidden && told.Kind != licensing.TooMany {
 			return err
