@@ -108,18 +108,18 @@ func (h *health) checkout() Step {
 }
 
 func (h *health) webhook() Step {
-	s := Step{Name: "webhook", Title: "Payment events", Where: "events", State: Idle, Text: "No payment event arrived yet."}
+	s := Step{Name: "webhook", Title: "Payment events", Where: "payments", State: Idle, Text: "No payment event arrived yet."}
 	if !h.EventLast.IsZero() {
 		s.State, s.Text = OK, "The last one arrived "+ago(h.now, h.EventLast)+"; none waits."
 	}
 	lag := since(h.now, h.EventOldest)
 	switch {
 	case lag > stuckAfter:
-		s.State, s.Text, s.Where = Bad, fmt.Sprintf("%s not applied; the oldest waits for %s.", many(h.EventsPending, "event"), span(lag)), "events?state=pending"
+		s.State, s.Text, s.Where = Bad, fmt.Sprintf("%s not applied; the oldest waits for %s.", many(h.EventsPending, "event"), span(lag)), "payments?state=pending"
 	case h.EventsParked > 0:
-		s.State, s.Text, s.Where = Warn, many(h.EventsParked, "event")+" parked, waiting for a person.", "events?state=parked"
+		s.State, s.Text, s.Where = Warn, many(h.EventsParked, "event")+" parked, waiting for a person.", "payments?state=parked"
 	case lag > slowAfter:
-		s.State, s.Text, s.Where = Warn, "The oldest event waits for "+span(lag)+".", "events?state=pending"
+		s.State, s.Text, s.Where = Warn, "The oldest event waits for "+span(lag)+".", "payments?state=pending"
 	}
 	return s
 }
@@ -161,15 +161,15 @@ func (h *health) help() Step {
 }
 
 func (h *health) mail() Step {
-	s := Step{Name: "mail", Title: "Mail", Where: "mail/outbox", State: OK, Text: "Everything was handed over."}
+	s := Step{Name: "mail", Title: "Mail", Where: "mail", State: OK, Text: "Everything was handed over."}
 	wait := since(h.now, h.MailOldest)
 	switch {
 	case wait > mailStuck:
-		s.State, s.Text, s.Where = Bad, fmt.Sprintf("%s not sent; the oldest waits for %s.", many(h.MailPending, "mail"), span(wait)), "mail/outbox?state=pending"
+		s.State, s.Text, s.Where = Bad, fmt.Sprintf("%s not sent; the oldest waits for %s.", many(h.MailPending, "mail"), span(wait)), "mail?state=pending"
 	case h.MailFailed > 0:
-		s.State, s.Text, s.Where = Warn, many(h.MailFailed, "mail")+" refused by the mail server.", "mail/outbox?state=failed"
+		s.State, s.Text, s.Where = Warn, many(h.MailFailed, "mail")+" refused by the mail server.", "mail?state=failed"
 	case wait > mailSlow:
-		s.State, s.Text, s.Where = Warn, "The oldest mail waits for "+span(wait)+".", "mail/outbox?state=pending"
+		s.State, s.Text, s.Where = Warn, "The oldest mail waits for "+span(wait)+".", "mail?state=pending"
 	}
 	return s
 }
@@ -233,7 +233,12 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d days", int64(d.Hours()/24))
 }
 
-func ago(now, at time.Time) string { return span(since(now, at)) + " ago" }
+func ago(now, at time.Time) string {
+	if d := since(now, at); d >= 2*time.Minute {
+		return span(d) + " ago"
+	}
+	return "a moment ago"
+}
 
 // many is "1 order", "2 orders".
 func many(n int64, what string) string {

@@ -77,6 +77,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 func (p *parts) site(routes []kit.Route) (*site.Site, error) {
 	c := p.app.config
 	return site.New(site.Config{Shop: ui.Shopfront{Name: c.ShopName, Tagline: c.ShopTagline, Terms: c.TermsURL, Privacy: c.PrivacyURL, Imprint: c.ImprintURL}, BaseURL: c.BaseURL, Key: p.app.storage.key.Derive("pages"), Auth: authenticator{p}, Routes: routes, Clock: c.Clock,
+		Upload:      httpapi.Downloads{Service: p.downloads}.Take,
 		Attachments: site.Attachments{Take: p.helpdesk.Attach, Send: httpapi.Support{Service: p.helpdesk}.Send}, Logger: p.app.log, PayOrigins: p.payOrigins()})
 }
 

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ type visit struct {
 // visits are those to every page there is, by the page's pattern. A page that is not here fails TestPages_Table; one that looks
 // different with something in it and without has a visit for each.
 func visits() map[string][]visit {
-	return map[string][]visit{
+	out := map[string][]visit{
 		"/": {{at: "/nowhere", status: 404}},
 
 		// the shop
@@ -96,10 +97,13 @@ func visits() map[string][]visit {
 		"GET /docs/{$}":       {{at: "/docs/", status: 303}},
 		"GET /docs/{name}":    {{at: "/docs/start"}, {at: "/docs/selling"}, {at: "/docs/sdk"}, {at: "/docs/offline"}, {at: "/docs/operations"}, {at: "/docs/storefront"}, {at: "/docs/accounts"}, {at: "/docs/support"}, {at: "/docs/switches"}},
 	}
+	maps.Copy(out, consoleVisits())
+	return out
 }
 
 // notPages are mounts that serve no page.
-var notPages = []string{"GET /tickets/{id}/files/{file}", "GET /assets/{name}", "GET /favicon.ico"}
+var notPages = []string{"GET /tickets/{id}/files/{file}", "GET /assets/{name}", "GET /favicon.ico",
+	"GET /admin/audit.csv", "GET /admin/orders/{id}/receipt/{format}", "GET /admin/orders/{id}/credit-notes/{number}"}
 
 // mounts are the patterns of everything that package web serves.
 func mounts(t testing.TB) []string {

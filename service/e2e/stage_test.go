@@ -105,6 +105,7 @@ func (s *stage) plant(t testing.TB) {
 	s.plantRelease(t)
 	s.plantSale(t)
 	s.plantSupport(t)
+	s.plantConsole(t)
 	s.ids["confirm"] = strings.Repeat("t", 43)
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -126,6 +127,16 @@ func (d Downloads) receive(w http.ResponseWriter, r *http.Request) (download.Fil
 		err = licensing.Fail(licensing.Timeout, "upload-too-slow", "The file did not arrive in time.").Because(err)
 	}
 	return f, err
+}
+
+// Take stores a file of a draft for the actor of ctx, as the upload of raw bytes does; it is for uploads that come in another form.
+func (d Downloads) Take(ctx context.Context, u *download.Upload) (download.FileView, error) {
+	call := licensing.CallFrom(ctx)
+	if !releaseWriters().Permits(call.Actor) {
+		return download.FileView{}, kit.Refusal(call.Actor)
+	}
+	call.Operation, call.Mutating, call.IdempotencyKey = "release.upload", true, ""
+	return d.Service.Upload(ctx, u)
 }
 
 // announced reads Repr-Digest: sha-256=:base64:, nil when it is not there.

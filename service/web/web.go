@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/mintreu/mintreu/api"
+	"github.com/mintreu/mintreu/service/web/admin"
 	"github.com/mintreu/mintreu/service/web/guide"
 	"github.com/mintreu/mintreu/service/web/help"
 	"github.com/mintreu/mintreu/service/web/my"
@@ -36,6 +37,7 @@ func Pages(s *site.Site) ([]Mount, error) {
 		sign.Pages,
 		help.Pages,
 		my.Pages,
+		admin.Pages,
 	} {
 		all, err := pages(s)
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/a-h/templ"
 	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/commerce/download"
 	"github.com/mintreu/mintreu/commerce/support"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/kit"
@@ -40,6 +41,8 @@ type Config struct {
 	Clock  licensing.Clock
 	// Logger is told of failures of ours; nil for nobody. It must keep secrets out by itself, as that of the whole service does.
 	Logger *slog.Logger
+	// Upload stores a file of a release as it arrives from a form, for the actor of ctx, whose role it checks.
+	Upload func(ctx context.Context, u *download.Upload) (download.FileView, error)
 	// Attachments takes and sends the files of tickets.
 	Attachments Attachments
 	// PayOrigins are where the payment page may be, apart from the service itself: "https://checkout.stripe.com".

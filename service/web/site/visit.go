@@ -206,3 +206,10 @@ func (v *Visit) here() string {
 func (v *Visit) Log(err error) {
 	v.Site.Logger.ErrorContext(v.R.Context(), "page", "page", v.page.Name, "request_id", licensing.CallFrom(v.R.Context()).RequestID, "error", err)
 }
+
+// Fresh gives the form a new token: what it is sent for next is no repetition of what it was sent for.
+func (v *Visit) Fresh() {
+	if v.form != nil {
+		v.form.Once = once()
+	}
+}

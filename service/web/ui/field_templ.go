@@ -489,7 +489,7 @@ type Option struct {
 func Options(values ...string) []Option {
 	out := make([]Option, len(values))
 	for i, v := range values {
-		out[i] = Option{v, words(v)}
+		out[i] = Option{v, Words(v)}
 	}
 	return out
 }

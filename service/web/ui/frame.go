@@ -107,7 +107,7 @@ func When(t time.Time) string {
 	if t.IsZero() {
 		return "–"
 	}
-	return t.UTC().Format("2 Jan 2006, 15:04 UTC")
+	return t.UTC().Format("2\u00a0Jan\u00a02006, 15:04\u00a0UTC")
 }
 
 // WhenPtr is [When] of an instant that may be absent.
@@ -171,3 +171,6 @@ func Number(n int64) string {
 	}
 	return sign + text
 }
+
+// Plain is a whole number without groups, for a form.
+func Plain(n int64) string { return strconv.FormatInt(n, 10) }

@@ -287,7 +287,7 @@ func State(text string) templ.Component {
 			templ_7745c5c3_Var14 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = Badge(words(text), Tone(text)).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = Badge(Words(text), Tone(text)).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -12,8 +12,8 @@ var tones = map[string]string{
 // Tone is the colour of a state: "good", "wait", "bad" or "".
 func Tone(state string) string { return tones[state] }
 
-// words is a state as people read it.
-func words(state string) string {
+// Words is a state or a kind as people read it: "awaiting_funds" is "Awaiting funds".
+func Words(state string) string {
 	out := strings.ReplaceAll(state, "_", " ")
 	if out == "" {
 		return out

@@ -1,0 +1,95 @@
+package e2e_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/limit/limittest"
+)
+
+// consoleVisits are those to the pages of the console: each with things in it and, where it lists, with a filter that nothing matches.
+func consoleVisits() map[string][]visit {
+	out := map[string][]visit{}
+	at := func(pattern string, addresses ...string) {
+		for _, address := range addresses {
+			out["GET "+pattern] = append(out["GET "+pattern], visit{as: owner, at: address})
+		}
+	}
+	at("/admin", "/admin")
+	at("/admin/orders", "/admin/orders", "/admin/orders?q=nobody@example.com", "/admin/orders?state=fulfilled&q={order}")
+	at("/admin/orders/{id}", "/admin/orders/{order}", "/admin/orders/{pending-order}")
+	at("/admin/orders/{id}/redrive", "/admin/orders/{order}/redrive")
+	at("/admin/licenses", "/admin/licenses", "/admin/licenses?q=nobody@example.com")
+	at("/admin/licenses/{id}", "/admin/licenses/{license}")
+	for _, what := range []string{"change", "suspend", "reinstate", "revoke", "reissue"} {
+		at("/admin/licenses/{id}/"+what, "/admin/licenses/{license}/"+what)
+	}
+	at("/admin/activations/{id}/release", "/admin/activations/{activation}/release")
+	at("/admin/keys", "/admin/keys", "/admin/keys?q=nothing")
+	at("/admin/keys/new", "/admin/keys/new")
+	at("/admin/keys/{id}", "/admin/keys/{key}")
+	for _, what := range []string{"rotate", "revoke", "disable", "enable"} {
+		at("/admin/keys/{id}/"+what, "/admin/keys/{key}/"+what)
+	}
+	at("/admin/policies", "/admin/policies", "/admin/policies?product={draft-product}")
+	at("/admin/policies/new", "/admin/policies/new")
+	at("/admin/policies/{id}", "/admin/policies/{policy}")
+	at("/admin/products", "/admin/products", "/admin/products?state=retired")
+	at("/admin/products/new", "/admin/products/new")
+	at("/admin/products/{id}", "/admin/products/{product}", "/admin/products/{draft-product}")
+	for _, what := range []string{"edit", "publish", "sunset", "retire", "plans/new", "releases/new"} {
+		at("/admin/products/{id}/"+what, "/admin/products/{product}/"+what)
+	}
+	at("/admin/import", "/admin/import")
+	at("/admin/plans/{id}", "/admin/plans/{plan}", "/admin/plans/{draft-plan}")
+	for _, what := range []string{"edit", "publish", "archive"} {
+		at("/admin/plans/{id}/"+what, "/admin/plans/{plan}/"+what)
+	}
+	at("/admin/plans/{id}/prices/{price}/{what}", "/admin/plans/{plan}/prices/{proposal}/approve", "/admin/plans/{plan}/prices/{proposal}/reject", "/admin/plans/{plan}/prices/{price}/archive")
+	at("/admin/files", "/admin/files", "/admin/files?product={draft-product}")
+	at("/admin/releases/{id}", "/admin/releases/{release}", "/admin/releases/{draft-release}")
+	for _, what := range []string{"publish", "withdraw"} {
+		at("/admin/releases/{id}/"+what, "/admin/releases/{draft-release}/"+what)
+	}
+	at("/admin/release-files/{id}/drop", "/admin/release-files/{draft-file}/drop")
+	at("/admin/switches", "/admin/switches")
+	at("/admin/switches/{switch}", "/admin/switches/downloads?off=yes", "/admin/switches/ads?off=no&product={product}")
+	at("/admin/payments", "/admin/payments", "/admin/payments?state=parked")
+	at("/admin/payments/{id}", "/admin/payments/{event}")
+	at("/admin/payments/{id}/retry", "/admin/payments/{event}/retry")
+	at("/admin/mail", "/admin/mail", "/admin/mail?state=failed")
+	at("/admin/mail/kept", "/admin/mail/kept", "/admin/mail/kept?to=nobody@example.com")
+	at("/admin/mail/kept/{id}", "/admin/mail/kept/{mail}")
+	at("/admin/outbox/{id}/retry", "/admin/outbox/{mail}/retry")
+	at("/admin/jobs", "/admin/jobs?kind=payment.process", "/admin/jobs?state=discarded")
+	at("/admin/jobs/{id}/retry", "/admin/jobs/1/retry")
+	at("/admin/jobs/{id}/cancel", "/admin/jobs/1/cancel")
+	at("/admin/audit", "/admin/audit?target={order}", "/admin/audit?action=nothing.at-all")
+	at("/admin/staff", "/admin/staff")
+	at("/admin/staff/new", "/admin/staff/new")
+	at("/admin/staff/{id}", "/admin/staff/{owner}")
+	at("/admin/tokens", "/admin/tokens")
+	at("/admin/tokens/new", "/admin/tokens/new")
+	at("/admin/tokens/{id}/rotate", "/admin/tokens/{token}/rotate")
+	at("/admin/tokens/{id}/revoke", "/admin/tokens/{token}/revoke")
+	return out
+}
+
+// plantConsole notes what only the console shows: the sale's payment event and mail, a proposed price, a switch that is off.
+func (s *stage) plantConsole(t testing.TB) {
+	t.Helper()
+	s.made(t, "proposal", "/v1/plans/"+s.ids["plan"]+"/prices", object{"price": object{"amount": 5900, "currency": "EUR"}})
+	s.must(t, http.MethodPut, "/v1/switches/ads", object{"off": true, "reason": "nothing to advertise yet", "product_id": s.ids["draft-product"]}, nil)
+	var events, mails licensing.List[struct{ ID string }]
+	s.must(t, http.MethodGet, "/v1/payment-events", nil, &events)
+	s.ids["event"] = events.Items[0].ID
+	if !limittest.Eventually(time.Minute, func() bool {
+		s.must(t, http.MethodGet, "/v1/mails?to="+stageEmail(customer), nil, &mails)
+		return len(mails.Items) > 0
+	}) {
+		t.Fatal("the purchase was not mailed")
+	}
+	s.ids["mail"] = mails.Items[0].ID
+}

@@ -1,0 +1,127 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/a-h/templ"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
+)
+
+func (p *pages) keyPages() []site.Page {
+	back := to("/admin/keys/{id}", "API key")
+	request := func(id, reason string) apikey.RevokeRequest { return apikey.RevokeRequest{ID: id, Reason: reason} }
+	out := append([]site.Page{get("keys", "/admin/keys", p.keys), get("key", "/admin/keys/{id}", p.key)}, both("key_issue", "/admin/keys/new", p.issueKey)...)
+	out = append(out, both("key_rotate", "/admin/keys/{id}/rotate", p.rotateKey)...)
+	return append(out, p.asked(
+		action{name: "key_revoke", path: "/admin/keys/{id}/revoke", spec: p.ops.RevokeKey.Spec(), back: back,
+			title: "Revoke the API key", button: "Revoke it for good", done: "The key is revoked.",
+			what: "This cannot be undone. Both of its secrets are refused everywhere within two seconds.",
+			do:   plain(func() op[apikey.RevokeRequest, apikey.RevokeResponse] { return p.ops.RevokeKey }, request)},
+		action{name: "key_disable", path: "/admin/keys/{id}/disable", spec: p.ops.DisableKey.Spec(), back: back,
+			title: "Disable the API key", button: "Disable it", done: "The key is disabled.",
+			what: "It is refused everywhere within two seconds, until it is enabled again.",
+			do:   plain(func() op[apikey.RevokeRequest, apikey.RevokeResponse] { return p.ops.DisableKey }, request)},
+		action{name: "key_enable", path: "/admin/keys/{id}/enable", spec: p.ops.EnableKey.Spec(), calm: true, back: back,
+			title: "Enable the API key", button: "Enable it", done: "The key works again.",
+			what: "It is accepted again as before.",
+			do:   plain(func() op[apikey.RevokeRequest, apikey.RevokeResponse] { return p.ops.EnableKey }, request)})...)
+}
+
+func (p *pages) keys(v *site.Visit) error {
+	products, err := p.products(v)
+	if err != nil {
+		return err
+	}
+	list, err := p.ops.Keys.Call(v.Ctx(), apikey.ListRequest{Page: page(v, 25), Query: v.Query("q"), Product: pick(v, "product", productChoices("", products)), Owner: licensing.Owner(v.Query("owner"))})
+	if err != nil {
+		return err
+	}
+	return v.Show(keysPage(v.Frame("API keys"), v.Filter(), list, products, next(v, list.Next), filtered(v), may(v, p.ops.IssueKey.Spec())))
+}
+
+func (p *pages) key(v *site.Visit) error {
+	k, err := p.ops.Key.Call(v.Ctx(), apikey.GetRequest{ID: v.Param("id")})
+	if err != nil {
+		return err
+	}
+	products, err := p.products(v)
+	if err != nil {
+		return err
+	}
+	return v.Show(keyPage(v.Frame("API key "+ui.Short(k.ID), ui.Link{Href: "/admin/keys", Name: "API keys"}), k, named(products, k.Product), may(v, p.ops.RotateKey.Spec())))
+}
+
+// periods are the spans over which calls are counted.
+func periods() []ui.Option {
+	return []ui.Option{{Value: "1", Name: "a second"}, {Value: "60", Name: "a minute"}, {Value: "3600", Name: "an hour"}, {Value: "86400", Name: "a day"}}
+}
+
+// overlaps are how long an old secret works on.
+func overlaps() []ui.Option {
+	return []ui.Option{{Value: "86400", Name: "For a day"}, {Value: "3600", Name: "For an hour"}, {Value: "604800", Name: "For a week"}, {Value: "0", Name: "Not at all"}}
+}
+
+func (p *pages) issueKey(v *site.Visit) error {
+	if err := again(v, p.ops.IssueKey.Spec()); err != nil {
+		return err
+	}
+	f, back := v.Form(), ui.Link{Href: "/admin/keys", Name: "API keys"}
+	products, err := p.products(v)
+	if err != nil {
+		return err
+	}
+	f.Default("owner", v.Query("owner"))
+	f.Default("env", string(licensing.Live))
+	f.Default("seconds", "60")
+	frame := v.Frame("Issue an API key", back)
+	if !v.Posted() {
+		return v.Show(issueKeyPage(frame, f, products))
+	}
+	r := apikey.CreateRequest{Owner: licensing.Owner(f.Text("owner")), Product: f.Text("product"), Env: licensing.Env(f.Text("env")), Name: f.Text("name"), Scopes: words(f.Get("scopes")),
+		AllowFrom: words(f.Get("allow_from")), ExpiresAt: date(f, "expires_at")}
+	if n := f.Int("count", 0); n != 0 {
+		r.Limits = []apikey.Limit{{Name: "calls", Count: n, Seconds: f.Int("seconds", 60)}}
+	}
+	if r.Owner == "" {
+		f.Wrong("owner", "must be the id of a customer; it stands on the customer's page")
+	}
+	if !f.OK() {
+		return v.Show(issueKeyPage(frame, f, products))
+	}
+	out, err := p.ops.IssueKey.Call(v.Ctx(), r)
+	if other := f.Refuse(err, map[string]string{"/limits": "count", "limits": "count"}); other != nil {
+		return other
+	}
+	if err != nil {
+		return v.Show(issueKeyPage(frame, f, products))
+	}
+	to := ui.Link{Href: "/admin/keys/" + out.Key.ID, Name: "API key"}
+	return v.Render(http.StatusOK, oncePage(v.Frame("New API key", to), "New API key", "Send it to its owner by a safe way. It works at once.", "API key", out.Secret, to))
+}
+
+func (p *pages) rotateKey(v *site.Visit) error {
+	if err := again(v, p.ops.RotateKey.Spec()); err != nil {
+		return err
+	}
+	f, id := v.Form(), v.Param("id")
+	back := ui.Link{Href: "/admin/keys/" + id, Name: "API key"}
+	frame := v.Frame("Give the key a new secret", back)
+	f.Default("overlap", "86400")
+	if !v.Posted() {
+		return v.Show(rotatePage(frame, f, back))
+	}
+	overlap := f.Int("overlap", 86400)
+	out, err := p.ops.RotateKey.Call(v.Ctx(), apikey.RotateRequest{ID: id, Overlap: &overlap})
+	if other := f.Refuse(err, map[string]string{"/overlap_seconds": "overlap"}); other != nil {
+		return other
+	}
+	if err != nil {
+		return v.Show(rotatePage(frame, f, back))
+	}
+	var answer templ.Component = oncePage(v.Frame("New secret", back), "New secret", "The old one works on for as long as you chose. Limits and counters stay.", "API key", out.Secret, back)
+	return v.Render(http.StatusOK, answer)
+}
