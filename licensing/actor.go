@@ -39,6 +39,17 @@ func AllRoles() []Role {
 	return []Role{RoleOwner, RoleAdmin, RoleFinance, RoleSupport, RoleCatalogue, RoleAuditor}
 }
 
+// OrgRole is the role of a person in an organisation.
+type OrgRole string
+
+// The roles in an organisation (commerce §12). A member looks, downloads and asks for help; an admin buys, changes what the
+// organisation owns, and invites and removes members; an owner decides who is what.
+const (
+	OrgOwner  OrgRole = "owner"
+	OrgAdmin  OrgRole = "admin"
+	OrgMember OrgRole = "member"
+)
+
 // Actor is who calls, as the transport authenticated them. The zero Actor is nobody and may do nothing; an anonymous
 // caller is Actor{Kind: Anonymous}.
 type Actor struct {
@@ -46,8 +57,13 @@ type Actor struct {
 	// ID is "cus_…" for people, "mtk_…" for machine tokens, "lic_…" for holders, "act_…" for devices, "key_…" for API
 	// keys, the job's kind for the system and the operating system's user for the CLI.
 	ID string
-	// Owner is whose objects a customer, holder, device or API key may touch.
+	// Owner is whose objects a customer, holder, device or API key may touch: the organisation's when the customer acts for one.
 	Owner Owner
+	// Org is the id of the organisation that a customer acts for, empty for a person who acts for himself; ID stays the person.
+	// OrgRole is the person's role in it and OrgName its name, for pages.
+	Org     string
+	OrgRole OrgRole
+	OrgName string
 	// Role is a staff person's role.
 	Role Role
 	// Scopes are those of a machine token or an API key.

@@ -13,6 +13,9 @@
 // second use of one is theft, and ends the session. Passes, renewals and machine tokens are opaque texts of which only digests
 // are kept. [Service.ByBearer] turns a pass or a machine token into an actor, from a cache that the change feed keeps true
 // within two seconds.
+//
+// An [Organisation] is a group of customers with roles. A session acts for its person or for one organisation that the person is a member
+// of ([Service.ActFor]): the actor stays the person, and what the actor owns is the organisation's.
 package account
 
 import (
@@ -85,11 +88,12 @@ type Renewal struct {
 	SpentAt   time.Time
 }
 
-// SignedIn is a pass together with its session and whom it speaks for.
+// SignedIn is a pass together with its session, whom it speaks for, and the organisation that it acts for.
 type SignedIn struct {
 	Pass    Pass
 	Session Session
 	Person  Person
+	Acting  Acting
 }
 
 // Machine is a machine token, without its secrets.
@@ -213,6 +217,8 @@ type Notices interface {
 	AccountReset(ctx context.Context, to Person, token string, expires time.Time) error
 	// EmailChange asks at one of two mailboxes whether a person's address shall become another.
 	EmailChange(ctx context.Context, p Person, mailbox, email, token string, expires time.Time) error
+	// OrganisationInvite asks somebody, who may have no account yet, to join an organisation.
+	OrganisationInvite(ctx context.Context, m InviteMail, token string) error
 	// Security tells a person what happened to the account, in a sentence.
 	Security(ctx context.Context, to Person, note string, at time.Time) error
 }

@@ -56,6 +56,10 @@ func (m *mailbox) Security(_ context.Context, to account.Person, note string, _ 
 	return m.put(mail{to: to.Email, note: note})
 }
 
+func (m *mailbox) OrganisationInvite(_ context.Context, i account.InviteMail, token string) error {
+	return m.put(mail{to: i.To, token: token, note: i.Organisation + " by " + i.By + " as " + string(i.Role)})
+}
+
 func (m *mailbox) put(one mail) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -109,6 +113,7 @@ func newRig(t *testing.T, e storetest.Env) *rig {
 	s, err := account.New(account.Deps{
 		Settings: e.Store, Seal: key, BaseURL: "https://shop.example.com",
 		People: e.Store.People(), Tokens: e.Store.Tokens(), Factors: e.Store.Factors(), Customers: e.Store.Customers(), Sessions: e.Store.Sessions(), Renewals: e.Store.Renewals(), Machines: e.Store.Machines(), Notices: r.mail,
+		Organisations: e.Store.Organisations(), Members: e.Store.Members(), Invites: e.Store.Invites(),
 		Throttle: limit.Throttle{Limiter: limit.NewLocal(e.Clock.Now)}, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store,
 		Audit:     audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs}),
 		FeedAlive: r.feed.Fresh, From: func(context.Context) string { return r.from }, Agent: func(context.Context) string { return r.agent },
@@ -117,7 +122,7 @@ func newRig(t *testing.T, e storetest.Env) *rig {
 		t.Fatal(err)
 	}
 	r.Service = s
-	for _, kind := range []string{"customer", "session", "machine_token"} {
+	for _, kind := range []string{"customer", "session", "machine_token", "organisation"} {
 		r.feed.Subscribe(kind, func(_ context.Context, id string) { s.Invalidate(id) })
 	}
 	r.poll(t)

@@ -12,6 +12,11 @@ import (
 
 // Deps is what a [Service] is made of. People, Tokens, Factors, Customers, Sessions, Renewals, Machines, Clock, IDs, Tx, Audit, Notices and Throttle are required.
 type Deps struct {
+	// Organisations, Members and Invites keep groups of people.
+	Organisations Organisations
+	Members       Members
+	Invites       Invites
+
 	People  People
 	Tokens  Tokens
 	Factors Factors
@@ -88,7 +93,7 @@ func New(d Deps) (*Service, error) {
 }
 
 // Invalidate drops what is cached of the object with the given id, or everything for "". The change feed calls it with ids of the
-// kinds "customer", "session" and "machine_token".
+// kinds "customer", "session", "machine_token" and "organisation".
 func (s *Service) Invalidate(id string) {
 	if id == "" {
 		s.sessions.Reset()

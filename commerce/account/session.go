@@ -71,9 +71,15 @@ func (s *Service) SignIn(ctx context.Context, r SignInRequest) (SignInResponse, 
 // knownFor is how long a place that a person signed in from is remembered, and so how long ended sessions are kept.
 const knownFor = 30 * 24 * time.Hour
 
-// Prune removes sessions and mailed tokens that ended more than thirty days ago, and returns how many. A job runs it daily.
+// Prune removes sessions, mailed tokens and invites that ended more than thirty days ago, and returns how many. A job runs it daily.
 func (s *Service) Prune(ctx context.Context) (int64, error) {
-	return s.Sessions.PruneSessions(ctx, s.Clock.Now().Add(-knownFor))
+	before := s.Clock.Now().Add(-knownFor)
+	n, err := s.Sessions.PruneSessions(ctx, before)
+	if err != nil {
+		return n, err
+	}
+	invites, err := s.Invites.PruneInvites(ctx, before)
+	return n + invites, err
 }
 
 // slowAddress counts attempts on one address from everywhere, so that many sources together cannot guess faster than one. Whoever
@@ -243,7 +249,11 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	digest := credential.Sum(text)
 	in, err := s.sessions.Load(ctx, digest, func(ctx context.Context) (*SignedIn, []string, error) {
 		in, err := s.Sessions.PassByDigest(ctx, digest.Head())
-		return &in, []string{in.Session.ID, in.Person.ID, in.Session.OpenedBy}, err
+		about := []string{in.Session.ID, in.Person.ID, in.Session.OpenedBy}
+		if in.Acting.ID != "" {
+			about = append(about, in.Acting.ID)
+		}
+		return &in, about, err
 	})
 	if errors.Is(err, licensing.ErrNotFound) {
 		return licensing.Actor{}, ErrCredential.Because(err)
@@ -279,6 +289,8 @@ func (in *SignedIn) actor(now time.Time) licensing.Actor {
 	}
 	if in.Person.Role != "" {
 		a.Kind, a.Role, a.Owner = licensing.Staff, in.Person.Role, ""
+	} else if in.Acting.ID != "" {
+		a.Org, a.OrgRole, a.OrgName, a.Owner = in.Acting.ID, in.Acting.Role, in.Acting.Name, licensing.Owner(in.Acting.ID)
 	}
 	return a
 }

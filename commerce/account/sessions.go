@@ -215,22 +215,24 @@ type MeRequest struct{}
 
 // MeResponse is who the caller is.
 type MeResponse struct {
-	Kind   licensing.ActorKind `json:"kind" doc:"Kind of the caller." enum:"customer,staff,machine"`
-	ID     string              `json:"id" doc:"Id of the person or machine token."`
-	Email  string              `json:"email,omitempty" doc:"E-mail address of a person."`
-	Name   string              `json:"name,omitempty" doc:"Name of a person."`
-	Role   licensing.Role      `json:"role,omitempty" doc:"Staff role of a person."`
-	Scopes []string            `json:"scopes,omitempty" doc:"Scopes of a machine token."`
-	Fresh  bool                `json:"fresh" doc:"Whether a person entered the password within the last ten minutes, as sensitive acts require."`
-	By     string              `json:"impersonated_by,omitempty" doc:"Id of the person of the staff who looks at this account; the session changes nothing and shows no secret."`
-	TOTP   bool                `json:"totp,omitempty" doc:"Whether signing in asks for a one-time code."`
-	Enrol  bool                `json:"totp_required,omitempty" doc:"Whether one-time codes must be turned on before anything else."`
+	Kind             licensing.ActorKind `json:"kind" doc:"Kind of the caller." enum:"customer,staff,machine"`
+	ID               string              `json:"id" doc:"Id of the person or machine token."`
+	Email            string              `json:"email,omitempty" doc:"E-mail address of a person."`
+	Name             string              `json:"name,omitempty" doc:"Name of a person."`
+	Role             licensing.Role      `json:"role,omitempty" doc:"Staff role of a person."`
+	Scopes           []string            `json:"scopes,omitempty" doc:"Scopes of a machine token."`
+	Fresh            bool                `json:"fresh" doc:"Whether a person entered the password within the last ten minutes, as sensitive acts require."`
+	By               string              `json:"impersonated_by,omitempty" doc:"Id of the person of the staff who looks at this account; the session changes nothing and shows no secret."`
+	TOTP             bool                `json:"totp,omitempty" doc:"Whether signing in asks for a one-time code."`
+	Enrol            bool                `json:"totp_required,omitempty" doc:"Whether one-time codes must be turned on before anything else."`
+	Organisation     string              `json:"organisation,omitempty" doc:"Id of the organisation that the session acts for; absent when the person acts for himself."`
+	OrganisationRole licensing.OrgRole   `json:"organisation_role,omitempty" doc:"The person's role in it." enum:"owner,admin,member"`
 }
 
 // Me tells who the caller is.
 func (s *Service) Me(ctx context.Context, _ MeRequest) (MeResponse, error) {
 	a := licensing.ActorFrom(ctx)
-	out := MeResponse{Kind: a.Kind, ID: a.ID, Role: a.Role, Scopes: a.Scopes, Fresh: a.Fresh, By: a.By}
+	out := MeResponse{Kind: a.Kind, ID: a.ID, Role: a.Role, Scopes: a.Scopes, Fresh: a.Fresh, By: a.By, Organisation: a.Org, OrganisationRole: a.OrgRole}
 	if a.Kind == licensing.Customer || a.Kind == licensing.Staff {
 		p, err := s.People.PersonByID(ctx, a.ID)
 		if err != nil {

@@ -153,6 +153,8 @@ type Buyers interface {
 	Known(ctx context.Context, email string) (licensing.Owner, error)
 	// Email is the address of a customer who is signed in.
 	Email(ctx context.Context, owner licensing.Owner) (string, error)
+	// HoldOwner makes sure, inside the caller's transaction, that an order's owner is there until that ends.
+	HoldOwner(ctx context.Context, owner licensing.Owner) error
 }
 
 // Notice is a message to be sent after the transaction in which it is queued.

@@ -155,11 +155,12 @@ func (s *Service) freezeLine(ctx context.Context, o *order.Order, i int, l LineR
 	return line, nil
 }
 
-// identify finds whose order it is. A guest gets a customer, who can claim the account by mail later.
+// identify finds whose order it is: the organisation's that the customer acts for, though the mail still goes to the person. A guest
+// gets a customer, who can claim the account by mail later.
 func (s *Service) identify(ctx context.Context, o *order.Order, email string) (err error) {
 	if actor := licensing.ActorFrom(ctx); actor.Kind == licensing.Customer {
-		o.Owner = actor.Owner
-		o.Email, err = s.Buyers.Email(ctx, actor.Owner)
+		o.Owner, o.Snapshot.Buyer = actor.Owner, actor.OrgName
+		o.Email, err = s.Buyers.Email(ctx, licensing.Owner(actor.ID))
 		return err
 	}
 	if email == "" {
@@ -192,6 +193,9 @@ func (s *Service) place(ctx context.Context, o order.Order, in Session, access s
 			return err
 		}
 		licensing.KeepOnce(ctx, access)
+		if err := s.Buyers.HoldOwner(ctx, o.Owner); err != nil {
+			return err
+		}
 		if err := s.Orders.Add(ctx, o); err != nil {
 			return err
 		}

@@ -210,6 +210,8 @@ func (b *buyers) Email(context.Context, licensing.Owner) (string, error) {
 	return "eve@example.com", nil
 }
 
+func (b *buyers) HoldOwner(context.Context, licensing.Owner) error { return nil }
+
 // outbox keeps notices.
 type outbox struct {
 	mu  sync.Mutex

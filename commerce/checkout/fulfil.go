@@ -151,7 +151,7 @@ func units(o order.Order) []Unit {
 	for _, l := range o.Snapshot.Lines {
 		for n := int64(1); n <= l.Quantity; n++ {
 			for g, grant := range l.Grants {
-				out = append(out, Unit{Source: fmt.Sprintf("%s/%d/%d", l.ID, n, g+1), Line: l, Grant: grant, Owner: o.Owner, Env: grantEnv(o, grant), Licensee: o.Email})
+				out = append(out, Unit{Source: fmt.Sprintf("%s/%d/%d", l.ID, n, g+1), Line: l, Grant: grant, Owner: o.Owner, Env: grantEnv(o, grant), Licensee: o.Licensee()})
 			}
 		}
 	}

@@ -42,6 +42,9 @@ type Data struct {
 	Until string `json:"until,omitempty"` // when the link ends
 	// Note is a sentence of its own: what happened to the account.
 	Note string `json:"note,omitempty"`
+	// Organisation and Role are what an invite is for.
+	Organisation string `json:"organisation,omitempty"`
+	Role         string `json:"role,omitempty"` // "an admin"
 	// Ticket is a ticket's number, Topic what it is about, Lines what was written in it.
 	Ticket string   `json:"ticket,omitempty"`
 	Topic  string   `json:"topic,omitempty"`

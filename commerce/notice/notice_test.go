@@ -257,8 +257,9 @@ func TestTemplatesGolden(t *testing.T) {
 	for i := range data.Items {
 		data.Items[i].Link = "https://shop.example/checkout/ord_1?access=secret"
 	}
+	data.Organisation, data.Role = "Møller & Søn A/S", "an admin"
 	data.Ticket, data.Topic, data.Lines = "7K2M9QXD", "The export <stops>", []string{"Hello Ada,", "", "it is in the menu: {{.Link}}", "> quoted & \"more\""}
-	for _, name := range []string{notice.Purchase, notice.Receipt, notice.AwaitingFunds, notice.OrderParked, notice.AccountConfirm, notice.AccountExists, notice.AccountReset, notice.EmailChange, notice.Security, notice.License,
+	for _, name := range []string{notice.Purchase, notice.Receipt, notice.AwaitingFunds, notice.OrderParked, notice.AccountConfirm, notice.AccountExists, notice.AccountReset, notice.EmailChange, notice.Security, notice.License, notice.OrganisationInvite,
 		notice.TicketReceived, notice.TicketReply, notice.TicketCustomerReplied, notice.TicketAssigned, notice.TicketSolved} {
 		r.queue(t, notice.Message{Template: name, Subject: "x", To: "ada@example.com", Data: data})
 		if err := r.Send(t.Context(), r.outbox.jobs[len(r.outbox.jobs)-1].Args.(notice.JobArgs).ID); err != nil {

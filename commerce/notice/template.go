@@ -32,6 +32,8 @@ const (
 	TicketCustomerReplied = "ticket_customer_replied"
 	TicketAssigned        = "ticket_assigned"
 	TicketSolved          = "ticket_solved"
+	// OrganisationInvite asks somebody to join an organisation; Name is who invites.
+	OrganisationInvite = "organisation_invite"
 )
 
 // pair is one template in its two forms. The text form's first line is the subject.

@@ -101,6 +101,7 @@ type Snapshot struct {
 	Lines     []Line    `json:"lines"`
 	Tax       Tax       `json:"tax"`
 	VATID     string    `json:"vat_id,omitempty"`
+	Buyer     string    `json:"buyer,omitempty"`       // name of the organisation that buys
 	Seller    Seller    `json:"seller"`                // as receipts name it
 	TermsAt   time.Time `json:"terms_at"`              // consent to the terms
 	DeliverAt time.Time `json:"immediate_delivery_at"` // consent to immediate delivery
@@ -136,6 +137,14 @@ type Order struct {
 	CheckedAt   time.Time // when the provider was last asked
 	PaidAt      time.Time
 	FulfilledAt time.Time
+}
+
+// Licensee is in whose name the order's licenses are.
+func (o *Order) Licensee() string {
+	if o.Snapshot.Buyer != "" {
+		return o.Snapshot.Buyer
+	}
+	return o.Email
 }
 
 // Amount is minor units of the order's currency.

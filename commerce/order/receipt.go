@@ -68,7 +68,11 @@ func NewReceipt(o Order) Receipt {
 
 // document is what every document of an order says.
 func document(o Order, number string, at time.Time) Receipt {
-	return Receipt{Number: number, Date: at.UTC().Format("2 January 2006"), Order: o.ID, Seller: o.Snapshot.Seller, Buyer: o.Email, BuyerVAT: o.Snapshot.VATID,
+	buyer := o.Email
+	if o.Snapshot.Buyer != "" {
+		buyer = o.Snapshot.Buyer + " (" + o.Email + ")"
+	}
+	return Receipt{Number: number, Date: at.UTC().Format("2 January 2006"), Order: o.ID, Seller: o.Snapshot.Seller, Buyer: buyer, BuyerVAT: o.Snapshot.VATID,
 		Country: o.Snapshot.Tax.Country, Test: o.Env != licensing.Live}
 }
 

@@ -275,6 +275,15 @@ func (a *App) Engine() string { return a.config.engineName() }
 // OpsHandler is the operator's handler: metrics, profiles, alert rules.
 func (a *App) OpsHandler() http.Handler { return a.parts.opsHandler }
 
+// SendMail hands over every mail that waits, for whoever runs no jobs.
+func (a *App) SendMail(ctx context.Context) error {
+	waiting, err := a.storage.store.Notices().DueNotices(ctx, a.config.Clock().Add(time.Microsecond), 500)
+	for _, id := range waiting {
+		err = errors.Join(err, a.parts.notices.Send(ctx, id))
+	}
+	return err
+}
+
 // PutSetting writes a small value of the installation; one durable row.
 func (a *App) PutSetting(ctx context.Context, name string, value []byte) error {
 	return a.storage.store.PutSetting(ctx, name, value)

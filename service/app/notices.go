@@ -48,6 +48,14 @@ func (n accountNotices) Security(ctx context.Context, to account.Person, note st
 		Data: notice.Data{Name: to.Name, Note: note, Link: n.base + "/reset"}})
 }
 
+func (n accountNotices) OrganisationInvite(ctx context.Context, m account.InviteMail, token string) error {
+	return n.notices.Queue(ctx, notice.Message{Template: notice.OrganisationInvite, Subject: m.ID, Epoch: m.ExpiresAt.UnixMicro(), To: m.To,
+		Data: notice.Data{Name: m.By, Organisation: m.Organisation, Role: orgRoles[m.Role], Link: n.base + "/invite/" + token, Until: until(m.ExpiresAt)}})
+}
+
+// orgRoles are the roles in an organisation as a sentence has them.
+var orgRoles = map[licensing.OrgRole]string{licensing.OrgOwner: "an owner", licensing.OrgAdmin: "an admin", licensing.OrgMember: "a member"}
+
 func (n accountNotices) queue(ctx context.Context, template string, to account.Person, path string, expires time.Time) error {
 	return n.notices.Queue(ctx, notice.Message{Template: template, Subject: to.ID, Epoch: expires.UnixMicro(), To: to.Email,
 		Data: notice.Data{Name: to.Name, Link: n.base + path, Until: until(expires)}})

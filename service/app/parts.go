@@ -221,13 +221,14 @@ func (p *parts) people(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.accounts, err = account.New(account.Deps{People: st.People(), Tokens: st.Tokens(), Factors: st.Factors(), Customers: st.Customers(), Sessions: st.Sessions(), Renewals: st.Renewals(), Machines: st.Machines(), Notices: accountNotices{p.notices, a.config.BaseURL},
+	p.accounts, err = account.New(account.Deps{People: st.People(), Tokens: st.Tokens(), Factors: st.Factors(), Customers: st.Customers(), Sessions: st.Sessions(), Renewals: st.Renewals(), Machines: st.Machines(),
+		Organisations: st.Organisations(), Members: st.Members(), Invites: st.Invites(), Notices: accountNotices{p.notices, a.config.BaseURL},
 		Throttle: limit.Throttle{Limiter: p.limiter}, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, FeedAlive: p.feed.Fresh,
 		Settings: st, Seal: a.storage.key, BaseURL: a.config.BaseURL, Shop: a.config.ShopName, RequireTOTP: a.config.RequireStaffTOTP, Agent: kit.UserAgent, From: from})
 	if err != nil {
 		return err
 	}
-	for _, kind := range []string{"customer", "session", "machine_token"} {
+	for _, kind := range []string{"customer", "session", "machine_token", "organisation"} {
 		p.feed.Subscribe(kind, drop(p.accounts.Invalidate))
 	}
 	return nil

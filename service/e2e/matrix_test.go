@@ -57,7 +57,7 @@ func (s *surface) as(c kit.Caller) string {
 	case licensing.Anonymous:
 		return ""
 	case licensing.Customer:
-		return map[string]string{"customer": s.A.Session, "customer:other": s.B.Session, "customer:stale": s.Stale}[c.Name]
+		return map[string]string{"customer": s.A.Session, "customer:other": s.B.Session, "customer:stale": s.Stale, "customer:member": s.Member, "customer:org-admin": s.OrgAdmin}[c.Name]
 	case licensing.Staff:
 		return s.Staff[c.Actor.Role]
 	case licensing.Machine:

@@ -11,7 +11,7 @@ import (
 
 // ids are all texts by which somebody else's answer would tell of b.
 func (b *buyer) ids() []string {
-	return []string{b.ID, b.Email, b.SessionID, b.Order, b.Pending, b.License, b.Activation, b.APIKeyID, b.Key, b.APIKey, b.Access, b.Token, b.Lease, b.Ticket}
+	return []string{b.ID, b.Email, b.SessionID, b.Order, b.Pending, b.License, b.Activation, b.APIKeyID, b.Key, b.APIKey, b.Access, b.Token, b.Lease, b.Ticket, b.Organisation, b.Membership, b.Invite}
 }
 
 // outsiders are the credentials of A by kind, as the operation asks for them.
@@ -42,7 +42,8 @@ func (s *surface) outsiders(spec kit.Spec) map[string]string {
 func (s *surface) belongings() string {
 	var b strings.Builder
 	for _, path := range []string{"/v1/licenses/" + s.B.License, "/v1/licenses/" + s.B.License + "/activations", "/v1/keys/" + s.B.APIKeyID,
-		"/v1/orders/" + s.B.Order, "/v1/orders/" + s.B.Pending, "/v1/checkouts/" + s.B.Order, "/v1/tickets/" + s.B.Ticket} {
+		"/v1/orders/" + s.B.Order, "/v1/orders/" + s.B.Pending, "/v1/checkouts/" + s.B.Order, "/v1/tickets/" + s.B.Ticket,
+		"/v1/organisations/" + s.B.Organisation, "/v1/organisations/" + s.B.Organisation + "/members"} {
 		b.WriteString(s.must(request{Method: "GET", Path: path, As: cli}, nil).Body.String() + "\n")
 	}
 	b.WriteString(s.must(request{Method: "GET", Path: "/v1/me", As: s.B.Session}, nil).Body.String())

@@ -19,7 +19,9 @@ func nothing(id string) string {
 func (b *buyer) idIn(path string) string {
 	for prefix, id := range map[string]string{"/v1/licenses/{id}": b.License, "/v1/activations/{id}": b.Activation, "/v1/keys/{id}": b.APIKeyID,
 		"/v1/orders/{id}": b.Order, "/v1/checkouts/{id}": b.Order, "/v1/sessions/{id}": b.SessionID,
-		"/v1/tickets/{id}": b.Ticket} {
+		"/v1/tickets/{id}": b.Ticket,
+
+		"/v1/organisations/{id}": b.Organisation, "/v1/organisation-members/{id}": b.Membership, "/v1/organisation-invites/{id}": b.Invite} {
 		if path == prefix || strings.HasPrefix(path, prefix+"/") {
 			return id
 		}
@@ -108,6 +110,10 @@ func (s *surface) bodies() map[string]object {
 		"setup.owner":           {"token": strings.Repeat("t", 43), "email": "first@example.com", "name": "First", "password": password},
 		"session.create":        {"email": "nobody@example.com", "password": password, "remember": true}, "session.renew": {"renewal": "mtn_" + strings.Repeat("t", 43)},
 		"session.end-others": {"confirm": "others"}, "session.freshen": {"password": "not " + password},
+		"organisation.create": {"name": "Works", "billing_email": "billing@example.com", "country": "DE", "vat_id": "DE123456789"}, "session.act-for": {"organisation": ""},
+		"organisation.update": {"name": "Works", "billing_email": "billing@example.com", "country": "DE", "vat_id": "DE123456789"},
+		"organisation.invite": {"email": "asked@example.com", "role": "member"}, "organisation.role": {"role": "owner"}, "organisation.leave": {},
+		"organisation.invite-show": {"token": strings.Repeat("t", 43)}, "organisation.accept": {"token": strings.Repeat("t", 43)},
 		"staff.create": {"email": "more@staff.example", "name": "More", "role": "auditor"}, "staff.role": {"role": "support", "reason": "because"},
 		"machine.create": {"name": "m", "scopes": []string{"keys:verify"}, "product": s.Product, "env": "test"}, "machine.revoke": why, "machine.rotate": {"overlap_seconds": 0},
 		"catalog.import": {"format": "json", "data": "[]", "dry_run": true},

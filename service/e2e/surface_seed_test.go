@@ -23,12 +23,12 @@ func (s *surface) plant() {
 	for _, b := range []*buyer{&s.A, &s.B} {
 		b.Email = map[*buyer]string{&s.A: "ada", &s.B: "bob"}[b] + "@example.com"
 		b.Password = password
-		b.ID = s.person(b.Email, licensing.RoleSupport)
-		s.must(request{Method: "PUT", Path: "/v1/staff/" + b.ID + "/role", As: cli, Body: object{"role": ""}}, nil)
+		b.ID = s.customer(b.Email)
 	}
 	s.Dead["session:expired"], _ = s.signIn(s.A.Email)
 	s.Dead["staff:expired"], _ = s.signIn("owner@staff.example")
 	s.plantMachines()
+	s.plantOrganisations()
 	s.clock.Advance(50 * time.Minute)
 	s.Stale, _ = s.signIn(s.A.Email)
 	s.clock.Advance(15 * time.Minute)
@@ -41,6 +41,8 @@ func (s *surface) plant() {
 	s.buy(&s.A)
 	s.buy(&s.B)
 	s.plantSupport()
+	s.Member, s.OrgAdmin = s.actFor("mia@example.com"), s.actFor("otto@example.com")
+	s.must(request{Method: "POST", Path: "/v1/checkouts", As: s.OrgAdmin, Body: s.basket()}, nil) // what it owns keeps the organisation from being removed
 	s.plantDeadKeys()
 	s.Now = s.clock.Now()
 }
@@ -91,6 +93,13 @@ func (s *surface) person(email string, role licensing.Role) string {
 	var out struct{ ID string }
 	s.must(request{Method: "POST", Path: "/v1/staff", As: cli, Body: object{"email": email, "role": role, "password": password}}, &out)
 	return out.ID
+}
+
+// customer makes a customer with the usual password.
+func (s *surface) customer(email string) string {
+	id := s.person(email, licensing.RoleSupport)
+	s.must(request{Method: "PUT", Path: "/v1/staff/" + id + "/role", As: cli, Body: object{"role": ""}}, nil)
+	return id
 }
 
 // signIn starts a session and returns its Authorization header and its id.

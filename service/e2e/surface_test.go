@@ -68,6 +68,8 @@ type seeded struct {
 	MachineBeta string // every scope, but for the other product alone
 	Dead        map[string]string
 	Stale       string // bearer of A, signed in more than ten minutes ago
+	Member      string // bearer of a member of A's organisation who acts for it
+	OrgAdmin    string // bearer of an admin of it who acts for it
 	Secrets     map[string]string
 }
 
@@ -78,6 +80,7 @@ type buyer struct {
 	License, Key, Token, Activation, Lease  string
 	APIKeyID, APIKey                        string
 	Ticket                                  string
+	Organisation, Membership, Invite        string // the organisation that the buyer owns, the membership in it, and an invite to it
 }
 
 // faultyIDs makes identifiers, and panics once for the prefix that it was told.

@@ -10,8 +10,8 @@ import (
 
 // AccountRoutes are the operations of people, sessions, staff and machine tokens.
 func AccountRoutes(s *account.Service) []kit.Route {
-	anyone := kit.Allow{Anonymous: true}
-	people := kit.Allow{Customer: true, Staff: licensing.AllRoles()}
+	anyone := kit.Allow{Anonymous: true, Members: true} // all this concerns the person, whomever he acts for
+	people := kit.Allow{Customer: true, Members: true, Staff: licensing.AllRoles()}
 	desk := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport, licensing.RoleFinance, licensing.RoleAuditor}}
 	admins := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}}
 	return []kit.Route{

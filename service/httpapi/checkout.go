@@ -25,7 +25,7 @@ func CheckoutRoutes(s *checkout.Service) []kit.Route {
 			Detail: "As base64 in JSON; receipt.html and receipt.pdf beside it are the files themselves, by access code."}, s.Receipt),
 		kit.New(kit.Spec{Name: "checkout.credit-note", Method: http.MethodGet, Path: "/v1/checkouts/{id}/credit-note", Tag: tag, Access: anyone, Summary: "Fetch a credit note of an order",
 			Detail: "As base64 in JSON; credit-note.html and credit-note.pdf beside it are the files themselves, by access code."}, s.CreditNote),
-		kit.New(kit.Spec{Name: "checkout.resend", Method: http.MethodPost, Path: "/v1/checkouts/resend", Tag: tag, Access: anyone, CORS: true, Status: http.StatusAccepted,
+		kit.New(kit.Spec{Name: "checkout.resend", Method: http.MethodPost, Path: "/v1/checkouts/resend", Tag: tag, Access: kit.Allow{Anonymous: true, Members: true}, CORS: true, Status: http.StatusAccepted,
 			Summary: "Mail a buyer the links to the orders", Detail: "The answer is the same whether anything was bought with the address. At most one mail in a quarter of an hour."}, s.Resend).Again(s.ResendAgain),
 		kit.New(kit.Spec{Name: "checkout.redrive", Method: http.MethodPost, Path: "/v1/checkouts/{id}/redrive", Tag: tag,
 			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleFinance, licensing.RoleSupport}},

@@ -22,7 +22,7 @@ func DownloadRoutes(s *download.Service) []kit.Route {
 	const releases, tag = "Releases", "Downloads"
 	read := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleCatalogue, licensing.RoleSupport, licensing.RoleAuditor}, Machine: "downloads:read"}
 	buyers := kit.Allow{Customer: true, Holder: true}
-	links := kit.Allow{Customer: true, Holder: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}}
+	links := kit.Allow{Customer: true, Members: true, Holder: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}}
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "release.create", Method: http.MethodPost, Path: "/v1/products/{id}/releases", Tag: releases, Access: releaseWriters(), Status: http.StatusCreated,
 			Summary: "Draft a release", Detail: "Upload its files with PUT /v1/releases/{id}/files/{name}, then publish it."}, s.Create).Again(s.Again),

@@ -40,7 +40,7 @@ func licenseRoutes(s *license.Service) []kit.Route {
 			Access:  kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}, Machine: "licenses:read", Holder: true},
 			Summary: "Read a license's signed token"}, s.Token),
 		kit.New(kit.Spec{Name: "license.reveal", Method: http.MethodPost, Path: "/v1/licenses/{id}/reveal", Tag: tag,
-			Access: kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}}, Fresh: true,
+			Access: kit.Allow{Customer: true, Members: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}}, Fresh: true,
 			Summary: "Show a license's key", Detail: "Every look is kept in the audit trail."}, s.RevealKey).Again(s.RevealAgain),
 		kit.New(kit.Spec{Name: "license.change", Method: http.MethodPatch, Path: "/v1/licenses/{id}", Tag: tag, Access: change,
 			Summary: "Change a license", Detail: "Overrides win over the frozen policy. The old token becomes invalid; products get the new one with their next heartbeat."}, s.Change),

@@ -56,6 +56,7 @@ func (s Services) Complete() error {
 func Routes(s Services) []kit.Route {
 	return slices.Concat(
 		AccountRoutes(s.Account),
+		OrganisationRoutes(s.Account),
 		CatalogRoutes(s.Catalog),
 		PricingRoutes(s.Pricing),
 		CheckoutRoutes(s.Checkout),

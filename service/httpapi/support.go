@@ -18,7 +18,7 @@ func ticketRoutes(s *support.Service) []kit.Route {
 	const tag = "Tickets"
 	answerers := []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}
 	readers := append(slices.Clone(answerers), licensing.RoleAuditor)
-	customers := kit.Allow{Anonymous: true, Customer: true} // who is not signed in needs the ticket's access code
+	customers := kit.Allow{Anonymous: true, Customer: true, Members: true} // who is not signed in needs the ticket's access code
 	desk := kit.Allow{Staff: answerers}
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "ticket.create", Method: http.MethodPost, Path: "/v1/tickets", Tag: tag, Access: customers, CORS: true, Switch: licensing.SwitchSupport, Status: http.StatusCreated,

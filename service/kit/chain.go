@@ -195,6 +195,8 @@ func permitted(spec *Spec, secret bool) endpoint.Middleware {
 				return nil, errReadOnly
 			case actor.Unenrolled && !spec.Unenrolled && !spec.Access.Anonymous:
 				return nil, errTOTP
+			case spec.shuts(actor):
+				return nil, errMember
 			case spec.Fresh && !actor.Fresh && (actor.Kind == licensing.Customer || actor.Kind == licensing.Staff):
 				return nil, errFresh
 			}

@@ -8,7 +8,7 @@ import (
 
 // Caller is one kind of caller of the role matrix.
 type Caller struct {
-	// Name tells callers apart: "anonymous", "customer", "customer:other", "customer:stale", "staff:admin", "machine",
+	// Name tells callers apart: "anonymous", "customer", "customer:other", "customer:stale", "customer:member", "customer:org-admin", "staff:admin", "machine",
 	// "machine:unscoped", "holder", "device", "apikey", "apikey:unscoped", "cli", "expired", "revoked".
 	Name string
 	// Actor is whom the caller's credential stands for; IDs are whoever the test makes. It is zero for a credential that
@@ -36,6 +36,8 @@ func Callers(spec Spec) []Caller {
 		{Name: "customer", Actor: licensing.Actor{Kind: licensing.Customer, Fresh: true}},
 		{Name: "customer:other", Actor: licensing.Actor{Kind: licensing.Customer, Fresh: true}},
 		{Name: "customer:stale", Actor: licensing.Actor{Kind: licensing.Customer}},
+		{Name: "customer:member", Actor: licensing.Actor{Kind: licensing.Customer, Fresh: true, Org: "org_1", OrgRole: licensing.OrgMember}},
+		{Name: "customer:org-admin", Actor: licensing.Actor{Kind: licensing.Customer, Fresh: true, Org: "org_1", OrgRole: licensing.OrgAdmin}},
 	}
 	for _, role := range licensing.AllRoles() {
 		out = append(out, Caller{Name: "staff:" + string(role), Actor: licensing.Actor{Kind: licensing.Staff, Role: role, Fresh: true}})
@@ -81,6 +83,9 @@ func refusal(spec Spec, caller Caller) int {
 	case licensing.Customer:
 		in = in || a.Customer
 		if spec.Fresh && !actor.Fresh {
+			in = false
+		}
+		if changes := spec.Method != http.MethodGet && !spec.Reads; changes && !a.Members && actor.OrgRole == licensing.OrgMember {
 			in = false
 		}
 	case licensing.Staff:

@@ -80,7 +80,7 @@ func Document(info Info, routes []Route) ([]byte, error) {
 }
 
 var securitySchemes = object{
-	"session":      object{"type": "http", "scheme": "bearer", "description": "A person's session from POST /v1/sessions. Staff operations name the roles that may call."},
+	"session":      object{"type": "http", "scheme": "bearer", "description": "A person's session from POST /v1/sessions. Staff operations name the roles that may call. A customer who acts for an organisation as a member reads, downloads and asks for help; most other changes are refused."},
 	"machineToken": object{"type": "http", "scheme": "bearer", "description": "A machine token made by staff, with the scopes named."},
 	"apiKey":       object{"type": "http", "scheme": "bearer", "description": "An API key with the scopes named."},
 	"license":      object{"type": "apiKey", "in": "header", "name": "Authorization", "description": "Authorization: License, a space, and a license key or license token."},

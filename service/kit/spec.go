@@ -53,6 +53,11 @@ const DefaultBody = 256 << 10
 // Mutates reports whether the operation changes something, so that its transaction must hold an audit row.
 func (s Spec) Mutates() bool { return s.Method != http.MethodGet && !s.Reads }
 
+// shuts reports whether the operation is closed to actor as a mere member of the organisation that he acts for.
+func (s Spec) shuts(actor licensing.Actor) bool {
+	return s.Mutates() && !s.Access.Members && actor.Kind == licensing.Customer && actor.Org != "" && actor.OrgRole != licensing.OrgOwner && actor.OrgRole != licensing.OrgAdmin
+}
+
 // Idempotent reports whether the operation takes an Idempotency-Key: a POST that writes.
 func (s Spec) Idempotent() bool { return s.Method == http.MethodPost && !s.Reads }
 
@@ -63,6 +68,9 @@ type Allow struct {
 	Anonymous bool
 	// Customer lets people with a session in. Whose objects they reach is the query's business.
 	Customer bool
+	// Members opens what changes something also to customers who act for an organisation as mere members: because it concerns the person
+	// and not the organisation, or because it is what members are there for. Unless said, they only read.
+	Members bool
 	// Staff lists the staff roles. [licensing.RoleOwner] and the operator at the machine (CLI) are in wherever it is not empty.
 	Staff []licensing.Role
 	// Machine is the scope a machine token must have; empty keeps machine tokens out.

@@ -52,9 +52,12 @@ func (s *sessions) PassByDigest(ctx context.Context, head []byte) (account.Signe
 	var in account.SignedIn
 	var hash []byte
 	var fresh, revoked *time.Time
-	row := s.db.QueryRow(ctx, `SELECT p.id, p.hash, p.fresh_at, p.expires_at, `+sessionColumns+`, `+personColumns+`
-		FROM session_pass p JOIN session s ON s.id = p.session_id JOIN customer c ON c.id = s.customer_id WHERE p.head = $1`, head)
-	person, err := scanPerson(row, append([]any{&in.Pass.ID, &hash, &fresh, &in.Pass.ExpiresAt}, sessionDest(&in.Session, &revoked)...)...)
+	row := s.db.QueryRow(ctx, `SELECT COALESCE(o.id, ''), COALESCE(o.name, ''), COALESCE(m.role, ''), p.id, p.hash, p.fresh_at, p.expires_at, `+sessionColumns+`, `+personColumns+`
+		FROM session_pass p JOIN session s ON s.id = p.session_id JOIN customer c ON c.id = s.customer_id
+			LEFT JOIN organisation_member m ON m.organisation_id = s.organisation_id AND m.customer_id = s.customer_id
+			LEFT JOIN organisation o ON o.id = m.organisation_id
+		WHERE p.head = $1`, head)
+	person, err := scanPerson(row, append([]any{&in.Acting.ID, &in.Acting.Name, &in.Acting.Role, &in.Pass.ID, &hash, &fresh, &in.Pass.ExpiresAt}, sessionDest(&in.Session, &revoked)...)...)
 	if err != nil {
 		return in, err
 	}
