@@ -33,7 +33,7 @@ func visits() map[string][]visit {
 		"GET /{$}":                      {{at: "/"}, {as: customer, at: "/"}, {as: owner, at: "/"}},
 		"GET /catalogue":                {{at: "/catalogue"}, {at: "/catalogue?q=nothing+like+this"}, {at: "/catalogue?q=quill&type=perpetual"}},
 		"GET /catalogue/{slug}":         {{at: "/catalogue/{slug}"}, {at: "/catalogue/{slug}?currency=USD"}},
-		"GET /buy/{slug}":               {{at: "/buy/{slug}?plan=pro&currency=EUR"}, {as: customer, at: "/buy/{slug}?plan=pro&currency=EUR"}},
+		"GET /buy/{slug}":               {{at: "/buy/{slug}?plan=pro&currency=EUR"}, {as: customer, at: "/buy/{slug}?plan=pro&currency=EUR"}, {as: colleague, at: "/buy/{slug}?plan=pro&currency=EUR"}},
 		"GET /checkout/{id}":            {{at: "/checkout/{order}"}, {as: customer, at: "/checkout/{order}"}, {as: customer, at: "/checkout/{pending-order}"}, {as: other, at: "/checkout/{order}", status: 404}},
 		"GET /checkout/{id}/{document}": {{as: customer, at: "/checkout/{order}/receipt.html", document: true}},
 		"GET /lost-keys":                {{at: "/lost-keys"}},
@@ -96,6 +96,19 @@ func visits() map[string][]visit {
 		"GET /docs/api/{tag}": {{at: "/docs/api/checkout"}, {at: "/docs/api/api-keys"}, {at: "/docs/api/catalogue"}, {at: "/docs/api/nothing", status: 404}},
 		"GET /docs/{$}":       {{at: "/docs/", status: 303}},
 		"GET /docs/{name}":    {{at: "/docs/start"}, {at: "/docs/selling"}, {at: "/docs/sdk"}, {at: "/docs/offline"}, {at: "/docs/operations"}, {at: "/docs/storefront"}, {at: "/docs/accounts"}, {at: "/docs/support"}, {at: "/docs/switches"}},
+
+		// organisations
+		"GET /account/organisation":                                {{as: customer, at: "/account/organisation"}, {as: other, at: "/account/organisation"}, {as: colleague, at: "/account/organisation"}},
+		"GET /account/organisation/new":                            {{as: other, at: "/account/organisation/new"}},
+		"GET /account/organisation/{id}":                           {{as: customer, at: "/account/organisation/{organisation}"}, {as: colleague, at: "/account/organisation/{organisation}"}, {as: other, at: "/account/organisation/{organisation}", status: 404}},
+		"GET /account/organisation/{id}/edit":                      {{as: customer, at: "/account/organisation/{organisation}/edit"}},
+		"GET /account/organisation/{id}/invite":                    {{as: customer, at: "/account/organisation/{organisation}/invite"}},
+		"GET /account/organisation/{id}/leave":                     {{as: colleague, at: "/account/organisation/{organisation}/leave"}},
+		"GET /account/organisation/{id}/delete":                    {{as: customer, at: "/account/organisation/{organisation}/delete"}},
+		"GET /account/organisation/{id}/members/{member}":          {{as: customer, at: "/account/organisation/{organisation}/members/{member}"}},
+		"GET /account/organisation/{id}/members/{member}/remove":   {{as: customer, at: "/account/organisation/{organisation}/members/{member}/remove"}},
+		"GET /account/organisation/{id}/invites/{invite}/withdraw": {{as: customer, at: "/account/organisation/{organisation}/invites/{invite}/withdraw"}},
+		"GET /invite/{token}":                                      {{at: "/invite/{invite-token}"}, {as: other, at: "/invite/{invite-token}"}, {as: owner, at: "/invite/{invite-token}"}, {at: "/invite/used-long-ago", status: 410}},
 	}
 	maps.Copy(out, consoleVisits())
 	return out

@@ -39,6 +39,8 @@ const (
 	customer = "customer" // who bought
 	other    = "other"    // a customer who has nothing
 	owner    = "owner"    // the founder
+	// colleague is a member of the customer's organisation, and acts for it.
+	colleague = "colleague"
 )
 
 // stageEmail is the address of somebody on the stage.
@@ -106,6 +108,7 @@ func (s *stage) plant(t testing.TB) {
 	s.plantSale(t)
 	s.plantSupport(t)
 	s.plantConsole(t)
+	s.plantOrganisation(t)
 	s.ids["confirm"] = strings.Repeat("t", 43)
 }
 
@@ -128,7 +131,7 @@ func (s *stage) plantShop(t testing.TB) {
 // plantPeople makes the founder and two customers, each with a session.
 func (s *stage) plantPeople(t testing.TB) {
 	t.Helper()
-	for _, who := range []string{owner, customer, other} {
+	for _, who := range []string{owner, customer, other, colleague} {
 		s.joins(t, who)
 		s.tokens[who] = s.signIn(t, who)
 	}

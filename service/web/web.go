@@ -1,6 +1,6 @@
-// Package web puts the pages of the product together: the storefront (package shop), signing in (sign), help (help), a customer's own pages (my), the
-// console of the staff (admin) and the documentation (guide, and reference, which is made of the OpenAPI document). All of them stand
-// on package site, look as package ui has it, and call the operations of the API; none imports a Service.
+// Package web puts the pages of the product together: the storefront (package shop), signing in (sign), help (help), a customer's own pages
+// (my), organisations (org), the console of the staff (admin) and the documentation (guide, and reference, which is made of the OpenAPI
+// document). All of them stand on package site, look as package ui has it, and call the operations of the API; none imports a Service.
 //
 // To add a page: write its templ component and its Serve function in the package it belongs to, add a line to that package's Pages, run
 // go run ./service/cmd/dev generate, and commit both the templ file and what was made of it.
@@ -14,6 +14,7 @@ import (
 	"github.com/mintreu/mintreu/service/web/guide"
 	"github.com/mintreu/mintreu/service/web/help"
 	"github.com/mintreu/mintreu/service/web/my"
+	"github.com/mintreu/mintreu/service/web/org"
 	"github.com/mintreu/mintreu/service/web/reference"
 	"github.com/mintreu/mintreu/service/web/shop"
 	"github.com/mintreu/mintreu/service/web/sign"
@@ -37,6 +38,7 @@ func Pages(s *site.Site) ([]Mount, error) {
 		sign.Pages,
 		help.Pages,
 		my.Pages,
+		org.Pages,
 		admin.Pages,
 	} {
 		all, err := pages(s)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/licensing"
@@ -20,6 +21,8 @@ type buying struct {
 	Offer catalog.Offer
 	// Guest asks for an e-mail address.
 	Guest bool
+	// Shut says that who looks acts for an organisation that others buy for.
+	Shut bool
 }
 
 // buy shows the form of a purchase and, once it is sent, leads to the payment page; a plan that costs nothing leads to its order.
@@ -40,9 +43,16 @@ func (p *pages) buy(v *site.Visit) error {
 	if b.Offer, sold = offer(b.Plan, currency); !sold {
 		return v.Go("/catalogue/"+item.Slug, "wait", "This plan is not sold in that currency. These are the plans there are.")
 	}
+	b.Shut = v.Actor.OrgRole == licensing.OrgMember
 	f.Default("quantity", "1")
+	f.Default("for", v.Actor.Org)
 	f.Default("price", b.Offer.ID)
-	if !v.Posted() {
+	if !v.Posted() && v.Actor.Org != "" {
+		if err := p.prefill(v, f); err != nil {
+			return err
+		}
+	}
+	if !v.Posted() || b.Shut {
 		return v.Show(buyPage(v.Frame("Buy "+item.Name), f, b))
 	}
 	r := checkout.CreateRequest{Lines: []checkout.LineRequest{{Plan: b.Plan.ID, Quantity: f.Int("quantity", 1), Price: f.Text("price")}}, Currency: currency,
@@ -53,6 +63,10 @@ func (p *pages) buy(v *site.Visit) error {
 		if r.Email == "" {
 			f.Wrong("email", "is needed: the license and the receipt go there")
 		}
+	}
+	if f.Text("for") != v.Actor.Org {
+		f.Problem = "Since you opened this page you have changed for whom you act. It now says for whom you buy; send the form again if you agree."
+		f.Values.Set("for", v.Actor.Org)
 	}
 	if !f.Has("terms") {
 		f.Wrong("terms", "please agree to the terms of sale")
@@ -80,6 +94,17 @@ func (p *pages) buy(v *site.Visit) error {
 		return v.Go("/checkout/"+out.ID, "", "")
 	}
 	return v.Leave(out.URL)
+}
+
+// prefill fills in what is known of the organisation that the visitor buys for.
+func (p *pages) prefill(v *site.Visit, f *ui.Form) error {
+	o, err := p.ops.Organisation.Call(v.Ctx(), account.OrganisationRequest{ID: v.Actor.Org})
+	if licensing.KindOf(err) == licensing.NotFound {
+		return nil // left meanwhile
+	}
+	f.Default("country", o.Country)
+	f.Default("vat_id", o.VATID)
+	return err
 }
 
 // buyer is who buys: the customer, or for everybody else a guest. Staff who try their own shop buy as guests too.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/commerce/money"
@@ -17,14 +18,15 @@ import (
 
 // operations are what the pages of the shop call.
 type operations struct {
-	Browse  kit.Op[catalog.BrowseRequest, licensing.List[catalog.Item]] `op:"catalog.browse"`
-	Show    kit.Op[catalog.ShowRequest, catalog.Item]                   `op:"catalog.show"`
-	Create  kit.Op[checkout.CreateRequest, checkout.Checkout]           `op:"checkout.create"`
-	Get     kit.Op[checkout.GetRequest, checkout.Checkout]              `op:"checkout.get"`
-	Receipt kit.Op[checkout.ReceiptRequest, checkout.ReceiptFile]       `op:"checkout.receipt"`
-	Credit  kit.Op[checkout.CreditNoteRequest, checkout.ReceiptFile]    `op:"checkout.credit-note"`
-	Resend  kit.Op[checkout.ResendRequest, checkout.ResendResponse]     `op:"checkout.resend"`
-	Reveal  kit.Op[checkout.RevealRequest, checkout.Revealed]           `op:"checkout.reveal"`
+	Browse       kit.Op[catalog.BrowseRequest, licensing.List[catalog.Item]]   `op:"catalog.browse"`
+	Show         kit.Op[catalog.ShowRequest, catalog.Item]                     `op:"catalog.show"`
+	Create       kit.Op[checkout.CreateRequest, checkout.Checkout]             `op:"checkout.create"`
+	Get          kit.Op[checkout.GetRequest, checkout.Checkout]                `op:"checkout.get"`
+	Receipt      kit.Op[checkout.ReceiptRequest, checkout.ReceiptFile]         `op:"checkout.receipt"`
+	Credit       kit.Op[checkout.CreditNoteRequest, checkout.ReceiptFile]      `op:"checkout.credit-note"`
+	Resend       kit.Op[checkout.ResendRequest, checkout.ResendResponse]       `op:"checkout.resend"`
+	Reveal       kit.Op[checkout.RevealRequest, checkout.Revealed]             `op:"checkout.reveal"`
+	Organisation kit.Op[account.OrganisationRequest, account.OrganisationView] `op:"organisation.get"`
 }
 
 type pages struct {
