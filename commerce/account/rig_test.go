@@ -112,7 +112,7 @@ func newRig(t *testing.T, e storetest.Env) *rig {
 	}
 	s, err := account.New(account.Deps{
 		Settings: e.Store, Seal: key, BaseURL: "https://shop.example.com",
-		People: e.Store.People(), Tokens: e.Store.Tokens(), Factors: e.Store.Factors(), Customers: e.Store.Customers(), Sessions: e.Store.Sessions(), Renewals: e.Store.Renewals(), Machines: e.Store.Machines(), Notices: r.mail,
+		People: e.Store.People(), Tokens: e.Store.Tokens(), Factors: e.Store.Factors(), Customers: e.Store.Customers(), Personal: e.Store.Personal(), Sessions: e.Store.Sessions(), Renewals: e.Store.Renewals(), Machines: e.Store.Machines(), Notices: r.mail,
 		Organisations: e.Store.Organisations(), Members: e.Store.Members(), Invites: e.Store.Invites(),
 		Throttle: limit.Throttle{Limiter: limit.NewLocal(e.Clock.Now)}, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store,
 		Audit:     audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs}),

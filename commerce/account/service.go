@@ -22,13 +22,15 @@ type Deps struct {
 	Factors Factors
 	// Customers is how staff find and stop people.
 	Customers Customers
-	Sessions  Sessions
-	Renewals  Renewals
-	Machines  Machines
-	Notices   Notices
-	Throttle  Throttle
-	Clock     licensing.Clock
-	IDs       licensing.IDs
+	// Personal is who holds something on people, in the order in which it is erased: the person last.
+	Personal []Personal
+	Sessions Sessions
+	Renewals Renewals
+	Machines Machines
+	Notices  Notices
+	Throttle Throttle
+	Clock    licensing.Clock
+	IDs      licensing.IDs
 	// Seal seals the secrets of one-time codes, and with Settings keeps the token of the first owner's link. BaseURL is where customers reach the service, without a slash at
 	// its end; every link is made of it.
 	Settings Settings

@@ -105,6 +105,7 @@ func (s *surface) bodies() map[string]object {
 		"account.reset": {"email": "nobody@example.com"}, "account.password": {"current": "not " + password, "password": password + " more"},
 		"account.totp-confirm": {"code": "000000"}, "account.totp-remove": {"code": "000000"}, "session.verify": {"challenge": "mtc_" + strings.Repeat("t", 43), "code": "000000"},
 		"customer.disable": why, "customer.enable": why, "customer.impersonate": why,
+		"account.erase":   {"password": "not " + password, "confirm": "erase"},
 		"account.profile": {"name": "Somebody"}, "account.email": {"email": "other@example.com", "password": "not " + password},
 		"account.email-confirm": {"token": strings.Repeat("t", 43)},
 		"setup.owner":           {"token": strings.Repeat("t", 43), "email": "first@example.com", "name": "First", "password": password},
