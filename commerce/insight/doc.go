@@ -1,7 +1,7 @@
 // Package insight tells a shop's people at a glance how it goes: whether each step of the golden path works ([Step]), and what was
 // sold ([Series]).
 //
-// Every figure is counted from rows, in two statements a refresh ([Store]), and kept in memory for a few seconds, so that a page which
+// Every figure is counted from rows, in three statements a refresh ([Store]), and kept in memory for a few seconds, so that a page which
 // everybody looks at costs the database next to nothing. What a figure means, [Step.Text] says in a sentence, and how to find the
 // rows it was counted from, [Step.Where].
 package insight
@@ -19,6 +19,8 @@ type Store interface {
 	Counts(ctx context.Context, now time.Time) (Counts, error)
 	// Sales sums the orders that were paid since an instant by day (UTC), environment and currency.
 	Sales(ctx context.Context, since time.Time) ([]Sale, error)
+	// Support tells how the tickets stand.
+	Support(ctx context.Context, now time.Time) (Waiting, error)
 }
 
 // Lately counts one kind of thing in the last hour, the last 24 hours and the last 30 days.

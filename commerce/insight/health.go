@@ -51,7 +51,7 @@ type health struct {
 	Counts
 	now     time.Time
 	off     []Off
-	support *Waiting
+	support Waiting
 }
 
 func (h *health) steps() []Step {
@@ -150,10 +150,6 @@ func (h *health) download() Step {
 
 func (h *health) help() Step {
 	s := Step{Name: "support", Title: "Support", Where: "tickets"}
-	if h.support == nil {
-		s.State, s.Text, s.Where = Idle, "There are no tickets yet.", ""
-		return s
-	}
 	wait := since(h.now, h.support.Longest)
 	return h.judge(s, h.support.Tickets, licensing.SwitchSupport, "Nobody waits for an answer.", "Nobody asked in the last 24 hours; nobody waits.",
 		problem{h.support.Open > 0 && wait > replyLate, Warn, fmt.Sprintf("%s for an answer; the longest for %s.", waiting(h.support.Open), span(wait)), "tickets"},

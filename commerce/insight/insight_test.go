@@ -17,9 +17,8 @@ import (
 type rig struct {
 	storetest.Env
 	*insight.Service
-	t       *testing.T
-	off     []insight.Off
-	support *insight.Waiting
+	t   *testing.T
+	off []insight.Off
 }
 
 func newRig(t *testing.T, e storetest.Env) *rig {
@@ -137,8 +136,11 @@ func TestOverviewShowsWhatIsWrong(t *testing.T) {
 		r.want("download", insight.Warn, "Switched off: the store burns.")
 		r.want("switches", insight.Warn, "downloads, api of a product")
 
-		r.Support = func(context.Context) (insight.Waiting, error) { return *r.support, nil }
-		r.support = &insight.Waiting{Open: 2, Longest: e.Clock.Now()}
+		for range 2 {
+			now, id := e.Clock.Now(), e.IDs.New("tkt")
+			r.exec(`INSERT INTO ticket (id, number, subject, status, priority, owner, requester, email, name, order_id, license_id, product_id, assignee, search, waiting_since, row_version, created_at, updated_at)
+				VALUES ($1, $1, 's', 'open', 'normal', '', '', 'a@example.com', '', '', '', '', '', '', $2, 1, $2, $2)`, id, now)
+		}
 		r.want("support", insight.OK, "2 tickets wait")
 		e.Clock.Advance(49 * time.Hour)
 		r.want("support", insight.Warn, "for 2 days")

@@ -8,14 +8,12 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// Deps is what a [Service] needs. Support may be nil, while there is none.
+// Deps is what a [Service] needs.
 type Deps struct {
 	Store Store
 	Clock licensing.Clock
 	// Off lists the kill switches that are off, from memory.
 	Off func() []Off
-	// Support tells how the tickets stand.
-	Support func(ctx context.Context) (Waiting, error)
 	// Probes are asked at once, each within a second.
 	Probes []Probe
 }
@@ -84,14 +82,11 @@ func (s *Service) count(ctx context.Context, now time.Time) (Overview, error) {
 	if err != nil {
 		return Overview{}, err
 	}
-	h := health{Counts: c, now: now, off: s.Off()}
-	if s.Support != nil {
-		w, err := s.Support(ctx)
-		if err != nil {
-			return Overview{}, err
-		}
-		h.support = &w
+	support, err := s.Store.Support(ctx, now)
+	if err != nil {
+		return Overview{}, err
 	}
+	h := health{Counts: c, now: now, off: s.Off(), support: support}
 	o := Overview{At: now, State: OK, Steps: append(h.steps(), s.probe(ctx)...), Sales: series(sales, now),
 		Customers: c.Customers, Orders: c.Orders, Paid: c.Paid, Licenses: c.Licenses, Keys: c.Keys, Activations: c.Activations, Downloads: c.Downloads}
 	for _, step := range o.Steps {

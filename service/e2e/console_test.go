@@ -278,3 +278,53 @@ func TestConsole_Switch(t *testing.T) {
 		t.Errorf("a switch that is none answered %d", p.status)
 	}
 }
+
+// TestR10_LookingAtAnAccount: staff who look at a customer's account say why, see what the customer sees under a banner on every page, change
+// nothing, are shown no key and have no console meanwhile; that they looked is audited.
+func TestR10_LookingAtAnAccount(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c := s.as(t, owner)
+	at := "/admin/customers/" + s.ids[customer]
+	if bad := c.send(t, at+"/look", url.Values{"reason": {""}}); bad.status != http.StatusUnprocessableEntity {
+		t.Errorf("without a reason: %d", bad.status)
+	}
+	if p := c.send(t, at+"/look", url.Values{"reason": {"ticket 7"}}); p.status != http.StatusOK || !strings.Contains(p.text, "You look at a customer") {
+		t.Fatalf("looking: %d %s", p.status, mainText(p.text))
+	}
+	for _, where := range []string{"/account", "/account/licenses", "/account/orders", "/"} {
+		if p := c.get(t, where); p.status != http.StatusOK || !strings.Contains(p.text, `class="banner"`) || strings.Contains(p.text, s.ids["license-key"]) {
+			t.Errorf("%s: %d, banner %t, key %t", where, p.status, strings.Contains(p.text, `class="banner"`), strings.Contains(p.text, s.ids["license-key"]))
+		}
+	}
+	if p := c.get(t, at); p.status != http.StatusNotFound {
+		t.Errorf("the console answered %d", p.status)
+	}
+	if p := c.post(t, "/buy/quill?plan=pro&currency=EUR", url.Values{"quantity": {"1"}, "terms": {"yes"}, "delivery": {"yes"}}); p.status < 400 {
+		t.Errorf("buying as the customer answered %d %s", p.status, p.to)
+	}
+	var trail licensing.List[struct{ Action, Reason string }]
+	s.must(t, http.MethodGet, "/v1/audit?action=customer.impersonate", nil, &trail)
+	if len(trail.Items) != 1 || trail.Items[0].Reason != "ticket 7" {
+		t.Errorf("the trail has %+v", trail.Items)
+	}
+}
+
+// TestConsole_Customers: a customer is found by the start of the address, kept from signing in with a reason, and let in again.
+func TestConsole_Customers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c := s.as(t, owner)
+	at := "/admin/customers/" + s.ids[customer]
+	if p := c.get(t, "/admin/customers?q=cust"); !strings.Contains(p.text, at) || strings.Contains(p.text, s.ids[other]) {
+		t.Errorf("the search shows %s", mainText(p.text))
+	}
+	if p := c.get(t, at); !strings.Contains(p.text, s.ids["order"]) || !strings.Contains(p.text, s.ids["license"]) {
+		t.Errorf("the customer shows %s", mainText(p.text))
+	}
+	c.send(t, at+"/disable", url.Values{"reason": {"asked for it"}}).done(t, "disabling")
+	if p := s.as(t, customer).get(t, "/account"); p.status != http.StatusSeeOther {
+		t.Errorf("a disabled customer's page answered %d", p.status)
+	}
+	c.send(t, at+"/enable", url.Values{"reason": {"asked again"}}).done(t, "enabling")
+}

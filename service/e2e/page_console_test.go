@@ -21,6 +21,11 @@ func consoleVisits() map[string][]visit {
 	at("/admin/orders", "/admin/orders", "/admin/orders?q=nobody@example.com", "/admin/orders?state=fulfilled&q={order}")
 	at("/admin/orders/{id}", "/admin/orders/{order}", "/admin/orders/{pending-order}")
 	at("/admin/orders/{id}/redrive", "/admin/orders/{order}/redrive")
+	at("/admin/customers", "/admin/customers", "/admin/customers?q=nobody")
+	at("/admin/customers/{id}", "/admin/customers/{customer}", "/admin/customers/{owner}")
+	for _, what := range []string{"disable", "enable", "look"} {
+		at("/admin/customers/{id}/"+what, "/admin/customers/{customer}/"+what)
+	}
 	at("/admin/licenses", "/admin/licenses", "/admin/licenses?q=nobody@example.com")
 	at("/admin/licenses/{id}", "/admin/licenses/{license}")
 	for _, what := range []string{"change", "suspend", "reinstate", "revoke", "reissue"} {

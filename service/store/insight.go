@@ -73,6 +73,15 @@ func (s *insights) Counts(ctx context.Context, now time.Time) (c insight.Counts,
 // jobTime is how instants of the job table read as text: the queue's own form on SQLite, and the same on PostgreSQL.
 const jobTime = "2006-01-02 15:04:05"
 
+// Support implements [insight.Store].
+func (s *insights) Support(ctx context.Context, now time.Time) (w insight.Waiting, err error) {
+	var longest *time.Time
+	err = s.db.QueryRow(ctx, `SELECT `+lately("ticket", "created_at")+`, (SELECT count(*) FROM ticket WHERE waiting_since IS NOT NULL), (SELECT min(waiting_since) FROM ticket WHERE waiting_since IS NOT NULL)`,
+		now.Add(-time.Hour), now.Add(-24*time.Hour), now.Add(-30*24*time.Hour)).Scan(append(latelyDest(&w.Tickets), &w.Open, &longest)...)
+	w.Longest = instant(longest)
+	return w, err
+}
+
 // Sales implements [insight.Store].
 func (s *insights) Sales(ctx context.Context, since time.Time) ([]insight.Sale, error) {
 	rows, err := s.db.Query(ctx, `SELECT substr(CAST(paid_at AS text), 1, 10) AS day, env, currency, count(*), CAST(SUM(captured) AS bigint), CAST(SUM(refunded) AS bigint)

@@ -97,6 +97,12 @@ type operations struct {
 	RetryJob   kit.Op[jobs.Request, jobs.View]                           `op:"job.retry"`
 	CancelJob  kit.Op[jobs.Request, jobs.View]                           `op:"job.cancel"`
 
+	Customers       kit.Op[account.ListCustomersRequest, licensing.List[account.CustomerView]] `op:"customer.list"`
+	Customer        kit.Op[account.GetCustomerRequest, account.CustomerView]                   `op:"customer.get"`
+	DisableCustomer kit.Op[account.DisableRequest, account.CustomerView]                       `op:"customer.disable"`
+	EnableCustomer  kit.Op[account.DisableRequest, account.CustomerView]                       `op:"customer.enable"`
+	Impersonate     kit.Op[account.ImpersonateRequest, account.ImpersonateResponse]            `op:"customer.impersonate"`
+
 	Staff         kit.Op[account.ListStaffRequest, licensing.List[account.StaffView]]      `op:"staff.list"`
 	CreateStaff   kit.Op[account.CreateStaffRequest, account.StaffView]                    `op:"staff.create"`
 	SetRole       kit.Op[account.SetRoleRequest, account.StaffView]                        `op:"staff.role"`
