@@ -140,3 +140,9 @@ func (p *Page) ask(t testing.TB, function string, out any) {
 		return json.Unmarshal(got.Value, out)
 	}, chromedp.ByQuery))
 }
+
+// Set puts a text into a field at once, for one that is too long to be typed.
+func (p *Page) Set(t testing.TB, selector, text string) {
+	t.Helper()
+	p.run(t, "fill "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery), p.on(selector, `function(text) { this.value = text; }`, text))
+}
