@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
@@ -364,4 +365,12 @@ func (c *caller) do(t testing.TB, method, at string, h http.Header, body io.Read
 		t.Fatal(err)
 	}
 	return page{res.StatusCode, res.Header, string(text), res.Header.Get("Location")}
+}
+
+// serveAt serves until the test ends and returns where.
+func serveAt(t testing.TB, h http.Handler) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
 }
