@@ -100,3 +100,15 @@ var ErrNotFound = Fail(NotFound, "not-found", "There is no such object, or it is
 // ErrIdempotent is returned by a Transactor when the operation's Idempotency-Key already has a committed result; the
 // operation layer then answers with that result. Services pass it on.
 var ErrIdempotent = errors.New("licensing: idempotency key already has a result")
+
+// maxReason is the longest reason in bytes.
+const maxReason = 500
+
+// CheckReason refuses a reason for the audit trail that is longer than 500 bytes. An empty one is good: an operation that needs one says
+// so itself.
+func CheckReason(reason string) error {
+	if len(reason) > maxReason {
+		return Fail(Invalid, "reason", "Say why, in at most 500 bytes.").With("/reason", "must have at most 500 bytes")
+	}
+	return nil
+}

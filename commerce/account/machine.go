@@ -187,6 +187,9 @@ type RevokeMachineRequest struct {
 	Reason string `json:"reason,omitempty" doc:"Why, for the audit trail."`
 }
 
+// Validate implements the check of requests.
+func (r RevokeMachineRequest) Validate() error { return licensing.CheckReason(r.Reason) }
+
 // RevokeMachine ends a machine token for good, within two seconds everywhere. Revoking it again changes nothing.
 func (s *Service) RevokeMachine(ctx context.Context, r RevokeMachineRequest) (MachineView, error) {
 	var m Machine

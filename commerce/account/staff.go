@@ -103,6 +103,9 @@ type SetRoleRequest struct {
 	Reason string         `json:"reason,omitempty" doc:"Why, for the audit trail."`
 }
 
+// Validate implements the check of requests.
+func (r SetRoleRequest) Validate() error { return licensing.CheckReason(r.Reason) }
+
 // SetRole changes a person's role, in force everywhere within two seconds, and ends the person's sessions, so that what a role opens
 // is opened by a sign-in. Owners may give and take any role, admins any below
 // their own; the last owner stays.

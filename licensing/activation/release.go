@@ -84,6 +84,9 @@ type ReleaseRequest struct {
 	Reason string `json:"reason,omitempty" doc:"Why, for the audit trail."`
 }
 
+// Validate implements the check of requests.
+func (r ReleaseRequest) Validate() error { return licensing.CheckReason(r.Reason) }
+
 // Release gives a seat back on behalf of the license's owner or of staff. The answer says until when the device may still run
 // offline.
 func (s *Service) Release(ctx context.Context, r ReleaseRequest) (View, error) {

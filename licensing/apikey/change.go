@@ -252,12 +252,7 @@ type RevokeRequest struct {
 }
 
 // Validate implements the check of requests.
-func (r RevokeRequest) Validate() error {
-	if len(r.Reason) > 500 {
-		return licensing.Fail(licensing.Invalid, "reason", "Say why, in at most 500 bytes.").With("/reason", "must have at most 500 bytes")
-	}
-	return nil
-}
+func (r RevokeRequest) Validate() error { return licensing.CheckReason(r.Reason) }
 
 // RevokeResponse says since when, and how soon everywhere.
 type RevokeResponse struct {

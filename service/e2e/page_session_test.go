@@ -88,7 +88,7 @@ func (s *site) joins(t testing.TB) string {
 	return email
 }
 
-// set are the cookies that a page sets, by name.
+// set are the cookies that a page sets, by name, and those that it takes back.
 func (p page) set() map[string]*http.Cookie {
 	out := map[string]*http.Cookie{}
 	for _, c := range (&http.Response{Header: p.header}).Cookies() {
@@ -245,4 +245,14 @@ func TestU18_StolenRenewalCookie(t *testing.T) {
 			t.Errorf("at replica %d the thief goes on", i)
 		}
 	}
+}
+
+// gives reports whether a page sets a cookie, other than to take it back.
+func (p page) gives() bool {
+	for _, c := range p.set() {
+		if c.Value != "" {
+			return true
+		}
+	}
+	return false
 }

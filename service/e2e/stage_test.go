@@ -134,6 +134,7 @@ func (s *stage) plantPeople(t testing.TB) {
 	t.Helper()
 	for _, who := range []string{owner, customer, other, colleague} {
 		s.joins(t, who)
+		s.signIn(t, who) // at another machine
 		s.tokens[who] = s.signIn(t, who)
 	}
 	var machine struct{ Token struct{ ID string } }
