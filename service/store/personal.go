@@ -42,7 +42,10 @@ func (s *Store) Personal() []account.Personal {
 	}
 	return []account.Personal{
 		of("orders", holding{columns: "o.id, o.email, o.env, o.state, o.currency, o.total, o.refunded, o.receipt, o.snapshot, o.created_at, o.paid_at", from: "orders o WHERE o.owner = $1 ORDER BY o.id",
-			erase: []erasure{{`UPDATE orders SET email = $2 WHERE owner = $1`, []int{1, 3}}}}),
+			erase: []erasure{
+				{`UPDATE orders SET email = $2 WHERE owner = $1`, []int{1, 3}},
+				{`UPDATE orders SET email = $2 WHERE email = $1`, []int{2, 3}}, // bought for an organisation
+			}}),
 		of("receipts", holding{columns: "r.number, r.order_id, r.at", from: "receipt r JOIN orders o ON o.id = r.order_id WHERE o.owner = $1 ORDER BY r.number"}),
 		of("licenses", holding{columns: "l.id, l.product_id, l.plan_code, l.licensee, l.state, l.env, l.valid_until, l.created_at", from: "license l WHERE l.owner = $1 ORDER BY l.id",
 			erase: []erasure{
@@ -62,6 +65,7 @@ func (s *Store) Personal() []account.Personal {
 			erase: []erasure{
 				{`UPDATE ticket_message SET author_name = '', body = 'Erased at the customer''s wish.', original = '' WHERE author_kind = 'customer' AND ticket_id IN (SELECT id FROM ticket WHERE owner = $1)`, []int{1}},
 				{`UPDATE ticket SET email = $2, name = '', subject = 'Erased', search = lower(number) WHERE owner = $1`, []int{1, 3}},
+				{`UPDATE ticket SET email = $2, name = '', search = lower(number) WHERE email = $1`, []int{2, 3}}, // as a guest, or for an organisation
 			}}),
 		of("messages", holding{columns: "m.ticket_id, m.author_kind, m.body, m.at", from: "ticket t JOIN ticket_message m ON m.ticket_id = t.id WHERE t.owner = $1 AND NOT m.internal ORDER BY m.id"}),
 		of("organisations", holding{columns: "m.organisation_id, m.role, m.joined_at", from: "organisation_member m WHERE m.customer_id = $1 ORDER BY m.id"}),
