@@ -83,6 +83,8 @@ func visits() map[string][]visit {
 		"GET /account/settings/email":        {{as: customer, at: "/account/settings/email"}},
 		"GET /account/settings/password":     {{as: customer, at: "/account/settings/password"}},
 		"GET /account/settings/two-step":     {{as: customer, at: "/account/settings/two-step"}},
+		"GET /account/settings/data":         {{as: customer, at: "/account/settings/data"}},
+		"GET /account/settings/erase":        {{as: customer, at: "/account/settings/erase"}},
 		"GET /account/settings/two-step/off": {{as: customer, at: "/account/settings/two-step/off"}},
 		"GET /admin/settings":                {{as: owner, at: "/admin/settings"}},
 		"GET /admin/settings/name":           {{as: owner, at: "/admin/settings/name"}},

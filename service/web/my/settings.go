@@ -23,6 +23,8 @@ type personal struct {
 	Start    kit.Op[account.StartTOTPRequest, account.StartTOTPResponse]              `op:"account.totp-start"`
 	Confirm  kit.Op[account.CodeRequest, account.ConfirmTOTPResponse]                 `op:"account.totp-confirm"`
 	Remove   kit.Op[account.CodeRequest, account.RemoveTOTPResponse]                  `op:"account.totp-remove"`
+	Export   kit.Op[account.ExportRequest, account.Export]                            `op:"account.export"`
+	Erase    kit.Op[account.EraseRequest, account.EraseResponse]                      `op:"account.erase"`
 }
 
 // settings are the pages of a person's own account, for customers and, in the console, for staff.
@@ -42,6 +44,9 @@ func Settings(s *site.Site) (out []site.Page, err error) {
 		audience   site.Audience
 	}{{"/account/settings", "my", site.Customers}, {"/admin/settings", "staff", site.Staff}} {
 		p := &settings{ops, whose.base}
+		if whose.audience == site.Customers {
+			out = append(out, p.personal()...)
+		}
 		for _, page := range []struct {
 			name, path string
 			ask        bool // there is a page to see as well
