@@ -185,5 +185,9 @@ func (s *stage) allForms(t testing.TB, callers map[string]*caller) (out []form) 
 // callers are everybody who visits pages.
 func (s *stage) callers(t testing.TB) map[string]*caller {
 	t.Helper()
-	return map[string]*caller{visitor: s.as(t, visitor), customer: s.as(t, customer), other: s.as(t, other), owner: s.as(t, owner)}
+	out := map[string]*caller{visitor: s.as(t, visitor)}
+	for who := range s.tokens {
+		out[who] = s.as(t, who)
+	}
+	return out
 }

@@ -12,7 +12,8 @@ import (
 var unvisited = []string{
 	"POST /account/keys/{id}/enable",                                             // of a disabled key
 	"POST /account/settings/two-step/code", "POST /admin/settings/two-step/code", // while a second step is being set up
-	"POST /sign-in/code", // between the password and the code
+	"POST /invite/{token}", // to who was invited: TestOrganisationPages
+	"POST /sign-in/code",   // between the password and the code
 }
 
 // streamed are pages that read a file as it comes, and answer by leading back to where it was chosen.

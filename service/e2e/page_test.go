@@ -37,7 +37,7 @@ func TestPages_Served(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	served := map[string]string{}
-	callers := map[string]*caller{visitor: s.as(t, visitor), customer: s.as(t, customer), other: s.as(t, other), owner: s.as(t, owner), colleague: s.as(t, colleague)}
+	callers := s.callers(t)
 	for _, v := range everyVisit() {
 		at := s.address(t, v.at)
 		p := callers[v.as].get(t, at)
