@@ -16,76 +16,8 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/sdk"
 	sdkdevice "github.com/mintreu/mintreu/sdk/device"
-	"github.com/mintreu/mintreu/service/app"
 	"github.com/mintreu/mintreu/service/e2e/browsertest"
-	"github.com/mintreu/mintreu/service/limit/limittest"
-	"github.com/mintreu/mintreu/service/store/storetest"
 )
-
-// street is a shop whose replicas are processes of their own behind one address, as its founder starts them.
-type street struct {
-	url   string
-	first *process // the replica that prints the owner's link
-	desk  *plant   // the operator's socket of the first replica
-	file  []byte   // what is sold
-}
-
-// openStreet starts the shop: one process on SQLite, or two on PostgreSQL and Redis, each request at the other than the one before.
-func openStreet(t *testing.T, engine string) *street {
-	t.Helper()
-	b := newBalancer(t)
-	s := &street{url: b.url, file: []byte(strings.Repeat("golden ", 30_000))}
-	args, replicas := []string{"--base-url", b.url}, 1
-	if engine == "postgres" {
-		shared := shortDir(t)
-		args = append(args, "--postgres-url", storetest.PostgresURL(t), "--redis-url", limittest.Redis(t), "--redis-budget", "5s",
-			"--master-key-file", filepath.Join(shared, "master.key"), "--files", "file:"+filepath.Join(shared, "files"))
-		replicas = 2
-	}
-	for i := range replicas {
-		dir := shortDir(t)
-		p, err := serve(t.Context(), mintreu(t), nil, append([]string{"--data-dir", dir}, args...)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			p.kill()
-			if t.Failed() {
-				t.Logf("replica %d said:\n%s", i, p.out.tail())
-			}
-		})
-		if i == 0 {
-			s.first, s.desk = p, &plant{t: t, config: app.Config{DataDir: dir}}
-		}
-		b.add(p.url)
-	}
-	return s
-}
-
-// call calls an operation as the person at the machine.
-func (s *street) call(t *testing.T, method, at string, in, out any) {
-	t.Helper()
-	if err := s.desk.operator(t.Context(), method, at, in, out); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// mailed is the newest link to a page that was mailed to somebody. It is waited for.
-func (s *street) mailed(t *testing.T, to, page string) string {
-	t.Helper()
-	link, found := regexp.MustCompile(regexp.QuoteMeta(s.url+page)+`[^\s"<>]+`), ""
-	eventually(t, "a mail to "+to+" with a link to "+page, 45*time.Second, func() bool {
-		var list licensing.List[struct{ Text string }]
-		s.call(t, http.MethodGet, "/v1/mails?to="+url.QueryEscape(to), nil, &list)
-		for _, m := range list.Items {
-			if found = link.FindString(m.Text); found != "" {
-				return true
-			}
-		}
-		return false
-	})
-	return found
-}
 
 // The golden path, which must never break, as two people walk it in their browsers: the founder makes the shop theirs by the printed link, imports
 // a catalogue and puts it on sale; a customer signs up by the mailed link, searches, buys, sees license and key, downloads what was
@@ -309,7 +241,7 @@ func (w *person) seesLicense(order string) string {
 func (w *person) downloads() {
 	w.t.Helper()
 	sum := fmt.Sprintf("%x", sha256.Sum256(w.s.file))
-	eventually(w.t, "downloads are on", 10*time.Second, func() bool {
+	w.everywhere("downloads are on", func() bool {
 		w.p.Visit(w.t, w.s.url+"/account/downloads")
 		return strings.Contains(w.p.Text(w.t, "main"), sum)
 	})
@@ -405,18 +337,26 @@ func (w *person) flips(off string) {
 // isRefusedDownload sees that downloads are off, on whichever replica answers.
 func (w *person) isRefusedDownload() {
 	w.t.Helper()
-	refused := 0
-	eventually(w.t, "downloads are off everywhere", 10*time.Second, func() bool {
+	w.everywhere("downloads are off", func() bool {
 		w.p.Visit(w.t, w.s.url+"/account/downloads")
-		if strings.Contains(w.p.Text(w.t, "main"), "editor.zip") {
-			refused = 0
-			return false
-		}
-		refused++
-		return refused == 3
+		return !strings.Contains(w.p.Text(w.t, "main"), "editor.zip")
 	})
 	if text := w.p.Text(w.t, "h1"); text != "Not available at the moment" {
 		w.t.Errorf("while downloads are off the page says %q", text)
 	}
 	w.p.Quiet(w.t, pageLimit, "503")
+}
+
+// everywhere looks until something is so several times in turn, as it is when every replica knows.
+func (w *person) everywhere(what string, look func() bool) {
+	w.t.Helper()
+	n := 0
+	eventually(w.t, what, 15*time.Second, func() bool {
+		if !look() {
+			n = 0
+			return false
+		}
+		n++
+		return n == 4
+	})
 }

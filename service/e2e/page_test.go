@@ -144,7 +144,7 @@ func (s *stage) look(t *testing.T, p *browsertest.Page, v visit) {
 	p.Turn(t, browsertest.Look{Dark: true})
 	p.Accessible(t, "cat.color") // nothing else changes with the colours
 	p.Turn(t, browsertest.Look{Dark: true, Narrow: true})
-	p.Accessible(t)
+	p.Narrower(t)
 
 	p.Turn(t, browsertest.Look{NoScript: true})
 	p.Visit(t, at)
