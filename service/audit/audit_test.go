@@ -190,7 +190,7 @@ func TestM08_HonestTrailVerifies(t *testing.T) {
 }
 
 // Neither engine lets a row of the trail be updated, deleted, replaced or truncated.
-func TestM08_TriggersRefuseChanges(t *testing.T) {
+func TestM08_R12_TriggersRefuseChanges(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		r := newRig(t, e)
 		r.record(t, 3)

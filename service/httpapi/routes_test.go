@@ -48,6 +48,26 @@ func TestR01_RoleMatrix(t *testing.T) {
 	}, nil)
 }
 
+// TestR12_AuditorsOnlyRead: whoever reads the audit trail as an auditor changes nothing but the account of their own.
+func TestR12_AuditorsOnlyRead(t *testing.T) {
+	t.Parallel()
+	tried := 0
+	for _, route := range httpapi.Routes(httpapi.Services{}) {
+		spec := route.Spec()
+		if !spec.Mutates() || spec.Access.Anonymous {
+			continue
+		}
+		tried++
+		own := strings.HasPrefix(spec.Name, "account.") || strings.HasPrefix(spec.Name, "session.")
+		if spec.Access.Permits(licensing.Actor{Kind: licensing.Staff, ID: "cus_auditor", Role: licensing.RoleAuditor, Fresh: true}) && !own {
+			t.Errorf("%s lets auditors change something", spec.Name)
+		}
+	}
+	if tried < 60 {
+		t.Errorf("%d operations were tried only", tried)
+	}
+}
+
 // TestR01_StaffAreNamed: no operation of staff is open to the anonymous, and whatever can be written by machines is by a scope that
 // says so.
 func TestR01_StaffAreNamed(t *testing.T) {
