@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func (s *shop) pages(t *testing.T) *httptest.Server {
 	t.Helper()
 	f := kittest.NewFixture(t)
 	f.Stack.Replays = s.deps.Tx.(kit.Replays)
-	routes := append(httpapi.CheckoutRoutes(s.Service), httpapi.CatalogRoutes(nil)...)
+	routes := slices.Concat(httpapi.CheckoutRoutes(s.Service), httpapi.CatalogRoutes(nil), httpapi.OrganisationRoutes(nil))
 	mux, err := kit.NewMux(f.Stack, routes...)
 	if err != nil {
 		t.Fatal(err)
