@@ -135,8 +135,9 @@ type Store interface {
 
 // Offers tells what plans cost now.
 type Offers interface {
-	// Offers returns the prices in force at an instant, by plan and currency.
-	Offers(ctx context.Context, plans []string, at time.Time) ([]Offer, error)
+	// Offers returns the prices in force at an instant, by plan and currency, and the next instant at which one of the plans
+	// takes or loses a price without anybody changing anything; zero when there is none.
+	Offers(ctx context.Context, plans []string, at time.Time) (offers []Offer, next time.Time, err error)
 }
 
 // Policy is what the catalogue needs to know of a license policy.
@@ -168,10 +169,18 @@ type Deps struct {
 	IDs      licensing.IDs
 	Tx       licensing.Transactor
 	Audit    licensing.Auditor
+	// FeedAlive reports whether changes made elsewhere arrive and [Service.Forget] is called for them; while it says no, the
+	// storefront reads the database each time. Nil means that it always does.
+	FeedAlive func() bool
 }
 
 // Service keeps the catalogue. It is safe for concurrent use.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	shelf shelf
+}
 
 // NewService returns a Service over d.
-func NewService(d Deps) *Service { return &Service{d} }
+func NewService(d Deps) *Service {
+	return &Service{Deps: d, shelf: shelf{clock: d.Clock, alive: d.FeedAlive}}
+}

@@ -90,7 +90,7 @@ func (s *Service) Import(ctx context.Context, r ImportRequest) (ImportReport, er
 		return refused(r, rows)
 	}
 	report := ImportReport{ID: s.IDs.New("imp"), Committed: true}
-	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+	err = s.inTx(ctx, func(ctx context.Context) error {
 		rows = nil
 		if err := s.Audit.Record(ctx, licensing.Event{Action: "catalog.import", Target: report.ID, Detail: map[string]any{"products": len(entries)}}); err != nil {
 			return err

@@ -52,7 +52,7 @@ func (s *Service) CreatePlan(ctx context.Context, r CreatePlanRequest) (PlanView
 	if err := checkPlan(p); err != nil {
 		return PlanView{}, err
 	}
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+	err := s.inTx(ctx, func(ctx context.Context) error {
 		product, err := s.Store.Product(ctx, r.Product)
 		if err != nil {
 			return err
@@ -191,7 +191,7 @@ func (s *Service) sellable(ctx context.Context, p Plan) error {
 
 func (s *Service) changePlan(ctx context.Context, id, action string, saw *int64, change func(context.Context, *Plan) error) (PlanView, error) {
 	var out Plan
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+	err := s.inTx(ctx, func(ctx context.Context) error {
 		p, err := s.Store.Plan(ctx, id)
 		if err != nil {
 			return err
@@ -224,19 +224,22 @@ func (s *Service) changePlan(ctx context.Context, id, action string, saw *int64,
 
 // offers returns the prices in force, by plan.
 func (s *Service) offers(ctx context.Context, plans []Plan) (map[string][]Offer, error) {
+	offers, _, err := s.offersAt(ctx, plans, s.Clock.Now())
+	return offers, err
+}
+
+// offersAt returns the prices in force at an instant, by plan, and when they become others by themselves.
+func (s *Service) offersAt(ctx context.Context, plans []Plan, at time.Time) (offers map[string][]Offer, next time.Time, err error) {
 	ids := make([]string, len(plans))
 	for i, p := range plans {
 		ids[i] = p.ID
 	}
-	list, err := s.Offers.Offers(ctx, ids, s.Clock.Now())
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string][]Offer, len(plans))
+	list, next, err := s.Offers.Offers(ctx, ids, at)
+	offers = make(map[string][]Offer, len(plans))
 	for _, o := range list {
-		out[o.Plan] = append(out[o.Plan], o)
+		offers[o.Plan] = append(offers[o.Plan], o)
 	}
-	return out, nil
+	return offers, next, err
 }
 
 func viewPlan(p Plan, offers []Offer) PlanView {

@@ -52,7 +52,7 @@ func (s *Service) CreateProduct(ctx context.Context, r CreateProductRequest) (Pr
 	now := s.Clock.Now()
 	p := Product{ID: s.IDs.New("prod"), Slug: r.Slug, Name: r.Name, Description: r.Description, Purpose: r.Purpose,
 		KeyPrefix: r.KeyPrefix, State: Draft, Version: 1, CreatedAt: now, UpdatedAt: now}
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+	err := s.inTx(ctx, func(ctx context.Context) error {
 		if err := s.Store.AddProduct(ctx, p); err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (s *Service) moveProduct(ctx context.Context, id, action string, from, to S
 // changeProduct loads, changes and saves a product in one transaction. The write is conditional on the version that was read.
 func (s *Service) changeProduct(ctx context.Context, id, action string, saw *int64, change func(context.Context, *Product) error) (Product, error) {
 	var out Product
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+	err := s.inTx(ctx, func(ctx context.Context) error {
 		p, err := s.Store.Product(ctx, id)
 		if err != nil {
 			return err

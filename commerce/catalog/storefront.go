@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -60,12 +61,20 @@ func (s *Service) Browse(ctx context.Context, r BrowseRequest) (licensing.List[I
 		return licensing.List[Item]{}, err
 	}
 	words := strings.Fields(strings.ToLower(r.Query))
-	products, err := s.Store.ListProducts(ctx, Filter{State: Active, Words: words[:min(len(words), maxWords)], Sells: r.Type}, r.Page)
-	if err != nil {
-		return licensing.List[Item]{}, err
+	read := func(ctx context.Context, at time.Time) (licensing.List[Item], time.Time, error) {
+		products, err := s.Store.ListProducts(ctx, Filter{State: Active, Words: words[:min(len(words), maxWords)], Sells: r.Type}, r.Page)
+		if err != nil {
+			return licensing.List[Item]{}, time.Time{}, err
+		}
+		items, next, err := s.items(ctx, products.Items, at)
+		return licensing.List[Item]{Items: items, Next: products.Next}, next, err
 	}
-	items, err := s.items(ctx, products.Items)
-	return licensing.List[Item]{Items: items, Next: products.Next}, err
+	if len(words) > 0 { // as many searches as there are words: none is kept
+		list, _, err := read(ctx, s.Clock.Now())
+		return list, err
+	}
+	r.Query = ""
+	return s.shelf.load(ctx, slot{list: r}, read)
 }
 
 // ShowRequest names one product of the storefront.
@@ -75,23 +84,27 @@ type ShowRequest struct {
 
 // Show returns one active product with what can be bought of it.
 func (s *Service) Show(ctx context.Context, r ShowRequest) (Item, error) {
-	p, err := s.Store.ProductBySlug(ctx, r.Slug)
+	list, err := s.shelf.load(ctx, slot{slug: r.Slug}, func(ctx context.Context, at time.Time) (licensing.List[Item], time.Time, error) {
+		p, err := s.Store.ProductBySlug(ctx, r.Slug)
+		if err == nil && p.State != Active {
+			err = licensing.ErrNotFound
+		}
+		if err != nil {
+			return licensing.List[Item]{}, time.Time{}, err
+		}
+		items, next, err := s.items(ctx, []Product{p}, at)
+		return licensing.List[Item]{Items: items}, next, err
+	})
 	if err != nil {
 		return Item{}, err
 	}
-	if p.State != Active {
-		return Item{}, licensing.ErrNotFound
-	}
-	items, err := s.items(ctx, []Product{p})
-	if err != nil {
-		return Item{}, err
-	}
-	return items[0], nil
+	return list.Items[0], nil
 }
 
-func (s *Service) items(ctx context.Context, products []Product) ([]Item, error) {
+// items is what the public sees of products at an instant, and when it sees something else without anybody changing anything.
+func (s *Service) items(ctx context.Context, products []Product, at time.Time) (items []Item, next time.Time, err error) {
 	if len(products) == 0 {
-		return []Item{}, nil
+		return []Item{}, next, nil
 	}
 	ids := make([]string, len(products))
 	for i, p := range products {
@@ -99,12 +112,12 @@ func (s *Service) items(ctx context.Context, products []Product) ([]Item, error)
 	}
 	plans, err := s.Store.Plans(ctx, ids)
 	if err != nil {
-		return nil, err
+		return nil, next, err
 	}
 	plans = slices.DeleteFunc(plans, func(p Plan) bool { return p.State != Active })
-	offers, err := s.offers(ctx, plans)
+	offers, next, err := s.offersAt(ctx, plans, at)
 	if err != nil {
-		return nil, err
+		return nil, next, err
 	}
 	out := make([]Item, len(products))
 	for i, p := range products {
@@ -116,7 +129,7 @@ func (s *Service) items(ctx context.Context, products []Product) ([]Item, error)
 			}
 		}
 	}
-	return out, nil
+	return out, next, nil
 }
 
 // Sellable is a plan with its product as checkout needs it.

@@ -65,8 +65,8 @@ type Store interface {
 	AddPrice(ctx context.Context, p Price) (bool, error)
 	// Decide approves or rejects a version that is proposed, and reports whether it was.
 	Decide(ctx context.Context, p Price) (bool, error)
-	// Archive ends a version that is approved, and reports whether it changed anything.
-	Archive(ctx context.Context, id string, at time.Time) (bool, error)
+	// Archive ends a version that is approved at p.ArchivedAt, and reports whether it changed anything.
+	Archive(ctx context.Context, p Price) (bool, error)
 	Price(ctx context.Context, id string) (Price, error)
 	// Versions returns every version of a plan's prices, newest first within a series.
 	Versions(ctx context.Context, plan string) ([]Price, error)
@@ -90,6 +90,8 @@ type Deps struct {
 	Tx             licensing.Transactor
 	Audit          licensing.Auditor
 	SingleOperator bool
+	// Changed is called after each transaction that may have changed a price, for what this replica keeps of them; nil for nobody.
+	Changed func()
 }
 
 // Service keeps prices. It is safe for concurrent use.
@@ -97,6 +99,14 @@ type Service struct{ Deps }
 
 // NewService returns a Service over d.
 func NewService(d Deps) *Service { return &Service{d} }
+
+// inTx runs fn in a transaction and then tells of it.
+func (s *Service) inTx(ctx context.Context, fn func(ctx context.Context) error) error {
+	if s.Changed != nil {
+		defer s.Changed()
+	}
+	return s.Tx.InTx(ctx, fn)
+}
 
 // Current returns the price of a plan in a currency at an instant; [ErrNoPrice] when it has none or the sale in that currency was
 // ended.

@@ -64,7 +64,7 @@ func (s *Service) SetPrice(ctx context.Context, r SetPriceRequest) (PriceView, e
 		}
 	}
 	var p Price
-	err := s.Tx.InTx(ctx, func(ctx context.Context) (err error) {
+	err := s.inTx(ctx, func(ctx context.Context) (err error) {
 		p, err = s.add(ctx, r.Plan, r.Price, OneTime, from)
 		return err
 	})
@@ -197,7 +197,7 @@ func (s *Service) RejectPrice(ctx context.Context, r PriceRequest) (PriceView, e
 
 func (s *Service) decide(ctx context.Context, id, action string, choose func(context.Context, *Price) error) (PriceView, error) {
 	var out Price
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+	err := s.inTx(ctx, func(ctx context.Context) error {
 		p, err := s.Store.Price(ctx, id)
 		if err != nil {
 			return err
@@ -223,13 +223,13 @@ func (s *Service) decide(ctx context.Context, id, action string, choose func(con
 // ArchivePrice ends the sale of the plan in the price's currency, until a later version is approved.
 func (s *Service) ArchivePrice(ctx context.Context, r PriceRequest) (PriceView, error) {
 	var out Price
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+	err := s.inTx(ctx, func(ctx context.Context) error {
 		p, err := s.Store.Price(ctx, r.ID)
 		if err != nil {
 			return err
 		}
 		p.ArchivedAt = s.Clock.Now()
-		return s.write(ctx, &out, p, "price.archive", func(ctx context.Context) (bool, error) { return s.Store.Archive(ctx, p.ID, p.ArchivedAt) })
+		return s.write(ctx, &out, p, "price.archive", func(ctx context.Context) (bool, error) { return s.Store.Archive(ctx, p) })
 	})
 	if err != nil {
 		return PriceView{}, err

@@ -22,7 +22,7 @@ func gathering() map[string]int {
 		"/account/organisation/{organisation}/members/{member}": 4, "/account/organisation/{organisation}/members/{member}/remove": 4,
 		"/admin/orders/{order}": 7, "/admin/plans/{plan}": 4, "/admin/plans/{draft-plan}": 4, "/admin/products/{product}/plans/new": 4,
 		"/admin/tickets/{ticket}": 5, "/admin/tickets/{ticket}?canned={canned}": 8,
-		"/buy/{slug}?plan=pro&currency=EUR": 4, "/checkout/{order}": 4, "/checkout/{pending-order}": 6, "/invite/{invite-token}": 4, "/tickets/{ticket}": 4,
+		"/checkout/{order}": 4, "/checkout/{pending-order}": 6, "/invite/{invite-token}": 4, "/tickets/{ticket}": 4,
 	}
 }
 

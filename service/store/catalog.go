@@ -165,20 +165,32 @@ func inList(values []string, from int) (string, []any) {
 	return b.String(), args
 }
 
-func (s *products) Offers(ctx context.Context, plans []string, at time.Time) ([]catalog.Offer, error) {
+// Offers reads what is in force, and with it the versions that are to come.
+func (s *products) Offers(ctx context.Context, plans []string, at time.Time) (offers []catalog.Offer, next time.Time, err error) {
 	if len(plans) == 0 {
-		return nil, nil
+		return nil, next, nil
 	}
 	in, args := inList(plans, 2)
-	rows, err := s.db.Query(ctx, `SELECT p.plan_id, p.id, p.amount, p.currency, p.billing FROM price p
-		WHERE p.plan_id IN (`+in+`) AND p.state = 'approved' AND p.effective_from <= $1 AND (p.archived_at IS NULL OR p.archived_at > $1)
+	rows, err := s.db.Query(ctx, `SELECT p.plan_id, p.id, p.amount, p.currency, p.billing, p.effective_from, p.archived_at FROM price p
+		WHERE p.plan_id IN (`+in+`) AND p.state = 'approved' AND (p.archived_at IS NULL OR p.archived_at > $1)
 		AND NOT EXISTS (SELECT 1 FROM price q WHERE q.plan_id = p.plan_id AND q.currency = p.currency AND q.billing = p.billing AND q.state = 'approved'
 			AND q.effective_from <= $1 AND (q.effective_from > p.effective_from OR (q.effective_from = p.effective_from AND q.version > p.version)))
 		ORDER BY p.plan_id, p.currency, p.billing`, append([]any{at}, args...)...)
-	return db.Collect(rows, err, func(row db.Row) (o catalog.Offer, err error) {
-		err = row.Scan(&o.Plan, &o.ID, &o.Price.Minor, &o.Price.Currency, &o.Period)
+	_, err = db.Collect(rows, err, func(row db.Row) (o catalog.Offer, err error) {
+		var from time.Time
+		var until *time.Time
+		err = row.Scan(&o.Plan, &o.ID, &o.Price.Minor, &o.Price.Currency, &o.Period, &from, &until)
+		if !from.After(at) {
+			offers = append(offers, o)
+		}
+		for _, turn := range []time.Time{from, instant(until)} {
+			if turn.After(at) && (next.IsZero() || turn.Before(next)) {
+				next = turn
+			}
+		}
 		return o, err
 	})
+	return offers, next, err
 }
 
 func (s *products) Policy(ctx context.Context, product, ref string) (p catalog.Policy, err error) {

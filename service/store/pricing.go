@@ -84,9 +84,9 @@ func (s *prices) Decide(ctx context.Context, p pricing.Price) (bool, error) {
 	return s.touched(ctx, p.PlanID, n, err)
 }
 
-func (s *prices) Archive(ctx context.Context, id string, at time.Time) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE price SET archived_at = $2 WHERE id = $1 AND state = 'approved' AND archived_at IS NULL`, id, at)
-	return n > 0, err
+func (s *prices) Archive(ctx context.Context, p pricing.Price) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE price SET archived_at = $2 WHERE id = $1 AND state = 'approved' AND archived_at IS NULL`, p.ID, p.ArchivedAt)
+	return s.touched(ctx, p.PlanID, n, err)
 }
 
 // touched tells the replicas that what a plan's product costs has changed.
