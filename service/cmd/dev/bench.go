@@ -25,7 +25,7 @@ func (c *benchCommand) Run(ctx context.Context) error {
 	}
 	defer stop()
 	var raw bytes.Buffer
-	for _, p := range []string{"sdk/doc", "service/bench"} {
+	for _, p := range []string{"sdk/doc", "sdk/spool", "service/bench"} {
 		fmt.Println("measuring", p, "…")
 		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-benchtime", c.Time, "github.com/mintreu/mintreu/"+p)
 		cmd.Env = append(os.Environ(), env...)
