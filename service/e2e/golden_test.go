@@ -20,7 +20,7 @@ import (
 )
 
 // The golden path, which must never break, as two people walk it in their browsers: the founder makes the shop theirs by the printed link, imports
-// a catalogue and puts it on sale; a customer signs up by the mailed link, searches, buys, sees license and key, downloads what was
+// a catalogue, says what its licenses allow, puts it on sale and uploads a release; a customer signs up by the mailed link, searches, buys, sees license and key, downloads what was
 // published, activates a device with the key of the page and releases it, and asks for help; the founder sees the order, answers, stops all
 // downloads and lets them go on. At a desk with JavaScript and on a telephone without.
 func TestGoldenPath(t *testing.T) {
@@ -148,13 +148,7 @@ func (w *person) imports() {
 	if len(list.Items) != 1 || list.Items[0].Slug != "editor" {
 		w.t.Fatalf("after the import there are %+v", list.Items)
 	}
-	dir := w.s.desk.config.DataDir
-	if err := os.WriteFile(filepath.Join(dir, "policy.json"), []byte(files[1]), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	if status, said := command(w.t, "policy", "create", "editor", filepath.Join(dir, "policy.json"), "--data-dir", dir); status != 0 {
-		w.t.Fatalf("the policy: %s", said)
-	}
+	w.makesPolicy()
 	w.goes("/admin/products/"+list.Items[0].ID, "Editor")
 	w.p.Submit(w.t, `main a[href^="/admin/plans/plan_"]`)
 	w.p.Submit(w.t, `main a[href$="/publish"]`)
@@ -167,20 +161,37 @@ func (w *person) imports() {
 	w.goes("/catalogue/editor", "Editor", "Pro", "49.00 EUR")
 }
 
-// publishes has a build server upload a release, and publishes it.
+// makesPolicy makes the policy that the imported plan names, from a kind of license that the page offers: what the guide's file says, by hand.
+func (w *person) makesPolicy() {
+	w.t.Helper()
+	w.goes("/admin/policies", "No policy yet")
+	w.p.Submit(w.t, `main .empty a[href="/admin/policies/new"]`)
+	w.says("New policy", "Node-locked")
+	w.p.Submit(w.t, `main a[href^="/admin/policies/new?preset=perpetual"]`)
+	w.p.Set(w.t, `main [name="entitlements"]`, "export\nprojects = 25")
+	w.sends(submit, "code", "standard", "name", "Standard", "seats", "3", "updates_for", "", "recheck", "1", "fresh", "7", "stale", "7", "grace", "7")
+	w.says("Standard", "3 devices at a time", "21 days in all")
+	w.p.Quiet(w.t, pageLimit)
+}
+
+// publishes drafts a release, uploads its file and publishes it.
 func (w *person) publishes() {
 	w.t.Helper()
-	var products licensing.List[struct{ ID string }]
-	w.s.call(w.t, http.MethodGet, "/v1/products", nil, &products)
-	var release struct{ ID string }
-	w.s.call(w.t, http.MethodPost, "/v1/products/"+products.Items[0].ID+"/releases", object{"version": "1.0.0", "channel": "stable", "access": "license", "notes": "The first."}, &release)
-	var machine struct{ Secret string }
-	w.s.call(w.t, http.MethodPost, "/v1/machine-tokens", object{"name": "build server", "scopes": []string{"downloads:write"}}, &machine)
-	c := newCaller(w.t, w.s.url)
-	if p := c.do(w.t, http.MethodPut, "/v1/releases/"+release.ID+"/files/editor.zip?platform=linux-amd64", http.Header{"Authorization": {"Bearer " + machine.Secret}}, strings.NewReader(string(w.s.file))); p.status != http.StatusCreated {
-		w.t.Fatalf("the upload answered %d %s", p.status, p.text)
+	path := filepath.Join(w.t.TempDir(), "editor.zip")
+	if err := os.WriteFile(path, w.s.file, 0o600); err != nil {
+		w.t.Fatal(err)
 	}
-	w.s.call(w.t, http.MethodPost, "/v1/releases/"+release.ID+"/publish", object{}, nil)
+	w.goes("/admin/files", "No release yet")
+	w.p.Submit(w.t, `main .empty a[href$="/releases/new"]`)
+	w.sends(submit, "version", "1.0.0", "notes", "The first.")
+	w.says("1.0.0", "No file yet")
+	w.p.Fill(w.t, `main [name="platform"]`, "linux-amd64")
+	w.p.Attach(w.t, `main [name="file"]`, path)
+	w.p.Submit(w.t, submit)
+	w.says("The file is stored", "editor.zip", "205.1 KiB")
+	w.p.Submit(w.t, `main a[href$="/publish"]`)
+	w.p.Submit(w.t, submit)
+	w.says("Published")
 }
 
 func (w *person) signsUp() {

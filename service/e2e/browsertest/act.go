@@ -52,6 +52,12 @@ func (p *Page) Choose(t testing.TB, selector, value string) {
 	}`, value))
 }
 
+// Attach chooses a file of this machine in a field that takes one.
+func (p *Page) Attach(t testing.TB, selector, path string) {
+	t.Helper()
+	p.run(t, "attach "+path, chromedp.SetUploadFiles(selector, []string{path}, chromedp.ByQuery))
+}
+
 // Press presses a key, or types text, wherever the focus is.
 func (p *Page) Press(t testing.TB, key string) {
 	t.Helper()

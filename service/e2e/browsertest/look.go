@@ -53,6 +53,18 @@ func (p *Page) Fresh(t testing.TB) {
 	p.run(t, "switch the cache off", network.SetCacheDisabled(true))
 }
 
+// Line changes how the page reaches the network from now on: how many bytes a second it may send, 0 for any number, or not at all.
+func (p *Page) Line(t testing.TB, upload float64, broken bool) {
+	t.Helper()
+	if upload == 0 {
+		upload = -1
+	}
+	p.run(t, "change the line", chromedp.ActionFunc(func(ctx context.Context) error {
+		_, err := network.EmulateNetworkConditionsByRule([]*network.Conditions{{Offline: broken, DownloadThroughput: -1, UploadThroughput: upload}}).Do(ctx)
+		return err
+	}))
+}
+
 // Back goes back to the page before, as the browser's button does.
 func (p *Page) Back(t testing.TB) {
 	t.Helper()

@@ -189,8 +189,14 @@ func (v *Visit) Leave(to string) error {
 	return nil
 }
 
+// to leads to an address. A script of ours that sent the form goes there by itself: were it led, it would load the page unseen, with the
+// message in it.
 func (v *Visit) to(address string) {
 	v.W.Header().Set("Location", address)
+	if v.R.Header.Get("X-Sent-By") == "script" {
+		v.W.WriteHeader(http.StatusOK)
+		return
+	}
 	v.W.WriteHeader(http.StatusSeeOther)
 }
 

@@ -41,12 +41,17 @@ if (pause) {
 const wrong = document.querySelector("[aria-invalid=true], .note[role=alert]");
 if (wrong) wrong.focus();
 
-// A form with data-upload sends its file with progress shown in its <progress>; the answer replaces the page.
+// A form with data-upload sends its file with progress shown in its <progress>; then the page is loaded to which the answer leads, with what
+// the answer has to say.
 for (const form of document.querySelectorAll("form[data-upload]")) {
+  const bar = form.querySelector("progress");
+  const note = form.querySelector("[data-progress]");
+  const broke = (text) => {
+    bar.hidden = true;
+    delete form.dataset.sent;
+    note.textContent = text;
+  };
   form.addEventListener("submit", (event) => {
-    const bar = form.querySelector("progress");
-    const note = form.querySelector("[data-progress]");
-    if (!bar) return;
     event.preventDefault();
     const request = new XMLHttpRequest();
     bar.hidden = false;
@@ -54,15 +59,16 @@ for (const form of document.querySelectorAll("form[data-upload]")) {
       if (!e.lengthComputable) return;
       bar.max = e.total;
       bar.value = e.loaded;
-      if (note) note.textContent = Math.floor(100 * e.loaded / e.total) + " % sent";
+      note.textContent = e.loaded < e.total ? Math.floor(100 * e.loaded / e.total) + " % sent" : "Sent; it is being stored.";
     });
-    request.addEventListener("load", () => { location.assign(request.responseURL || location.href); });
-    request.addEventListener("error", () => {
-      bar.hidden = true;
-      delete form.dataset.sent;
-      if (note) note.textContent = "The connection broke. Nothing was stored; send the file again.";
+    request.addEventListener("load", () => {
+      const to = request.getResponseHeader("Location");
+      if (to) location.assign(to);
+      else broke("It was not taken. Load this page again, and send the file once more.");
     });
+    request.addEventListener("error", () => broke("The connection broke. Nothing was stored; send the file again."));
     request.open("POST", form.action);
+    request.setRequestHeader("X-Sent-By", "script");
     request.send(new FormData(form));
   });
 }
