@@ -48,6 +48,8 @@ type Activation struct {
 	ForkedAt    time.Time // when two machines were first seen with leases of this activation
 	ReleasedAt  time.Time
 	ReleasedBy  string
+	// BorrowedUntil is until when a floating seat is kept for a device that went away with it.
+	BorrowedUntil time.Time
 }
 
 // Seek names what is looked for among a license's activations. The license's terms say whether the device or the user takes

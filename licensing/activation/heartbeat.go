@@ -43,6 +43,11 @@ func (s *Service) beat(ctx context.Context, presented *doc.Lease, r *sdk.Heartbe
 	if err := alive(&a, &l, presented, r); err != nil {
 		return out, false, err
 	}
+	if l.Terms.ExpiryBasis == license.FromFirstValidation { // the answer carries a decision: it validates
+		if l, err = s.Licenses.Start(ctx, l); err != nil {
+			return out, false, err
+		}
+	}
 	byUser := l.Terms.Seats.By == doc.ByUser
 	when := spanOf(&l.Terms, s.Clock.Now())
 	seq, err := s.Store.Renew(ctx, Renewal{ID: a.ID, Presented: presented.Seq, Watch: !byUser, At: s.Clock.Now(),

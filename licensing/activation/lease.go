@@ -36,7 +36,7 @@ func (s *Service) claims(l *license.License, a *Activation, when span, device ma
 		Issuer: s.Signer.Issuer(), Audience: l.ProductSlug, License: l.ID, TokenID: s.IDs.New("lse"), IssuedAt: when.at.Unix(),
 		Env: string(l.Env), Activation: a.ID, Token: l.Token.JTI, Seq: a.Seq, Device: maps.Clone(device),
 		Match: min(t.Match, int64(len(device))), RecheckAt: when.at.Unix() + t.Recheck, FreshUntil: when.at.Unix() + t.Fresh,
-		Ent: maps.Clone(map[string]doc.Value(l.Entitlements)), EntUntil: l.EntitledUntil(), User: a.User, Nonce: nonce,
+		Ent: l.Granted(), EntUntil: l.EntitledUntil(), User: a.User, Nonce: nonce,
 	}
 	if c.Device == nil {
 		c.Device = map[string]string{}

@@ -73,7 +73,7 @@ func (s *Service) judge(l *license.License, a *Activation, r *ValidateRequest) e
 	case l.Terms.Activation == doc.ActivationRequired:
 		in.Known = append(in.Known, eval.Finding{Code: eval.ActivationReleased, Effect: eval.Deny, Detail: "The activation gave its seat back."})
 	}
-	if l.SeatsMax >= 0 && l.SeatsUsed > l.SeatsMax {
+	if l.Crowded() {
 		in.Known = append(in.Known, eval.Finding{Code: eval.TooManySeats, Effect: eval.Warn, Detail: "More seats are held than the license has."})
 	}
 	return eval.Evaluate(in)

@@ -2,6 +2,7 @@ package license
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -47,8 +48,13 @@ type ChangeRequest struct {
 	Licensee     *string      `json:"licensee,omitempty" doc:"Name shown to the user."`
 	Seats        *int64       `json:"seats,omitempty" doc:"Seats promised; those held beyond a lower number stay until released."`
 	ValidUntil   *time.Time   `json:"valid_until,omitempty" doc:"Commercial end."`
+	UpdatesUntil *time.Time   `json:"updates_until,omitempty" doc:"Versions released until then are covered."`
+	MaxVersion   *string      `json:"max_version,omitempty" doc:"Newest version covered; empty covers all."`
 	Entitlements Entitlements `json:"entitlements,omitempty" doc:"Features to add or replace, by code."`
 	Remove       []string     `json:"remove,omitempty" doc:"Codes of features to take away."`
+	// EntUntil and Endless set and take away ends of single features.
+	EntUntil map[string]time.Time `json:"ent_until,omitempty" doc:"When single features end, by code."`
+	Endless  []string             `json:"endless,omitempty" doc:"Codes of features whose end is taken away."`
 }
 
 // Validate checks the form of the change.
@@ -57,6 +63,12 @@ func (r ChangeRequest) Validate() error {
 	c.that(r.Reason != "" && len(r.Reason) <= 500, "/reason", "say why, in at most 500 bytes")
 	c.that(r.Seats == nil || *r.Seats >= 0 && *r.Seats <= maxSeats, "/seats", "must be 0 to %d", maxSeats)
 	c.that(r.ValidUntil == nil || r.ValidUntil.Unix() > 0, "/valid_until", "must lie after 1970")
+	c.that(r.UpdatesUntil == nil || r.UpdatesUntil.Unix() > 0, "/updates_until", "must lie after 1970")
+	c.that(r.MaxVersion == nil || *r.MaxVersion == "" || len(*r.MaxVersion) <= 64 && version.MatchString(*r.MaxVersion), "/max_version",
+		"must be numbers with dots between them, like 2.5, in at most 64 bytes")
+	for name, end := range r.EntUntil {
+		c.that(end.Unix() > 0 && end.Year() <= 9000, "/ent_until/"+name, "must lie after 1970 and before the year 9001")
+	}
 	c.that(r.Licensee == nil || len(*r.Licensee) <= maxTextSize, "/licensee", "longer than %d bytes", maxTextSize)
 	if msg := r.Entitlements.check(); msg != "" {
 		c.that(false, "/entitlements", "%s", msg)
@@ -83,9 +95,18 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	if r.ValidUntil != nil {
 		l.ValidUntil = r.ValidUntil.UTC().Truncate(time.Second)
 	}
+	if r.UpdatesUntil != nil {
+		l.UpdatesUntil = r.UpdatesUntil.UTC().Truncate(time.Second)
+	}
+	if r.MaxVersion != nil {
+		l.Terms.MaxVersion = *r.MaxVersion
+	}
 	l.Entitlements = l.Entitlements.over(r.Entitlements)
 	for _, name := range r.Remove {
 		delete(l.Entitlements, name)
+	}
+	if err := r.ends(&l); err != nil {
+		return View{}, err
 	}
 	if err := l.signable(ErrChange); err != nil {
 		return View{}, err
@@ -97,15 +118,39 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	return s.view(ctx, l.ID)
 }
 
+// ends lays the ends of single features that the change names over those of l, whose features it has changed already.
+func (r *ChangeRequest) ends(l *License) error {
+	ends := maps.Clone(l.EntUntil)
+	if ends == nil {
+		ends = map[string]int64{}
+	}
+	for name, end := range r.EntUntil {
+		ends[name] = end.Unix()
+	}
+	for _, name := range r.Endless {
+		ends[name] = 0
+	}
+	for name := range ends {
+		if _, has := l.Entitlements[name]; has {
+			continue
+		}
+		if _, asked := r.EntUntil[name]; asked {
+			return ErrChange.With("/ent_until/"+name, "names no feature of the license")
+		}
+		delete(ends, name)
+	}
+	l.EntUntil = ends
+	return nil
+}
+
 // Start begins the term of a license that waits for its first activation or validation. It is safe to call at once and
 // again: one call wins, and the others see what it did. The license is returned as it then stands.
 func (s *Service) Start(ctx context.Context, l License) (License, error) {
-	if !l.StartedAt.IsZero() || !l.Terms.Starts() {
+	if !l.Waits() {
 		return l, nil
 	}
 	started := l
-	started.StartedAt = s.now()
-	started.ValidUntil = started.StartedAt.Add(seconds(l.Terms.Duration))
+	started.begin(s.now())
 	// The term begins on behalf of whoever came first; it is nobody's request of its own.
 	err := s.retoken(licensing.AsSystem(ctx, "license.start"), &started, licensing.Event{Action: "license.start"}, "")
 	if err != nil && !isChanged(err) {
@@ -116,33 +161,47 @@ func (s *Service) Start(ctx context.Context, l License) (License, error) {
 
 // retoken saves l with a new token in place of its current one. l is as loaded, changed by the caller.
 func (s *Service) retoken(ctx context.Context, l *License, e licensing.Event, secret string) error {
-	if l.State == Revoked {
-		return ErrState
-	}
 	old := l.Token.JTI
-	if err := s.giveToken(ctx, l); err != nil {
+	if err := s.redraw(ctx, l); err != nil {
 		return err
 	}
-	l.UpdatedAt = s.Clock.Now()
 	e.Target, e.Product = l.ID, l.ProductID
 	return s.Tx.InTx(ctx, func(ctx context.Context) error {
-		saved, err := s.Store.SaveLicense(ctx, *l, l.Version)
-		if err != nil {
+		if err := s.resave(ctx, l, l.Version, old); err != nil {
 			return err
-		}
-		if !saved {
-			return ErrChanged
-		}
-		replaced, err := s.Tokens.ReplaceToken(ctx, old, l.Token)
-		if err != nil {
-			return err
-		}
-		if !replaced {
-			return ErrChanged
 		}
 		if secret != "" {
 			licensing.KeepOnce(ctx, secret)
 		}
 		return s.Audit.Record(ctx, e)
 	})
+}
+
+// redraw gives a license that the caller changed a new token. It signs, so it belongs before the transaction of [Service.resave].
+func (s *Service) redraw(ctx context.Context, l *License) error {
+	if l.State == Revoked {
+		return ErrState
+	}
+	l.UpdatedAt = s.Clock.Now()
+	return s.giveToken(ctx, l)
+}
+
+// resave stores, in the caller's transaction, a license that was redrawn: if its row still has version was and its token is still the
+// old one, which ends.
+func (s *Service) resave(ctx context.Context, l *License, was int64, old string) error {
+	saved, err := s.Store.SaveLicense(ctx, *l, was)
+	if err != nil {
+		return err
+	}
+	if !saved {
+		return ErrChanged
+	}
+	replaced, err := s.Tokens.ReplaceToken(ctx, old, l.Token)
+	if err != nil {
+		return err
+	}
+	if !replaced {
+		return ErrChanged
+	}
+	return nil
 }

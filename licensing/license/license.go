@@ -2,6 +2,7 @@ package license
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -50,9 +51,12 @@ type License struct {
 	Reason       string // the text given when the state last changed
 	Terms        Terms  // frozen at issue
 	Entitlements Entitlements
+	// EntUntil are ends of single entitlements in seconds since 1970 that stand in for those of the terms; 0 takes one's end away.
+	EntUntil     map[string]int64
 	ValidUntil   time.Time
 	UpdatesUntil time.Time
 	StartedAt    time.Time // when the term began; zero while it waits for the first activation or validation
+	TermAdded    int64     // seconds by which a term that waits was renewed
 	Seats        int64     // as promised
 	SeatsMax     int64     // as enforced, overage included; -1 is any number
 	SeatsUsed    int64
@@ -75,10 +79,48 @@ func (l *License) HardEnd() time.Time {
 	return l.ValidUntil.Add(seconds(l.Terms.ExpiryGrace))
 }
 
+// LapsesAt is when the license leaves its state by itself, and for which: revoked where the terms say so, suspended for a
+// subscription that is no longer paid. It is zero when the terms leave it as it is.
+func (l *License) LapsesAt() (time.Time, State) {
+	switch {
+	case l.Terms.Expired == doc.ExpiredRevoke:
+		return l.HardEnd(), Revoked
+	case l.Terms.Type == doc.Subscription:
+		return l.HardEnd(), Suspended
+	}
+	return time.Time{}, ""
+}
+
+// Waits reports whether the license's term has not begun.
+func (l *License) Waits() bool { return l.StartedAt.IsZero() && l.Terms.Starts() }
+
+// begin starts the term of a license that waits for it.
+func (l *License) begin(at time.Time) {
+	l.StartedAt = at
+	l.ValidUntil = at.Add(seconds(l.Terms.Duration + l.TermAdded))
+}
+
+// Granted is what a product is told of features and meters: the entitlements, and the quota of each meter as a number.
+func (l *License) Granted() map[string]doc.Value {
+	out := make(map[string]doc.Value, len(l.Entitlements)+len(l.Terms.Meters))
+	maps.Copy(out, l.Entitlements)
+	for name, m := range l.Terms.Meters {
+		out[name] = doc.Int(m.Quota)
+	}
+	return out
+}
+
+// Crowded reports whether more seats are held than were promised: within the overage, or because the number was lowered.
+func (l *License) Crowded() bool { return l.SeatsMax >= 0 && l.SeatsUsed > l.Seats }
+
 // signable reports, as an [licensing.Error] of the given kind with fields, what would keep l's token from being signed, though
 // each part of it is well formed.
 func (l *License) signable(e *licensing.Error) error {
-	if l.Entitlements.weight(l.Terms.EntitledFor, l.Terms.Keep) > maxFeatures || len(l.Entitlements) > maxCodes {
+	granted := Entitlements(l.Granted())
+	if len(granted) < len(l.Entitlements)+len(l.Terms.Meters) {
+		return e.With("/entitlements", "one has the code of a meter")
+	}
+	if granted.weight(l.EntitledUntil(), l.Terms.Keep) > maxFeatures || len(granted) > maxCodes {
 		return e.With("/entitlements", "take more than the %d bytes that fit in a license, or are more than %d", maxFeatures, maxCodes)
 	}
 	if !l.ValidUntil.IsZero() && (l.ValidUntil.Before(l.CreatedAt) || l.ValidUntil.Year() > 9000) {
@@ -92,15 +134,18 @@ func (l *License) signable(e *licensing.Error) error {
 
 // EntitledUntil gives the instants at which single entitlements end.
 func (l *License) EntitledUntil() map[string]int64 {
-	if len(l.Terms.EntitledFor) == 0 {
+	if len(l.Terms.EntitledFor) == 0 && len(l.EntUntil) == 0 {
 		return nil
 	}
-	out := make(map[string]int64, len(l.Terms.EntitledFor))
+	out := make(map[string]int64, len(l.Terms.EntitledFor)+len(l.EntUntil))
 	for name, n := range l.Terms.EntitledFor {
-		if _, ok := l.Entitlements[name]; ok {
-			out[name] = l.CreatedAt.Add(seconds(n)).Unix()
-		}
+		out[name] = l.CreatedAt.Add(seconds(n)).Unix()
 	}
+	maps.Copy(out, l.EntUntil)
+	maps.DeleteFunc(out, func(name string, end int64) bool {
+		_, has := l.Entitlements[name]
+		return !has || end == 0
+	})
 	return out
 }
 
@@ -153,8 +198,18 @@ type Store interface {
 	// SetState moves a license from one state to another, and reports whether it was there. Revoking also ends its token
 	// and every activation that holds a seat.
 	SetState(ctx context.Context, id string, from, to State, reason string, at time.Time) (bool, error)
-	// SaveLicense writes licensee, entitlements, times, seats and key of l if the row still has version was.
+	// SaveLicense writes owner, licensee, policy, terms, entitlements, times, seats and key of l if the row still has version was.
 	SaveLicense(ctx context.Context, l License, was int64) (bool, error)
+	// DueToLapse returns active licenses whose time to lapse has come, the longest due first.
+	DueToLapse(ctx context.Context, now time.Time, limit int) ([]License, error)
+	// RetimeSeats sets when silence frees the seats that are held, zero for never, but none before its lease ends.
+	RetimeSeats(ctx context.Context, id string, diesAt time.Time) error
+}
+
+// Renewals remembers what licenses were renewed for. AddRenewal runs in the caller's transaction and reports false, storing nothing,
+// when the source already renewed one.
+type Renewals interface {
+	AddRenewal(ctx context.Context, r Renewal) (bool, error)
 }
 
 // Tokens keeps license tokens and the status lists that their indexes belong to.

@@ -15,6 +15,19 @@ const (
 	FromFirstValidation = "first_validation"
 )
 
+// What a renewal adds to.
+const (
+	FromExpiry       = "from_expiry"
+	FromNow          = "from_now"
+	FromNowIfExpired = "from_now_if_expired"
+)
+
+// What a transfer does to the expiry.
+const (
+	KeepExpiry  = "keep_expiry"
+	ResetExpiry = "reset_expiry"
+)
+
 // What happens when every seat is taken.
 const (
 	Reject        = "reject"
@@ -95,13 +108,16 @@ func (t Terms) WithDefaults() Terms {
 		}
 	}
 	def(&t.ExpiryBasis, FromCreation)
-	def(&t.RenewalBasis, "from_expiry")
+	def(&t.RenewalBasis, FromExpiry)
 	def(&t.Expired, doc.ExpiredRestrict)
 	def(&t.Seats.By, doc.ByDevice)
 	num(&t.Seats.N, 1)
 	def(&t.OverLimit, Reject)
 	def(&t.Activation, doc.ActivationRequired)
 	num(&t.Match, 1)
+	if t.Type == doc.Subscription { // a payment may be late by a weekend
+		t.ExpiryGrace = max(t.ExpiryGrace, 3*Day)
+	}
 	def(&t.Then, doc.ThenStop)
 	def(&t.Status, doc.StatusWarn)
 	num(&t.StatusMaxAge, 7*Day)
@@ -110,7 +126,7 @@ func (t Terms) WithDefaults() Terms {
 	}
 	num(&t.Recheck, min(Day, max(1, t.Fresh/2)))
 	if t.Transfer.Allowed {
-		def(&t.Transfer.Expiry, "keep_expiry")
+		def(&t.Transfer.Expiry, KeepExpiry)
 	}
 	return t
 }

@@ -30,10 +30,15 @@ type View struct {
 	SeatsMax     int64        `json:"seats_max" doc:"Seats that may be held, overage included; -1 is any number."`
 	SeatsUsed    int64        `json:"seats_used" doc:"Seats held now."`
 	Entitlements Entitlements `json:"entitlements" doc:"Features by code."`
-	KeyHint      string       `json:"key_hint" doc:"The last characters of the license key."`
-	SourceKind   string       `json:"source_kind" doc:"Why it exists." enum:"order_unit,grant,import,trial"`
-	SourceID     string       `json:"source_id" doc:"The order unit, grant, import row or trial."`
-	Version      int64        `json:"version" doc:"Grows with every change."`
+	// EntUntil has the entitlements with an end of their own.
+	EntUntil   map[string]time.Time `json:"ent_until,omitempty" doc:"When single features end, by code."`
+	Terms      Terms                `json:"terms" doc:"What the policy granted and demanded when it was frozen: seats, offline times, meters, transfers."`
+	StartedAt  *time.Time           `json:"started_at,omitempty" doc:"When its term began; absent while it waits for its first use."`
+	Renewable  bool                 `json:"renewable" doc:"Whether it can be renewed: it has a term or an end of updates, and was not revoked."`
+	KeyHint    string               `json:"key_hint" doc:"The last characters of the license key."`
+	SourceKind string               `json:"source_kind" doc:"Why it exists." enum:"order_unit,grant,import,trial"`
+	SourceID   string               `json:"source_id" doc:"The order unit, grant, import row or trial."`
+	Version    int64                `json:"version" doc:"Grows with every change."`
 	// Decision is of package sdk/eval, as products make it.
 	Decision  eval.Decision `json:"decision" doc:"What a product decides on a device that holds a seat, or on a new one while none does."`
 	EndsAt    *time.Time    `json:"ends_at,omitempty" doc:"When the license stops everything by itself, its grace time included; absent when it does not."`
@@ -48,7 +53,13 @@ func (s *Service) viewOf(l *License, now time.Time) View {
 		Env: string(l.Env), Licensee: l.Licensee, State: string(l.State), Reason: l.Reason, Type: l.Terms.Type,
 		ValidUntil: optional(l.ValidUntil), UpdatesUntil: optional(l.UpdatesUntil), Seats: l.Seats, SeatsMax: l.SeatsMax,
 		SeatsUsed: l.SeatsUsed, Entitlements: l.Entitlements, KeyHint: l.KeyHint, SourceKind: l.Source.Kind, SourceID: l.Source.ID,
-		Version: l.Version, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt,
+		Version: l.Version, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt, Terms: l.Terms, StartedAt: optional(l.StartedAt), Renewable: l.renewable(),
+	}
+	for name, end := range l.EntitledUntil() {
+		if v.EntUntil == nil {
+			v.EntUntil = map[string]time.Time{}
+		}
+		v.EntUntil[name] = time.Unix(end, 0).UTC()
 	}
 	if l.State == Active && !l.ValidUntil.IsZero() && now.After(l.ValidUntil) {
 		v.State = "expired"
@@ -66,7 +77,7 @@ func (s *Service) decide(l *License, now time.Time) eval.Decision {
 	if l.Terms.Activation == doc.ActivationRequired && l.SeatsUsed == 0 {
 		in.Known = append(in.Known, eval.Finding{Code: eval.ActivationRequired, Effect: eval.Warn, Detail: "No device holds a seat yet."})
 	}
-	if l.SeatsMax >= 0 && l.SeatsUsed > l.SeatsMax {
+	if l.Crowded() {
 		in.Known = append(in.Known, eval.Finding{Code: eval.TooManySeats, Effect: eval.Warn, Detail: "More seats are held than the license has."})
 	}
 	return eval.Evaluate(in)

@@ -13,6 +13,7 @@ type Deps struct {
 	Store    Store
 	Policies Policies
 	Tokens   Tokens
+	Renewals Renewals
 	Signer   Signer
 	Verifier Verifier
 	Seal     licensing.Sealer

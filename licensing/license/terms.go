@@ -34,7 +34,7 @@ func (t Terms) Validate() error {
 func (t Terms) words(c *checker) {
 	c.oneOf("type", t.Type, doc.Perpetual, doc.Timed, doc.Subscription, doc.Trial)
 	c.oneOf("expiry_basis", t.ExpiryBasis, FromCreation, FromFirstActivation, FromFirstValidation)
-	c.oneOf("renewal_basis", t.RenewalBasis, "from_expiry", "from_now", "from_now_if_expired")
+	c.oneOf("renewal_basis", t.RenewalBasis, FromExpiry, FromNow, FromNowIfExpired)
 	c.oneOf("expired", t.Expired, doc.ExpiredRestrict, doc.ExpiredRevoke, doc.ExpiredMaintain, doc.ExpiredAllow)
 	c.oneOf("seats/by", t.Seats.By, doc.ByDevice, doc.ByUser)
 	c.oneOf("over_limit", t.OverLimit, Reject, ReplaceOldest)
@@ -42,7 +42,9 @@ func (t Terms) words(c *checker) {
 	c.oneOf("then", t.Then, doc.ThenStop, doc.ThenDegrade, doc.ThenAdvisory)
 	c.oneOf("status", t.Status, doc.StatusOff, doc.StatusWarn, doc.StatusRequire)
 	if t.Transfer.Allowed {
-		c.oneOf("transfer/expiry", t.Transfer.Expiry, "keep_expiry", "reset_expiry")
+		c.oneOf("transfer/expiry", t.Transfer.Expiry, KeepExpiry, ResetExpiry)
+		c.that(t.Type != doc.Trial, "transfer/allowed", "a trial stays with whom it was given to")
+		c.that(t.Transfer.Limit == 0 || t.Transfer.Period > 0, "transfer/period", "a limit needs the period that it counts in")
 	}
 	c.that(t.MaxVersion == "" || len(t.MaxVersion) <= 64 && version.MatchString(t.MaxVersion), "max_version",
 		"must be numbers with dots between them, like 2.5, in at most 64 bytes")
@@ -93,7 +95,8 @@ func (t Terms) features(c *checker) {
 		c.that(ok, "entitled_for/"+name, "names no entitlement")
 		c.that(n > 0 && n <= maxSpan, "entitled_for/"+name, "must be a positive number of seconds")
 	}
-	c.that(t.Entitlements.weight(t.EntitledFor, t.Keep) <= maxFeatures, "entitlements", "take more than the %d bytes that fit in a license", maxFeatures)
+	granted := Entitlements((&License{Entitlements: t.Entitlements, Terms: t}).Granted())
+	c.that(granted.weight(t.EntitledFor, t.Keep) <= maxFeatures, "entitlements", "take more than the %d bytes that fit in a license", maxFeatures)
 	for _, name := range t.Keep {
 		_, ok := t.Entitlements[name]
 		c.that(ok, "keep", "%q names no entitlement", name)
@@ -101,7 +104,9 @@ func (t Terms) features(c *checker) {
 	c.that(len(t.Meters) <= maxCodes, "meters", "more than %d", maxCodes)
 	for name, m := range t.Meters {
 		c.that(code.MatchString(name), "meters", "%q is not a code", name)
-		c.that(m.Quota >= 0, "meters/"+name, "the quota is negative")
+		c.that(m.Quota >= 0 && m.Quota <= maxInt, "meters/"+name, "the quota is negative or beyond 2^53-1")
+		_, both := t.Entitlements[name]
+		c.that(!both, "meters/"+name, "is also the code of an entitlement")
 		c.oneOf("meters/"+name+"/period", m.Period, "day", "week", "month", "year", "term")
 	}
 }

@@ -3,7 +3,6 @@ package license
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -46,7 +45,7 @@ func (s *Service) claims(l *License) *doc.License {
 		Issuer: s.Signer.Issuer(), Audience: l.ProductSlug, ID: l.ID, TokenID: l.Token.JTI, Env: string(l.Env),
 		Type: t.Type, Plan: l.PlanCode, Customer: string(l.Owner), Licensee: l.Licensee, MaxVersion: t.MaxVersion,
 		Seats:    doc.Seats{N: l.Seats, By: t.Seats.By, Floating: t.Seats.Floating},
-		Ent:      maps.Clone(map[string]doc.Value(l.Entitlements)),
+		Ent:      l.Granted(),
 		EntUntil: l.EntitledUntil(),
 		Pol: doc.Policy{
 			Expired: t.Expired, ExpiryGrace: t.ExpiryGrace, Activation: t.Activation, Match: t.Match, Recheck: t.Recheck,

@@ -30,6 +30,7 @@ func (p *parts) background(context.Context) error {
 		{"download.sweep", 5 * time.Minute, p.downloads.Sweep},
 		{"support.sweep", 10 * time.Minute, p.helpdesk.Sweep},
 		{"activation.cull", time.Minute, func(ctx context.Context) error { _, err := p.activations.Cull(ctx); return err }},
+		{"license.lapse", time.Minute, func(ctx context.Context) error { _, err := p.licenses.Lapse(ctx); return err }},
 		{"feed.prune", 10 * time.Minute, func(ctx context.Context) error { _, err := p.feed.Prune(ctx); return err }},
 		{"account.prune", 24 * time.Hour, func(ctx context.Context) error { _, err := p.accounts.Prune(ctx); return err }},
 		{"idempotency.purge", time.Hour, func(ctx context.Context) error {

@@ -23,7 +23,7 @@ func (s *Store) Licenses() license.Store { return &licenses{s} }
 
 // licenseColumns are read by scanLicense, in this order; l is the license, t its current token.
 const licenseColumns = `l.id, l.source_kind, l.source_id, l.product_id, l.product_slug, l.plan_id, l.plan_code, l.policy_id,
-	l.owner, l.env, l.licensee, l.state, l.state_reason, l.terms, l.entitlements, l.valid_until, l.updates_until, l.started_at,
+	l.owner, l.env, l.licensee, l.state, l.state_reason, l.terms, l.entitlements, l.ent_until, l.valid_until, l.updates_until, l.started_at, l.term_added,
 	l.seats, l.seats_max, l.seats_used, l.key_prefix, l.key_lookup, l.key_sealed, l.key_hint, l.version,
 	l.created_at, l.updated_at, l.revoked_at,
 	t.jti, t.list, t.idx, t.kid, t.token, t.created_at, t.signed_at`
@@ -33,10 +33,10 @@ const fromLicense = ` FROM license l JOIN license_token t ON t.jti = l.token_jti
 
 func scanLicense(row db.Row) (license.License, error) {
 	var l license.License
-	var terms, entitlements string
+	var terms, entitlements, ends string
 	var validUntil, updatesUntil, startedAt, revokedAt *time.Time
 	err := row.Scan(&l.ID, &l.Source.Kind, &l.Source.ID, &l.ProductID, &l.ProductSlug, &l.PlanID, &l.PlanCode, &l.PolicyID,
-		&l.Owner, &l.Env, &l.Licensee, &l.State, &l.Reason, &terms, &entitlements, &validUntil, &updatesUntil, &startedAt,
+		&l.Owner, &l.Env, &l.Licensee, &l.State, &l.Reason, &terms, &entitlements, &ends, &validUntil, &updatesUntil, &startedAt, &l.TermAdded,
 		&l.Seats, &l.SeatsMax, &l.SeatsUsed, &l.KeyPrefix, &l.KeyLookup, &l.KeySealed, &l.KeyHint, &l.Version,
 		&l.CreatedAt, &l.UpdatedAt, &revokedAt,
 		&l.Token.JTI, &l.Token.List, &l.Token.Index, &l.Token.KID, &l.Token.Text, &l.Token.CreatedAt, &l.Token.SignedAt)
@@ -53,6 +53,9 @@ func scanLicense(row db.Row) (license.License, error) {
 	}
 	if err := json.Unmarshal([]byte(entitlements), &l.Entitlements); err != nil {
 		return l, fmt.Errorf("license %s: entitlements: %w", l.ID, err)
+	}
+	if err := json.Unmarshal([]byte(ends), &l.EntUntil); err != nil {
+		return l, fmt.Errorf("license %s: ends of entitlements: %w", l.ID, err)
 	}
 	return l, nil
 }
@@ -80,14 +83,14 @@ func (s *licenses) AddLicense(ctx context.Context, l license.License) (bool, err
 	n, err := s.db.Exec(ctx, `INSERT INTO license (id, source_kind, source_id, product_id, product_slug, plan_id, plan_code, policy_id,
 			owner, env, licensee, state, state_reason, terms, entitlements, valid_until, updates_until, started_at,
 			seats, seats_max, seats_used, seats_kept, device_match, seat_taken_by, key_prefix, key_lookup, key_sealed, key_hint, token_jti, version,
-			created_at, updated_at)
+			lapses_at, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, $15, $16, $17,
-			$18, $19, 0, 0, $20, '', $21, $22, $23, $24, $25, $26, $27, $27)
+			$18, $19, 0, 0, $20, '', $21, $22, $23, $24, $25, $26, $28, $27, $27)
 		ON CONFLICT (source_kind, source_id) DO NOTHING`,
 		l.ID, l.Source.Kind, l.Source.ID, l.ProductID, l.ProductSlug, l.PlanID, l.PlanCode, l.PolicyID,
 		l.Owner, l.Env, l.Licensee, l.State, string(terms), string(entitlements),
 		nullable(l.ValidUntil), nullable(l.UpdatesUntil), nullable(l.StartedAt),
-		l.Seats, l.SeatsMax, l.Terms.Match, l.KeyPrefix, l.KeyLookup, l.KeySealed, l.KeyHint, l.Token.JTI, l.Version, l.CreatedAt)
+		l.Seats, l.SeatsMax, l.Terms.Match, l.KeyPrefix, l.KeyLookup, l.KeySealed, l.KeyHint, l.Token.JTI, l.Version, l.CreatedAt, lapses(&l))
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -169,23 +172,4 @@ func (s *licenses) SetState(ctx context.Context, id string, from, to license.Sta
 		}
 	}
 	return true, s.changed(ctx, "license", id)
-}
-
-// SaveLicense implements [license.Store]. seats_kept remembers what a lowering of the seats left in place.
-func (s *licenses) SaveLicense(ctx context.Context, l license.License, was int64) (bool, error) {
-	entitlements, err := json.Marshal(l.Entitlements)
-	if err != nil {
-		return false, err
-	}
-	n, err := s.db.Exec(ctx, `UPDATE license SET licensee = $3, entitlements = $4, valid_until = $5, updates_until = $6, started_at = $7,
-			seats = $8, seats_max = $9,
-			seats_kept = CASE WHEN CAST($9 AS bigint) >= 0 AND seats_used > CAST($9 AS bigint) THEN seats_used ELSE 0 END,
-			key_lookup = $10, key_sealed = $11, key_hint = $12, updated_at = $13, version = version + 1
-		WHERE id = $1 AND version = $2 AND state <> 'revoked'`,
-		l.ID, was, l.Licensee, string(entitlements), nullable(l.ValidUntil), nullable(l.UpdatesUntil), nullable(l.StartedAt),
-		l.Seats, l.SeatsMax, l.KeyLookup, l.KeySealed, l.KeyHint, l.UpdatedAt)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	return true, s.changed(ctx, "license", l.ID)
 }

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// lapses is when the job of lapses looks at l.
+func lapses(l *license.License) *time.Time {
+	at, _ := l.LapsesAt()
+	return nullable(at)
+}
+
+// SaveLicense implements [license.Store]. seats_kept remembers what a lowering of the seats left in place.
+func (s *licenses) SaveLicense(ctx context.Context, l license.License, was int64) (bool, error) {
+	texts := make([]string, 3)
+	for i, value := range []any{l.Terms, l.Entitlements, l.EntUntil} {
+		text, err := json.Marshal(value)
+		if err != nil {
+			return false, err
+		}
+		texts[i] = string(text)
+	}
+	n, err := s.db.Exec(ctx, `UPDATE license SET licensee = $3, entitlements = $4, valid_until = $5, updates_until = $6, started_at = $7,
+			seats = $8, seats_max = $9,
+			seats_kept = CASE WHEN CAST($9 AS bigint) >= 0 AND seats_used > CAST($9 AS bigint) THEN seats_used ELSE 0 END,
+			key_lookup = $10, key_sealed = $11, key_hint = $12, updated_at = $13, owner = $14, policy_id = $15, terms = $16, device_match = $17,
+			ent_until = $18, term_added = $19, lapses_at = $20, version = version + 1
+		WHERE id = $1 AND version = $2 AND state <> 'revoked'`,
+		l.ID, was, l.Licensee, texts[1], nullable(l.ValidUntil), nullable(l.UpdatesUntil), nullable(l.StartedAt),
+		l.Seats, l.SeatsMax, l.KeyLookup, l.KeySealed, l.KeyHint, l.UpdatedAt, l.Owner, l.PolicyID, texts[0], l.Terms.Match, texts[2], l.TermAdded, lapses(&l))
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.changed(ctx, "license", l.ID)
+}
+
+// DueToLapse implements [license.Store].
+func (s *licenses) DueToLapse(ctx context.Context, now time.Time, limit int) ([]license.License, error) {
+	rows, err := s.db.Query(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.state = 'active' AND l.lapses_at <= $1 ORDER BY l.lapses_at LIMIT $2`, now, limit)
+	return db.Collect(rows, err, scanLicense)
+}
+
+// RetimeSeats implements [license.Store].
+func (s *licenses) RetimeSeats(ctx context.Context, id string, diesAt time.Time) error {
+	_, err := s.db.Exec(ctx, `UPDATE activation SET dies_at = CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END
+		WHERE license_id = $1 AND state = 'held'`, id, nullable(diesAt))
+	return err
+}
+
+// renewals implements [license.Renewals].
+type renewals struct{ *Store }
+
+var _ license.Renewals = (*renewals)(nil)
+
+// LicenseRenewals returns the store of what licenses were renewed for.
+func (s *Store) LicenseRenewals() license.Renewals { return &renewals{s} }
+
+// AddRenewal implements [license.Renewals].
+func (s *renewals) AddRenewal(ctx context.Context, r license.Renewal) (bool, error) {
+	n, err := s.db.Exec(ctx, `INSERT INTO license_renewal (id, license_id, source_kind, source_id, ends_at, updates_until, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source_kind, source_id) DO NOTHING`,
+		r.ID, r.License.ID, r.Source.Kind, r.Source.ID, nullable(r.License.ValidUntil), nullable(r.License.UpdatesUntil), r.License.UpdatedAt)
+	return n > 0, err
+}
