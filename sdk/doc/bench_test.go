@@ -2,10 +2,8 @@ package doc_test
 
 import (
 	"crypto/ed25519"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mintreu/mintreu/sdk/doc"
 )
@@ -43,27 +41,4 @@ func BenchmarkVerify(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// BenchmarkVerifyOverRaw measures both in turn, so that the load of the machine
-// hits both alike, and reports how many times raw ed25519.Verify a Verify costs.
-func BenchmarkVerifyOverRaw(b *testing.B) {
-	token := small(b)
-	v := verifier(b, t0+day)
-	v.Issuer = "https://l.example.com"
-	i := strings.LastIndexByte(token, '.')
-	msg, pub := []byte(token[:i]), public(key(1))
-	sig := ed25519.Sign(key(1), msg)
-	var raws, ours []time.Duration
-	for b.Loop() {
-		start := time.Now()
-		ed25519.Verify(pub, msg, sig)
-		middle := time.Now()
-		v.License(token)
-		raws, ours = append(raws, middle.Sub(start)), append(ours, time.Since(middle))
-	}
-	slices.Sort(raws)
-	slices.Sort(ours)
-	b.ReportMetric(float64(ours[len(ours)/2])/float64(raws[len(raws)/2]), "×raw")
-	b.ReportMetric(float64(len(token)), "bytes")
 }

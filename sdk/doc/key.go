@@ -98,10 +98,8 @@ func ParsePublicKey(s string) (ed25519.PublicKey, error) {
 // decode64 decodes canonical base64url; unlike the standard decoder it takes no
 // line breaks.
 func decode64(s string) ([]byte, bool) {
-	for i := 0; i < len(s); i++ {
-		if !alphabet[s[i]] {
-			return nil, false
-		}
+	if !base64url(s) {
+		return nil, false
 	}
 	b, err := b64.DecodeString(s)
 	return b, err == nil

@@ -13,8 +13,9 @@ import (
 // Signer signs documents with one key. It is safe for concurrent use if the
 // crypto.Signer is, as ed25519.PrivateKey is.
 type Signer struct {
-	key crypto.Signer
-	kid string
+	key     crypto.Signer
+	kid     string
+	headers map[string]string // by typ, of the two that are signed in numbers
 }
 
 // NewSigner wraps an Ed25519 key: an ed25519.PrivateKey, or anything that signs
@@ -30,7 +31,8 @@ func NewSigner(key crypto.Signer) (*Signer, error) {
 	if err := CheckPublicKey(pub); err != nil {
 		return nil, err
 	}
-	return &Signer{key: key, kid: Thumbprint(pub)}, nil
+	kid := Thumbprint(pub)
+	return &Signer{key: key, kid: kid, headers: map[string]string{TypeLicense: header(kid, TypeLicense), TypeLease: header(kid, TypeLease)}}, nil
 }
 
 // KID returns the thumbprint of the key.
@@ -43,24 +45,30 @@ func (s *Signer) Sign(d Document) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	text := header(s.kid, d.Typ()) + "." + b64.EncodeToString(payload)
-	if len(text)+1+b64.EncodedLen(ed25519.SignatureSize) > capOf(d.Typ()) {
+	head, ok := s.headers[d.Typ()]
+	if !ok {
+		head = header(s.kid, d.Typ())
+	}
+	size := len(head) + len(".") + b64.EncodedLen(len(payload)) + len(".") + b64.EncodedLen(ed25519.SignatureSize)
+	if size > capOf(d.Typ()) {
 		return "", ErrTooLong
 	}
-	sig, err := s.key.Sign(rand.Reader, []byte(text), crypto.Hash(0))
+	text := append(append(make([]byte, 0, size), head...), '.')
+	text = b64.AppendEncode(text, payload)
+	sig, err := s.key.Sign(rand.Reader, text, crypto.Hash(0))
 	if err != nil {
 		return "", fmt.Errorf("sign %s: %w", d.Typ(), err)
 	}
 	if len(sig) != ed25519.SignatureSize {
 		return "", errors.New("sign " + d.Typ() + ": signer returned no Ed25519 signature")
 	}
-	return text + "." + b64.EncodeToString(sig), nil
+	return string(b64.AppendEncode(append(text, '.'), sig)), nil
 }
 
 // Payload returns the JSON of d after checking that the strict parser takes it.
 func Payload(d Document) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
+	buf := bytes.NewBuffer(make([]byte, 0, 1<<10)) // room for most
+	enc := json.NewEncoder(buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(d); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrPayload, err)

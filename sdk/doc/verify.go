@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -27,10 +28,13 @@ type Verifier struct {
 	Expired bool
 }
 
-// alphabet has the 64 characters of base64url.
-var alphabet = func() (t [256]bool) {
+// foreign marks the bytes that are none of the 64 characters of base64url.
+var foreign = func() (t [256]byte) {
+	for i := range t {
+		t[i] = 1
+	}
 	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
-		t[c] = true
+		t[c] = 0
 	}
 	return t
 }()
@@ -198,26 +202,30 @@ func (v *Verifier) open(token, typ string) (payload string, key *Key, err error)
 	return string(raw), key, nil
 }
 
-// parts checks the alphabet and finds the two dots; every part must be there.
+// parts finds the two dots and checks the alphabet; every part must be there.
 func parts(token string) (head, body int, ok bool) {
-	dots := 0
-	for i := 0; i < len(token); i++ {
-		if alphabet[token[i]] {
-			continue
-		}
-		if token[i] != '.' {
-			return 0, 0, false
-		}
-		switch dots++; dots {
-		case 1:
-			head = i
-		case 2:
-			body = i
-		default:
-			return 0, 0, false
+	head = strings.IndexByte(token, '.')
+	body = head + 1 + strings.IndexByte(token[head+1:], '.')
+	if head <= 0 || body <= head+1 || body == len(token)-1 {
+		return 0, 0, false
+	}
+	return head, body, base64url(token[:head]) && base64url(token[head+1:body]) && base64url(token[body+1:])
+}
+
+// base64url reports whether s has characters of the alphabet alone. It looks at eight at a time, since it reads all that is
+// refused.
+func base64url(s string) bool {
+	for ; len(s) >= 8; s = s[8:] {
+		if foreign[s[0]]|foreign[s[1]]|foreign[s[2]]|foreign[s[3]]|foreign[s[4]]|foreign[s[5]]|foreign[s[6]]|foreign[s[7]] != 0 {
+			return false
 		}
 	}
-	return head, body, dots == 2 && head > 0 && body > head+1 && body < len(token)-1
+	for i := range len(s) {
+		if foreign[s[i]] != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // maxHeader is more than any header of ours needs, in bytes of base64url.

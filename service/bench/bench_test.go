@@ -2,7 +2,6 @@ package bench_test
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
-	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/audit"
 	"github.com/mintreu/mintreu/service/feed"
 	"github.com/mintreu/mintreu/service/limit"
@@ -20,49 +18,6 @@ import (
 	"github.com/mintreu/mintreu/service/limit/redis"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
-
-// BenchmarkToken sets the SDK's verification of a license token beside the raw signature over as many bytes.
-func BenchmarkToken(b *testing.B) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	signer, err := doc.NewSigner(private)
-	if err != nil {
-		b.Fatal(err)
-	}
-	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	token, err := signer.Sign(&doc.License{
-		Issuer: "https://licenses.example.com", Audience: "editor", ID: "lic_0198c5f27d7c7c3c8f5c7f1d2a3b4c5d", TokenID: "tok_0198c5f27d7c7c3c8f5c7f1d2a3b4c5d",
-		IssuedAt: now.Unix(), NotBefore: now.Unix(), Env: doc.EnvLive, Type: doc.Perpetual, Plan: "pro", Customer: "cus_0198c5f27d7c7c3c8f5c7f1d2a3b4c5d",
-		Seats: doc.Seats{N: 5, By: doc.ByDevice}, Ent: map[string]doc.Value{"projects": doc.Int(25), "exports": doc.Int(1000)},
-		Pol: doc.Policy{Expired: doc.ExpiredRestrict, Activation: doc.ActivationNone, Then: doc.ThenStop, Status: doc.StatusOff},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	keys, err := doc.Pin(public)
-	if err != nil {
-		b.Fatal(err)
-	}
-	verifier := doc.Verifier{Keys: keys, Issuer: "https://licenses.example.com", Audience: "editor", Now: func() time.Time { return now }}
-	message := []byte(token)
-	signature := ed25519.Sign(private, message)
-	b.Run("base", func(b *testing.B) {
-		for b.Loop() {
-			if !ed25519.Verify(public, message, signature) {
-				b.Fatal("the signature is wrong")
-			}
-		}
-	})
-	b.Run("sdk", func(b *testing.B) {
-		for b.Loop() {
-			if _, err := verifier.License(token); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
 
 // always is a licensing.Switches with everything on.
 type always struct{}

@@ -17,7 +17,7 @@ type benchCommand struct {
 }
 
 // Run runs the benchmarks and prints, beside each figure, its ratio to the base line of its group in the same run: the benchmark
-// whose name ends in "/base".
+// whose name ends in "/base"; a benchmark that measures both in turn reports the ratio itself.
 func (c *benchCommand) Run(ctx context.Context) error {
 	env, stop, err := prepare(ctx)
 	if err != nil {
@@ -41,6 +41,9 @@ func (c *benchCommand) Run(ctx context.Context) error {
 
 var benchLine = regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op(.*)$`)
 
+// besideLine matches a ratio that a benchmark measured itself, its base line and itself in turn.
+var besideLine = regexp.MustCompile(`([\d.e-]+) ×(base|throughput)`)
+
 // ratios prints the figures by group, each beside its group's base line.
 func ratios(out string) error {
 	lines := benchLine.FindAllStringSubmatch(out, -1)
@@ -59,7 +62,9 @@ func ratios(out string) error {
 		ns, _ := strconv.ParseFloat(l[2], 64)
 		group := l[1][:max(strings.LastIndexByte(l[1], '/'), 0)]
 		ratio := "-"
-		if b := base[group]; b > 0 {
+		if m := besideLine.FindStringSubmatch(l[3]); m != nil {
+			ratio = m[1] + " " + m[2]
+		} else if b := base[group]; b > 0 {
 			ratio = fmt.Sprintf("%.2f", ns/b)
 		}
 		allocs := "-"
