@@ -32,6 +32,11 @@ func (c *counted) QueryRow(ctx context.Context, sql string, args ...any) db.Row 
 	return c.DB.QueryRow(ctx, sql, args...)
 }
 
+func (c *counted) Ask(ctx context.Context, q ...db.Question) error {
+	c.trips.Add(1)
+	return c.DB.Ask(ctx, q...)
+}
+
 func (c *counted) Batch(ctx context.Context, s []db.Statement) ([]int64, error) {
 	c.trips.Add(1)
 	return c.DB.Batch(ctx, s)

@@ -63,11 +63,32 @@ type Statement struct {
 	Args []any
 }
 
+// Question is one query of [Runner.Ask]. Each is called with every row, in order; [Into] makes one.
+type Question struct {
+	SQL  string
+	Args []any
+	Each func(Row) error
+}
+
+// Into is the Each of a [Question] that appends every row to out.
+func Into[T any](out *[]T, scan func(Row) (T, error)) func(Row) error {
+	return func(r Row) error {
+		v, err := scan(r)
+		if err == nil {
+			*out = append(*out, v)
+		}
+		return err
+	}
+}
+
 // Runner runs statements. Exec and Batch report the rows affected.
 type Runner interface {
 	Exec(ctx context.Context, sql string, args ...any) (int64, error)
 	Query(ctx context.Context, sql string, args ...any) (Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) Row
+	// Ask runs queries that only read, in order, in one round trip on PostgreSQL; it stops at the first that fails. Like queries that
+	// are run one by one, each sees what was committed when it ran. Each may not use the database.
+	Ask(ctx context.Context, questions ...Question) error
 	// Batch runs the statements in order, in one round trip on PostgreSQL, all or none. It returns the rows affected by each.
 	Batch(ctx context.Context, statements []Statement) ([]int64, error)
 	// BulkInsert inserts rows with COPY on PostgreSQL and multi-row VALUES on SQLite; all or none.

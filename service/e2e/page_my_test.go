@@ -49,6 +49,11 @@ func (w *watchedDB) QueryRow(ctx context.Context, sql string, args ...any) db.Ro
 	return w.DB.QueryRow(ctx, sql, args...)
 }
 
+func (w *watchedDB) Ask(ctx context.Context, q ...db.Question) error {
+	w.n.Add(1)
+	return w.DB.Ask(ctx, q...)
+}
+
 func (w *watchedDB) Batch(ctx context.Context, s []db.Statement) ([]int64, error) {
 	w.n.Add(1)
 	return w.DB.Batch(ctx, s)

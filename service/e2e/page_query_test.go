@@ -70,6 +70,11 @@ func (d *askedDB) QueryRow(ctx context.Context, sql string, args ...any) db.Row 
 	return d.DB.QueryRow(ctx, sql, args...)
 }
 
+func (d *askedDB) Ask(ctx context.Context, q ...db.Question) error {
+	d.note(ctx)
+	return d.DB.Ask(ctx, q...)
+}
+
 func (d *askedDB) Batch(ctx context.Context, s []db.Statement) ([]int64, error) {
 	d.note(ctx)
 	return d.DB.Batch(ctx, s)

@@ -29,6 +29,8 @@ func Run(t *testing.T, s Suite) {
 		"JSONText":                  jsonText,
 		"Kinds":                     kinds,
 		"NoRows":                    noRows,
+		"Ask":                       ask,
+		"AskInTx":                   askInTx,
 		"RowsAffected":              rowsAffected,
 		"WritesThatReturnRows":      returning,
 		"SecondSpelling":            secondSpelling,

@@ -164,6 +164,30 @@ func (r *row) Scan(dest ...any) error {
 	return r.rows.Err()
 }
 
+// Ask implements [db.Runner]: the queries in turn, each on a reader.
+func (d *DB) Ask(ctx context.Context, questions ...db.Question) error {
+	for i, q := range questions {
+		if err := d.each(ctx, q); err != nil {
+			return fmt.Errorf("question %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+func (d *DB) each(ctx context.Context, q db.Question) error {
+	r, err := d.query(ctx, q.SQL, q.Args)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for r.Next() {
+		if err := q.Each(r); err != nil {
+			return err
+		}
+	}
+	return r.Err()
+}
+
 // Batch implements [db.Runner]: the statements in turn, in one transaction.
 func (d *DB) Batch(ctx context.Context, statements []db.Statement) ([]int64, error) {
 	affected := make([]int64, 0, len(statements))

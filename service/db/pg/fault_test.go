@@ -64,6 +64,11 @@ func TestIdleConnectionsAreReplaced(t *testing.T) {
 		if err := d.QueryRow(t.Context(), `SELECT count(*) FROM t`).Scan(&n); err != nil || n == 0 {
 			t.Errorf("the first query afterwards: %v", err)
 		}
+		terminate(t, url)
+		err = d.Ask(t.Context(), db.Question{SQL: `SELECT count(*) FROM t`, Each: func(r db.Row) error { return r.Scan(&n) }})
+		if err != nil || n == 0 {
+			t.Errorf("the first questions afterwards: %v", err)
+		}
 	}
 }
 

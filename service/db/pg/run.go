@@ -188,6 +188,68 @@ func (r *row) Scan(dest ...any) error {
 	return r.rows.Err()
 }
 
+// Ask implements [db.Runner]. A connection that broke before any row was told is replaced, as for one query.
+func (d *DB) Ask(ctx context.Context, questions ...db.Question) error {
+	if len(questions) == 0 {
+		return nil
+	}
+	told := false
+	var refused, torn error // by Each, which is no failure of the database; what failed after a row was told, which is not told twice
+	err := d.again(ctx, true, func(l *lease) error {
+		if torn != nil {
+			return torn
+		}
+		batch := &pgx.Batch{}
+		for _, q := range questions {
+			batch.Queue(db.Spelling(db.Postgres, q.SQL), q.Args...)
+		}
+		results := l.SendBatch(l.ctx, batch)
+		var err error
+		for i := 0; i < len(questions) && err == nil && refused == nil; i++ {
+			if refused, err = each(ctx, results, questions[i].Each, &told); err != nil {
+				err = fmt.Errorf("question %d: %w", i+1, err)
+			}
+		}
+		if closed := results.Close(); err == nil {
+			err = closed
+		}
+		if err == nil {
+			l.release()
+		} else if told {
+			torn = err
+		}
+		return err
+	})
+	if refused != nil {
+		return refused
+	}
+	return err
+}
+
+// each tells the rows of the next result.
+func each(ctx context.Context, results pgx.BatchResults, tell func(db.Row) error, told *bool) (refused, err error) {
+	r, err := results.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	for r.Next() {
+		*told = true
+		if refused = tell(scanner{ctx, r}); refused != nil {
+			return refused, nil
+		}
+	}
+	return nil, r.Err()
+}
+
+// scanner is the present row of a result.
+type scanner struct {
+	ctx context.Context
+	pgx.Rows
+}
+
+func (s scanner) Scan(dest ...any) error { return wrap(s.ctx, s.Rows.Scan(dest...)) }
+
 // Batch implements [db.Runner]: one round trip, in a transaction of its own when there is none.
 func (d *DB) Batch(ctx context.Context, statements []db.Statement) (affected []int64, err error) {
 	if len(statements) == 0 {

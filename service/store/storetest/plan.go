@@ -54,6 +54,14 @@ func (r *recording) QueryRow(ctx context.Context, sql string, args ...any) db.Ro
 	return r.DB.QueryRow(ctx, sql, args...)
 }
 
+// Ask implements [db.Runner].
+func (r *recording) Ask(ctx context.Context, questions ...db.Question) error {
+	for _, q := range questions {
+		r.note(q.SQL, q.Args)
+	}
+	return r.DB.Ask(ctx, questions...)
+}
+
 // Batch implements [db.Runner].
 func (r *recording) Batch(ctx context.Context, statements []db.Statement) ([]int64, error) {
 	for _, s := range statements {
