@@ -56,6 +56,13 @@ type Invite struct {
 	EndedAt        time.Time
 }
 
+// Sent is an invite with the name of its organisation and the role that its sender has there now, "" for no member.
+type Sent struct {
+	Invite
+	Organisation string
+	By           licensing.OrgRole
+}
+
 // Acting is the organisation that a session acts for; zero for none, and when the person is no member of it any more.
 type Acting struct {
 	ID   string
@@ -95,7 +102,9 @@ type Members interface {
 	HoldMember(ctx context.Context, id, personID string) (target, mine Membership, err error)
 	// MembershipIn returns a person's membership, or [licensing.ErrNotFound].
 	MembershipIn(ctx context.Context, organisation, personID string) (Membership, error)
-	ListMembers(ctx context.Context, organisation string) ([]Member, error)
+	// ListMembers returns the members of an organisation that the person is one of, or of any when personID is ""; nobody when there is
+	// no such organisation.
+	ListMembers(ctx context.Context, organisation, personID string) ([]Member, error)
 	// SetMemberRole and RemoveMember return [ErrLastOwner], changing nothing, when nobody would be owner afterwards. Who is removed
 	// acts for the organisation no more.
 	SetMemberRole(ctx context.Context, m Membership, role licensing.OrgRole) error
@@ -111,8 +120,8 @@ type Invites interface {
 	AddInvite(ctx context.Context, i Invite) error
 	// InviteByDigest returns an invite whatever its state, or [licensing.ErrNotFound]. HoldInvite does so with its organisation's row
 	// locked until the transaction ends.
-	InviteByDigest(ctx context.Context, d credential.Digest) (Invite, error)
-	HoldInvite(ctx context.Context, d credential.Digest) (Invite, error)
+	InviteByDigest(ctx context.Context, d credential.Digest) (Sent, error)
+	HoldInvite(ctx context.Context, d credential.Digest) (Sent, error)
 	// InviteOf returns an invite of an organisation that the person is a member of, and the person's membership.
 	InviteOf(ctx context.Context, id, personID string) (Invite, Membership, error)
 	// ListInvites returns the live invites of an organisation, oldest first.

@@ -229,7 +229,7 @@ func TestR08_SomebodyOwnsTheOrganisation(t *testing.T) {
 // owners counts the owners of an organisation.
 func (r *rig) owners(t *testing.T, org string, want int) {
 	t.Helper()
-	list, err := r.Store.Members().ListMembers(t.Context(), org)
+	list, err := r.Store.Members().ListMembers(t.Context(), org, "")
 	n := 0
 	for _, m := range list {
 		if m.Role == licensing.OrgOwner {

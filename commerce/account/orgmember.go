@@ -45,21 +45,22 @@ func (s *Service) OrganisationMembers(ctx context.Context, r OrganisationRequest
 	if err != nil {
 		return out, err
 	}
-	o, err := s.Organisations.OrganisationOf(ctx, r.ID, personID)
+	members, err := s.Members.ListMembers(ctx, r.ID, personID)
 	if err != nil {
 		return out, err
 	}
-	members, err := s.Members.ListMembers(ctx, o.ID)
-	if err != nil {
-		return out, err
+	if len(members) == 0 { // every organisation has an owner
+		return out, licensing.ErrNotFound
 	}
+	all := personID == ""
 	for _, m := range members {
+		all = all || m.PersonID == personID && leads(m.Role)
 		out.Members = append(out.Members, MemberView{ID: m.ID, Person: m.PersonID, Email: m.Email, Name: m.Name, Role: m.Role, JoinedAt: m.JoinedAt})
 	}
-	if personID != "" && !leads(o.Role) {
+	if !all {
 		return out, nil
 	}
-	invites, err := s.Invites.ListInvites(ctx, o.ID, s.Clock.Now())
+	invites, err := s.Invites.ListInvites(ctx, r.ID, s.Clock.Now())
 	for i := range invites {
 		out.Invites = append(out.Invites, inviteView(&invites[i]))
 	}

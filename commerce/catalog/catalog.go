@@ -123,6 +123,8 @@ type Store interface {
 	// SaveProduct writes p if the row still has version p.Version-1, and reports whether it did.
 	SaveProduct(ctx context.Context, p Product) (bool, error)
 	Product(ctx context.Context, id string) (Product, error)
+	// Whole returns a product with its plans, in the order of their codes.
+	Whole(ctx context.Context, id string) (Product, []Plan, error)
 	ProductBySlug(ctx context.Context, slug string) (Product, error)
 	ListProducts(ctx context.Context, f Filter, page licensing.Page) (licensing.List[Product], error)
 	AddPlan(ctx context.Context, p Plan) error

@@ -76,15 +76,11 @@ func (s *Service) GetProduct(ctx context.Context, r ProductRequest) (ProductView
 
 // ReadProduct answers the replay of an operation whose result is a product.
 func (s *Service) ReadProduct(ctx context.Context, id, _ string) (ProductView, error) {
-	p, err := s.Store.Product(ctx, id)
+	p, plans, err := s.Store.Whole(ctx, id)
 	if err != nil {
 		return ProductView{}, err
 	}
 	if err := reach(ctx, p.ID); err != nil {
-		return ProductView{}, err
-	}
-	plans, err := s.Store.Plans(ctx, []string{p.ID})
-	if err != nil {
 		return ProductView{}, err
 	}
 	offers, err := s.offers(ctx, plans)

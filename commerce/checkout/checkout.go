@@ -68,6 +68,14 @@ const (
 	Revoked   = "revoked"
 )
 
+// Whole is an order with what its page shows: the newest attempt, if there was one, the credit notes and what was given.
+type Whole struct {
+	Order    order.Order
+	Sessions []Session
+	Credits  []order.Credit
+	Given    []Given
+}
+
 // Sessions keeps attempts and slots. Methods that write run in the caller's transaction.
 type Sessions interface {
 	// AddSession adds an attempt, unless the order has one of this epoch, and reports whether it did.
@@ -89,6 +97,8 @@ type Grants interface {
 	// AddGiven reports false when the source has given already.
 	AddGiven(ctx context.Context, g Given) (bool, error)
 	Given(ctx context.Context, order string) ([]Given, error)
+	// Whole loads an order without regard to its owner, for callers who were let see it.
+	Whole(ctx context.Context, order string) (Whole, error)
 	SetGiven(ctx context.Context, source, state string, at time.Time) error
 	// TakeSecret removes the sealed secret of a grant and reports whether it was still there.
 	TakeSecret(ctx context.Context, source string, at time.Time) (bool, error)

@@ -111,10 +111,11 @@ func mayRead(r licensing.Role) bool {
 
 // show makes the view of an order that the caller may see.
 func (s *Service) show(ctx context.Context, id, access string) (Checkout, error) {
-	o, err := s.Orders.Order(ctx, id)
+	w, err := s.Grants.Whole(ctx, id)
 	if err != nil {
 		return Checkout{}, err
 	}
+	o := w.Order
 	c := Checkout{ID: o.ID, State: o.State, Access: access, Env: o.Env, Subtotal: o.Amount(o.Subtotal), Discount: o.Amount(o.Discount),
 		Tax: o.Amount(o.Tax), Total: o.Amount(o.Total), Grants: []GrantView{}, Next: next(o)}
 	lines := map[string]order.Line{}
@@ -126,22 +127,13 @@ func (s *Service) show(ctx context.Context, id, access string) (Checkout, error)
 		c.Receipt = &ReceiptView{Number: o.Receipt, HTML: "/v1/checkouts/" + o.ID + "/receipt.html", PDF: "/v1/checkouts/" + o.ID + "/receipt.pdf"}
 	}
 	if o.State == order.Pending && o.Total > 0 {
-		in, err := s.Sessions.LastSession(ctx, o.ID)
-		if err != nil {
-			return Checkout{}, err
+		if len(w.Sessions) == 0 {
+			return Checkout{}, licensing.ErrNotFound
 		}
-		c.URL, c.ExpiresAt = in.URL, &in.ExpiresAt
+		c.URL, c.ExpiresAt = w.Sessions[0].URL, &w.Sessions[0].ExpiresAt
 	}
-	notes, err := s.Credits.Credits(ctx, o.ID)
-	if err != nil {
-		return Checkout{}, err
-	}
-	c.Credits = order.CreditViews(&o, notes)
-	given, err := s.Grants.Given(ctx, o.ID)
-	if err != nil {
-		return Checkout{}, err
-	}
-	for _, g := range given {
+	c.Credits = order.CreditViews(&o, w.Credits)
+	for _, g := range w.Given {
 		v := GrantView{Kind: g.Kind, ID: g.Object, Product: lines[g.Line].ProductSlug, Name: lines[g.Line].Name(), State: g.State, Hint: g.Hint}
 		switch {
 		case g.Kind == order.KindAPIKey:

@@ -184,7 +184,8 @@ type Store interface {
 	OrderBySecret(ctx context.Context, id string, hash []byte) (Order, error)
 	List(ctx context.Context, f Filter, page licensing.Page) (licensing.List[Order], error)
 	AddEvent(ctx context.Context, order string, e Event) error
-	Events(ctx context.Context, order string) ([]Event, error)
+	// Whole loads an order with its credit notes and its timeline, the oldest first, without regard to the owner: for staff.
+	Whole(ctx context.Context, id string) (o Order, notes []Credit, timeline []Event, err error)
 	// Post adds a posting to the ledger. It fails on one that is not balanced and on a source that was posted already.
 	Post(ctx context.Context, p Posting) error
 	// GiveReceipt takes the next number of a series for an order.

@@ -127,29 +127,21 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (View, error) {
 		if err != nil {
 			return View{}, err
 		}
-		return s.whole(ctx, &o)
+		notes, err := s.Credits.Credits(ctx, o.ID)
+		v := view(&o)
+		v.CreditNotes = CreditViews(&o, notes)
+		return v, err
 	}
-	o, err := s.Store.Order(ctx, r.ID)
+	o, notes, timeline, err := s.Store.Whole(ctx, r.ID)
 	if err != nil {
 		return View{}, err
 	}
 	if !within(actor, &o) {
 		return View{}, licensing.ErrNotFound
 	}
-	v, err := s.whole(ctx, &o)
-	if err != nil {
-		return View{}, err
-	}
-	v.Timeline, err = s.Store.Events(ctx, o.ID)
-	return v, err
-}
-
-// whole is the view of one order, with its credit notes.
-func (s *Service) whole(ctx context.Context, o *Order) (View, error) {
-	v := view(o)
-	notes, err := s.Credits.Credits(ctx, o.ID)
-	v.CreditNotes = CreditViews(o, notes)
-	return v, err
+	v := view(&o)
+	v.CreditNotes, v.Timeline = CreditViews(&o, notes), timeline
+	return v, nil
 }
 
 // Read answers the replay of an operation whose result is an order.

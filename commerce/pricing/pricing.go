@@ -68,8 +68,9 @@ type Store interface {
 	// Archive ends a version that is approved at p.ArchivedAt, and reports whether it changed anything.
 	Archive(ctx context.Context, p Price) (bool, error)
 	Price(ctx context.Context, id string) (Price, error)
-	// Versions returns every version of a plan's prices, newest first within a series.
-	Versions(ctx context.Context, plan string) ([]Price, error)
+	// Versions returns every version of a plan's prices, newest first within a series, and the plan's product; [licensing.ErrNotFound]
+	// when there is no such plan.
+	Versions(ctx context.Context, plan string) (product string, all []Price, err error)
 	// Current returns the approved version of a series with the latest effective instant not after at, whether archived or not.
 	Current(ctx context.Context, k Key, at time.Time) (Price, error)
 }

@@ -76,11 +76,7 @@ func (s *Service) SetPrice(ctx context.Context, r SetPriceRequest) (PriceView, e
 
 // add stores the next version of a series within the caller's transaction.
 func (s *Service) add(ctx context.Context, plan string, amount money.Amount, billing string, from time.Time) (Price, error) {
-	product, err := s.Store.PlanProduct(ctx, plan)
-	if err != nil {
-		return Price{}, err
-	}
-	versions, err := s.Store.Versions(ctx, plan)
+	product, versions, err := s.Store.Versions(ctx, plan)
 	if err != nil {
 		return Price{}, err
 	}
@@ -111,7 +107,7 @@ func (s *Service) SetImported(ctx context.Context, plan string, price money.Amou
 	if err := (SetPriceRequest{Price: price}).Validate(); err != nil {
 		return "", err
 	}
-	versions, err := s.Store.Versions(ctx, plan)
+	_, versions, err := s.Store.Versions(ctx, plan)
 	if err != nil {
 		return "", err
 	}
@@ -261,19 +257,18 @@ type ListPricesRequest struct {
 
 // ListPrices returns every version of a plan's prices, newest first within a currency.
 func (s *Service) ListPrices(ctx context.Context, r ListPricesRequest) (licensing.List[PriceView], error) {
-	product, err := s.Store.PlanProduct(ctx, r.Plan)
+	product, versions, err := s.Store.Versions(ctx, r.Plan)
 	if err != nil {
 		return licensing.List[PriceView]{}, err
 	}
 	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Machine && a.Product != "" && a.Product != product {
 		return licensing.List[PriceView]{}, licensing.ErrNotFound
 	}
-	versions, err := s.Store.Versions(ctx, r.Plan)
 	out := licensing.List[PriceView]{Items: make([]PriceView, len(versions))}
 	for i, v := range versions {
 		out.Items[i] = view(v)
 	}
-	return out, err
+	return out, nil
 }
 
 // ReadPrice answers the replay of an operation whose result is a price.

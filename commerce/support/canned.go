@@ -142,16 +142,51 @@ func (s *Service) drop(ctx context.Context, id, action string, remove func(conte
 }
 
 // CannedListRequest names a page.
-type CannedListRequest struct{ licensing.Page }
+type CannedListRequest struct {
+	licensing.Page
+	Ticket string `query:"ticket" doc:"A ticket to fill the placeholders of every text in for; without one the texts are as they were written."`
+}
 
 // ListCanned returns the canned replies, the newest first.
 func (s *Service) ListCanned(ctx context.Context, r CannedListRequest) (licensing.List[CannedView], error) {
-	page, err := s.Library.ListCanned(ctx, r.Page)
+	var page licensing.List[Canned]
+	var err error
+	if r.Ticket == "" {
+		page, err = s.Library.ListCanned(ctx, r.Page)
+	} else {
+		page, err = s.filled(ctx, r)
+	}
 	out := licensing.List[CannedView]{Items: make([]CannedView, len(page.Items)), Next: page.Next}
 	for i := range page.Items {
 		out.Items[i] = page.Items[i].view()
 	}
 	return out, err
+}
+
+// filled is a page of canned replies with their placeholders filled in.
+func (s *Service) filled(ctx context.Context, r CannedListRequest) (licensing.List[Canned], error) {
+	person := ""
+	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Staff {
+		person = a.ID
+	}
+	page, t, name, err := s.Threads.CannedFor(ctx, r.Page, r.Ticket, person)
+	if err != nil {
+		return page, err
+	}
+	fill := filler(&t, name)
+	for i := range page.Items {
+		page.Items[i].Body = fill.Replace(page.Items[i].Body)
+	}
+	return page, nil
+}
+
+// filler puts what the placeholders stand for in their places.
+func filler(t *Ticket, agent string) *strings.Replacer {
+	name := t.Name
+	if name == "" {
+		name, _, _ = strings.Cut(t.Email, "@")
+	}
+	return strings.NewReplacer("{name}", name, "{number}", t.Number, "{subject}", t.Subject, "{order}", t.OrderID, "{license}", t.LicenseID, "{agent}", agent)
 }
 
 // FillRequest fills a canned reply in for a ticket.
@@ -179,9 +214,5 @@ func (s *Service) Fill(ctx context.Context, r FillRequest) (Filled, error) {
 	if err != nil {
 		return Filled{}, err
 	}
-	name := t.Name
-	if name == "" {
-		name, _, _ = strings.Cut(t.Email, "@")
-	}
-	return Filled{strings.NewReplacer("{name}", name, "{number}", t.Number, "{subject}", t.Subject, "{order}", t.OrderID, "{license}", t.LicenseID, "{agent}", me.Name).Replace(c.Body)}, nil
+	return Filled{filler(&t, me.Name).Replace(c.Body)}, nil
 }

@@ -102,6 +102,14 @@ func TestI15_CannedRepliesAreText(t *testing.T) {
 			if want := fmt.Sprintf("Dear %s,\n%s: %s Sam {unknown} {{.}} ${7*7} %%s", g.who, th.Number, g.subject); f.Text != want {
 				t.Errorf("%q, want %q", f.Text, want)
 			}
+			var list licensing.List[support.CannedView]
+			d.ok("GET", "/v1/canned-replies?ticket="+th.ID, "sam", nil, &list)
+			if len(list.Items) != 1 || list.Items[0].Body != f.Text || list.Items[0].Name != "Thanks" {
+				t.Errorf("the list for a ticket has %+v, want the text %q", list.Items, f.Text)
+			}
+		}
+		if a := d.do("GET", "/v1/canned-replies?ticket=tkt_none", "sam", nil); a.StatusCode != 404 {
+			t.Errorf("the list for no ticket: %d %s", a.StatusCode, a.body)
 		}
 		if a := d.do("POST", "/v1/canned-replies", "sue", object{"name": "Thanks", "body": "b"}); a.code() != "name-taken" {
 			t.Errorf("a name that is taken: %d %s", a.StatusCode, a.body)

@@ -162,6 +162,11 @@ type Threads interface {
 	AddMessage(ctx context.Context, m Message) (bool, error)
 	// Messages returns the messages of a ticket with their files, oldest first; internal ones only if asked for.
 	Messages(ctx context.Context, ticket string, internal bool) ([]Message, error)
+	// Whole loads a ticket by id alone with all its messages: for staff.
+	Whole(ctx context.Context, id string) (Ticket, []Message, error)
+	// CannedFor returns a page of canned replies, the newest first, with what their placeholders stand for: a ticket, by id alone, and
+	// the name of the person who answers, "" for nobody.
+	CannedFor(ctx context.Context, page licensing.Page, ticket, person string) (list licensing.List[Canned], t Ticket, name string, err error)
 	CountMessages(ctx context.Context, ticket string) (int64, error)
 }
 

@@ -74,6 +74,26 @@ func (s *products) Product(ctx context.Context, id string) (catalog.Product, err
 	return scanProduct(s.db.QueryRow(ctx, `SELECT `+productColumns+` FROM product WHERE id = $1`, id))
 }
 
+func (s *products) Whole(ctx context.Context, id string) (catalog.Product, []catalog.Plan, error) {
+	var found []catalog.Product
+	var plans []catalog.Plan
+	err := s.db.Ask(ctx, db.Question{SQL: `SELECT ` + productColumns + ` FROM product WHERE id = $1`, Args: []any{id}, Each: db.Into(&found, scanProduct)},
+		db.Question{SQL: `SELECT ` + planColumns + ` FROM plan WHERE product_id = $1 ORDER BY product_id, code`, Args: []any{id}, Each: db.Into(&plans, scanPlan)})
+	p, err := only(found, err)
+	return p, plans, err
+}
+
+// only is the one row that was asked for, or [licensing.ErrNotFound].
+func only[T any](found []T, err error) (one T, _ error) {
+	if err != nil {
+		return one, err
+	}
+	if len(found) == 0 {
+		return one, licensing.ErrNotFound
+	}
+	return found[0], nil
+}
+
 func (s *products) ProductBySlug(ctx context.Context, slug string) (catalog.Product, error) {
 	return scanProduct(s.db.QueryRow(ctx, `SELECT `+productColumns+` FROM product WHERE slug = $1`, slug))
 }

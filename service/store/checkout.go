@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/checkout"
+	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/db"
 )
@@ -33,11 +34,26 @@ func (s *checkouts) AddSession(ctx context.Context, c checkout.Session) (bool, e
 	return n > 0, err
 }
 
-func (s *checkouts) LastSession(ctx context.Context, id string) (c checkout.Session, err error) {
-	err = s.db.QueryRow(ctx, `SELECT order_id, epoch, state, COALESCE(session, ''), url, success, cancel, created_at, expires_at FROM checkout_session
-		WHERE order_id = $1 ORDER BY epoch DESC LIMIT 1`, id).
-		Scan(&c.Order, &c.Epoch, &c.State, &c.ID, &c.URL, &c.Success, &c.Cancel, &c.CreatedAt, &c.ExpiresAt)
-	return c, missing(err)
+func (s *checkouts) LastSession(ctx context.Context, id string) (checkout.Session, error) {
+	var found []checkout.Session
+	return only(found, s.db.Ask(ctx, sessionAsked(id, &found)))
+}
+
+// sessionAsked asks for the newest attempt for an order.
+func sessionAsked(id string, out *[]checkout.Session) db.Question {
+	return db.Question{SQL: `SELECT order_id, epoch, state, COALESCE(session, ''), url, success, cancel, created_at, expires_at FROM checkout_session
+		WHERE order_id = $1 ORDER BY epoch DESC LIMIT 1`, Args: []any{id}, Each: db.Into(out, func(row db.Row) (c checkout.Session, err error) {
+		err = row.Scan(&c.Order, &c.Epoch, &c.State, &c.ID, &c.URL, &c.Success, &c.Cancel, &c.CreatedAt, &c.ExpiresAt)
+		return c, err
+	})}
+}
+
+func (s *checkouts) Whole(ctx context.Context, id string) (checkout.Whole, error) {
+	var w checkout.Whole
+	var found []order.Order
+	err := s.db.Ask(ctx, orderAsked(id, &found), sessionAsked(id, &w.Sessions), creditsAsked(id, &w.Credits), givenAsked(id, &w.Given))
+	w.Order, err = only(found, err)
+	return w, err
 }
 
 func (s *checkouts) ConfirmSession(ctx context.Context, c checkout.Session) (bool, error) {
@@ -72,13 +88,17 @@ func (s *checkouts) AddGiven(ctx context.Context, g checkout.Given) (bool, error
 	return n > 0, err
 }
 
-func (s *checkouts) Given(ctx context.Context, id string) ([]checkout.Given, error) {
-	rows, err := s.db.Query(ctx, `SELECT source, order_id, line_id, kind, object_id, state, sealed, hint, created_at, updated_at FROM order_grant
-		WHERE order_id = $1 ORDER BY source`, id)
-	return db.Collect(rows, err, func(row db.Row) (g checkout.Given, err error) {
+func (s *checkouts) Given(ctx context.Context, id string) (out []checkout.Given, err error) {
+	return out, s.db.Ask(ctx, givenAsked(id, &out))
+}
+
+// givenAsked asks for what an order gave.
+func givenAsked(id string, out *[]checkout.Given) db.Question {
+	return db.Question{SQL: `SELECT source, order_id, line_id, kind, object_id, state, sealed, hint, created_at, updated_at FROM order_grant
+		WHERE order_id = $1 ORDER BY source`, Args: []any{id}, Each: db.Into(out, func(row db.Row) (g checkout.Given, err error) {
 		err = row.Scan(&g.Source, &g.Order, &g.Line, &g.Kind, &g.Object, &g.State, &g.Sealed, &g.Hint, &g.CreatedAt, &g.UpdatedAt)
 		return g, err
-	})
+	})}
 }
 
 func (s *checkouts) SetGiven(ctx context.Context, source, state string, at time.Time) error {

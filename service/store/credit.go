@@ -37,9 +37,13 @@ func (s *orders) GiveCredit(ctx context.Context, c order.Credit, series string) 
 	return number, err
 }
 
-func (s *orders) Credits(ctx context.Context, id string) ([]order.Credit, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+creditColumns+` FROM credit_note WHERE order_id = $1 ORDER BY version`, id)
-	return db.Collect(rows, err, scanCredit)
+func (s *orders) Credits(ctx context.Context, id string) (out []order.Credit, err error) {
+	return out, s.db.Ask(ctx, creditsAsked(id, &out))
+}
+
+// creditsAsked asks for the notes of an order.
+func creditsAsked(id string, out *[]order.Credit) db.Question {
+	return db.Question{SQL: `SELECT ` + creditColumns + ` FROM credit_note WHERE order_id = $1 ORDER BY version`, Args: []any{id}, Each: db.Into(out, scanCredit)}
 }
 
 func (s *orders) Credit(ctx context.Context, id, number string) (order.Credit, error) {

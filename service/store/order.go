@@ -91,12 +91,21 @@ func (s *orders) AddEvent(ctx context.Context, id string, e order.Event) error {
 	return err
 }
 
-func (s *orders) Events(ctx context.Context, id string) ([]order.Event, error) {
-	rows, err := s.db.Query(ctx, `SELECT id, at, kind, actor, detail FROM order_event WHERE order_id = $1 ORDER BY id`, id)
-	return db.Collect(rows, err, func(row db.Row) (e order.Event, err error) {
-		err = row.Scan(&e.ID, &e.At, &e.Kind, &e.Actor, &e.Detail)
-		return e, err
-	})
+func (s *orders) Whole(ctx context.Context, id string) (o order.Order, notes []order.Credit, timeline []order.Event, err error) {
+	var found []order.Order
+	err = s.db.Ask(ctx, orderAsked(id, &found), creditsAsked(id, &notes),
+		db.Question{SQL: `SELECT id, at, kind, actor, detail FROM order_event WHERE order_id = $1 ORDER BY id`, Args: []any{id},
+			Each: db.Into(&timeline, func(row db.Row) (e order.Event, err error) {
+				err = row.Scan(&e.ID, &e.At, &e.Kind, &e.Actor, &e.Detail)
+				return e, err
+			})})
+	o, err = only(found, err)
+	return o, notes, timeline, err
+}
+
+// orderAsked asks for an order without regard to the owner.
+func orderAsked(id string, out *[]order.Order) db.Question {
+	return db.Question{SQL: `SELECT ` + orderColumns + ` FROM orders WHERE id = $1`, Args: []any{id}, Each: db.Into(out, scanOrder)}
 }
 
 func (s *orders) GiveReceipt(ctx context.Context, id, series string, at time.Time) (string, error) {

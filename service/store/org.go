@@ -102,7 +102,7 @@ func (s *organisations) OwnsAnything(ctx context.Context, owner licensing.Owner)
 
 // DropOrganisation implements [account.Organisations].
 func (s *organisations) DropOrganisation(ctx context.Context, id string) error {
-	people, err := (&members{s.Store}).ListMembers(ctx, id)
+	people, err := (&members{s.Store}).ListMembers(ctx, id, "")
 	if err != nil {
 		return err
 	}

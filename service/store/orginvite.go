@@ -45,14 +45,16 @@ func (s *invites) AddInvite(ctx context.Context, i account.Invite) error {
 }
 
 // InviteByDigest implements [account.Invites].
-func (s *invites) InviteByDigest(ctx context.Context, d credential.Digest) (account.Invite, error) {
-	return scanInvite(s.db.QueryRow(ctx, `SELECT `+inviteColumns+` FROM organisation_invite i WHERE i.hash = $1`, d[:]))
+func (s *invites) InviteByDigest(ctx context.Context, d credential.Digest) (out account.Sent, err error) {
+	out.Invite, err = scanInvite(s.db.QueryRow(ctx, `SELECT `+inviteColumns+`, o.name, COALESCE(m.role, '') FROM organisation_invite i JOIN organisation o ON o.id = i.organisation_id
+		LEFT JOIN organisation_member m ON m.organisation_id = i.organisation_id AND m.customer_id = i.invited_by WHERE i.hash = $1`, d[:]), &out.Organisation, &out.By)
+	return out, err
 }
 
 // HoldInvite implements [account.Invites].
-func (s *invites) HoldInvite(ctx context.Context, d credential.Digest) (account.Invite, error) {
+func (s *invites) HoldInvite(ctx context.Context, d credential.Digest) (account.Sent, error) {
 	if err := s.holdOrganisation(ctx, `(SELECT organisation_id FROM organisation_invite WHERE hash = $1)`, d[:]); err != nil {
-		return account.Invite{}, err
+		return account.Sent{}, err
 	}
 	return s.InviteByDigest(ctx, d)
 }

@@ -47,9 +47,10 @@ func (s *members) MembershipIn(ctx context.Context, organisation, personID strin
 }
 
 // ListMembers implements [account.Members].
-func (s *members) ListMembers(ctx context.Context, organisation string) ([]account.Member, error) {
+func (s *members) ListMembers(ctx context.Context, organisation, personID string) ([]account.Member, error) {
 	rows, err := s.db.Query(ctx, `SELECT c.email, c.name, `+memberColumns+` FROM organisation_member m JOIN customer c ON c.id = m.customer_id
-		WHERE m.organisation_id = $1 ORDER BY m.joined_at, m.id`, organisation)
+		WHERE m.organisation_id = $1 AND ($2 = '' OR EXISTS (SELECT 1 FROM organisation_member x WHERE x.organisation_id = $1 AND x.customer_id = $2))
+		ORDER BY m.joined_at, m.id`, organisation, personID)
 	return db.Collect(rows, err, func(row db.Row) (m account.Member, err error) {
 		return m, row.Scan(append([]any{&m.Email, &m.Name}, memberDest(&m.Membership)...)...)
 	})

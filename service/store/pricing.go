@@ -105,10 +105,16 @@ func (s *prices) Price(ctx context.Context, id string) (pricing.Price, error) {
 	return scanPrice(s.db.QueryRow(ctx, `SELECT `+priceColumns+` FROM price WHERE id = $1`, id))
 }
 
-func (s *prices) Versions(ctx context.Context, plan string) ([]pricing.Price, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+priceColumns+` FROM price WHERE plan_id = $1 ORDER BY currency, billing, version DESC`, plan)
-	return db.Collect(rows, err, scanPrice)
+func (s *prices) Versions(ctx context.Context, plan string) (product string, all []pricing.Price, err error) {
+	var products []string
+	err = s.db.Ask(ctx, db.Question{SQL: `SELECT product_id FROM plan WHERE id = $1`, Args: []any{plan}, Each: db.Into(&products, scanText)},
+		db.Question{SQL: `SELECT ` + priceColumns + ` FROM price WHERE plan_id = $1 ORDER BY currency, billing, version DESC`, Args: []any{plan}, Each: db.Into(&all, scanPrice)})
+	product, err = only(products, err)
+	return product, all, err
 }
+
+// scanText reads a row of one text.
+func scanText(row db.Row) (text string, err error) { return text, row.Scan(&text) }
 
 func (s *prices) Current(ctx context.Context, k pricing.Key, at time.Time) (pricing.Price, error) {
 	return scanPrice(s.db.QueryRow(ctx, `SELECT `+priceColumns+` FROM price

@@ -193,25 +193,54 @@ func (s *tickets) CountMessages(ctx context.Context, ticket string) (n int64, er
 
 // Messages implements [support.Threads].
 func (s *tickets) Messages(ctx context.Context, ticket string, internal bool) ([]support.Message, error) {
-	rows, err := s.db.Query(ctx, `SELECT id, ticket_id, author_kind, author, author_name, internal, body, original, by_mail, at FROM ticket_message
-		WHERE ticket_id = $1 AND (NOT internal OR $2) ORDER BY ticket_id, id LIMIT 1000`, ticket, internal)
-	out, err := db.Collect(rows, err, func(row db.Row) (m support.Message, err error) {
-		err = row.Scan(&m.ID, &m.TicketID, &m.From, &m.AuthorID, &m.Name, &m.Internal, &m.Body, &m.Original, &m.Mail, &m.At)
-		return m, err
-	})
-	if err != nil || len(out) == 0 {
-		return out, err
+	var m written
+	err := s.db.Ask(ctx, m.asked(ticket, internal)...)
+	return m.all(), err
+}
+
+// Whole implements [support.Threads].
+func (s *tickets) Whole(ctx context.Context, id string) (support.Ticket, []support.Message, error) {
+	var found []support.Ticket
+	var m written
+	err := s.db.Ask(ctx, append(m.asked(id, true), ticketAsked(id, &found))...)
+	t, err := only(found, err)
+	return t, m.all(), err
+}
+
+// ticketAsked asks for a ticket by id alone.
+func ticketAsked(id string, out *[]support.Ticket) db.Question {
+	return db.Question{SQL: `SELECT ` + ticketColumns + ` FROM ticket t WHERE t.id = $1`, Args: []any{id}, Each: db.Into(out, scanTicket)}
+}
+
+// written are the messages of a ticket and the files in them, as they are read.
+type written struct {
+	messages []support.Message
+	files    []support.File
+}
+
+func (w *written) asked(ticket string, internal bool) []db.Question {
+	return []db.Question{
+		{SQL: `SELECT id, ticket_id, author_kind, author, author_name, internal, body, original, by_mail, at FROM ticket_message
+			WHERE ticket_id = $1 AND (NOT internal OR $2) ORDER BY ticket_id, id LIMIT 1000`, Args: []any{ticket, internal},
+			Each: db.Into(&w.messages, func(row db.Row) (m support.Message, err error) {
+				err = row.Scan(&m.ID, &m.TicketID, &m.From, &m.AuthorID, &m.Name, &m.Internal, &m.Body, &m.Original, &m.Mail, &m.At)
+				return m, err
+			})},
+		{SQL: `SELECT ` + attachmentColumns + ` FROM ticket_attachment f WHERE f.ticket_id = $1 AND f.message_id IS NOT NULL ORDER BY f.ticket_id, f.id`,
+			Args: []any{ticket}, Each: db.Into(&w.files, scanAttachment)},
 	}
+}
+
+// all are the messages, each with its files; a file of a message that was not asked for is left out.
+func (w *written) all() []support.Message {
 	at := map[string]int{}
-	for i := range out {
-		at[out[i].ID] = i
+	for i := range w.messages {
+		at[w.messages[i].ID] = i
 	}
-	rows, err = s.db.Query(ctx, `SELECT `+attachmentColumns+` FROM ticket_attachment f WHERE f.ticket_id = $1 AND f.message_id IS NOT NULL ORDER BY f.ticket_id, f.id`, ticket)
-	files, err := db.Collect(rows, err, scanAttachment)
-	for _, f := range files {
+	for _, f := range w.files {
 		if i, shown := at[f.MessageID]; shown {
-			out[i].Files = append(out[i].Files, f)
+			w.messages[i].Files = append(w.messages[i].Files, f)
 		}
 	}
-	return out, err
+	return w.messages
 }

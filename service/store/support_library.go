@@ -66,11 +66,29 @@ func (s *library) Canned(ctx context.Context, id string) (support.Canned, error)
 
 // ListCanned implements [support.Library].
 func (s *library) ListCanned(ctx context.Context, page licensing.Page) (licensing.List[support.Canned], error) {
-	limit := pageSize(page)
-	sql, args := new(narrowing).by("id <", page.Cursor).statement(`SELECT `+cannedColumns+` FROM canned_reply`, "id DESC", limit+1)
-	rows, err := s.db.Query(ctx, sql, args...)
-	items, err := db.Collect(rows, err, scanCanned)
-	return cut(items, limit, func(c support.Canned) string { return c.ID }), err
+	var items []support.Canned
+	err := s.db.Ask(ctx, cannedAsked(page, &items))
+	return cutCanned(page, items), err
+}
+
+// cannedAsked asks for a page of canned replies and one more.
+func cannedAsked(page licensing.Page, out *[]support.Canned) db.Question {
+	sql, args := new(narrowing).by("id <", page.Cursor).statement(`SELECT `+cannedColumns+` FROM canned_reply`, "id DESC", pageSize(page)+1)
+	return db.Question{SQL: sql, Args: args, Each: db.Into(out, scanCanned)}
+}
+
+func cutCanned(page licensing.Page, items []support.Canned) licensing.List[support.Canned] {
+	return cut(items, pageSize(page), func(c support.Canned) string { return c.ID })
+}
+
+// CannedFor implements [support.Threads].
+func (s *tickets) CannedFor(ctx context.Context, page licensing.Page, ticket, person string) (list licensing.List[support.Canned], t support.Ticket, name string, err error) {
+	var items []support.Canned
+	var found []support.Ticket
+	err = s.db.Ask(ctx, cannedAsked(page, &items), ticketAsked(ticket, &found),
+		db.Question{SQL: `SELECT name FROM customer WHERE id = $1`, Args: []any{person}, Each: func(row db.Row) error { return row.Scan(&name) }})
+	t, err = only(found, err)
+	return cutCanned(page, items), t, name, err
 }
 
 const articleColumns = `id, slug, title, body, category, position, published, row_version, created_at, updated_at`

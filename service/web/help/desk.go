@@ -1,7 +1,6 @@
 package help
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 
@@ -76,22 +75,20 @@ func (p *pages) showWork(v *site.Visit, d desked, canned string) error {
 			*f = &ui.Form{Values: url.Values{}, Once: v.Form().Once}
 		}
 	}
-	list, err := p.ops.Canned.Call(v.Ctx(), support.CannedListRequest{Page: licensing.Page{Limit: 100}})
+	list, err := p.ops.Canned.Call(v.Ctx(), support.CannedListRequest{Page: licensing.Page{Limit: 100}, Ticket: thread.ID})
 	if err != nil && licensing.KindOf(err) != licensing.Forbidden { // who may only read answers nothing
 		return err
 	}
-	d.Canned = list.Items
+	d.Canned = list.Items // with the placeholders filled in
 	staff, err := p.ops.Staff.Call(v.Ctx(), account.ListStaffRequest{})
 	if err != nil && licensing.KindOf(err) != licensing.Forbidden { // support may assign to itself alone
 		return err
 	}
 	d.Staff = staff.Items
-	if canned != "" {
-		filled, err := p.ops.CannedFill.Call(v.Ctx(), support.FillRequest{ID: canned, Ticket: thread.ID})
-		if err != nil && !errors.Is(err, licensing.ErrNotFound) {
-			return err
+	for _, c := range d.Canned {
+		if c.ID == canned {
+			d.Answer.Default("body", c.Body)
 		}
-		d.Answer.Default("body", filled.Text)
 	}
 	d.Change.Default("status", string(thread.Status))
 	d.Change.Default("priority", string(thread.Priority))

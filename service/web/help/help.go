@@ -34,7 +34,6 @@ type operations struct {
 	CannedCreate kit.Op[support.CannedRequest, support.CannedView]                     `op:"canned.create"`
 	CannedChange kit.Op[support.ChangeCannedRequest, support.CannedView]               `op:"canned.change"`
 	CannedDrop   kit.Op[support.DropRequest, support.Dropped]                          `op:"canned.drop"`
-	CannedFill   kit.Op[support.FillRequest, support.Filled]                           `op:"canned.fill"`
 
 	Articles      kit.Op[support.ArticleListRequest, licensing.List[support.StaffArticle]] `op:"article.list"`
 	ArticleGet    kit.Op[support.ArticleGetRequest, support.StaffArticle]                  `op:"article.get"`
