@@ -113,11 +113,61 @@ func (c *Client) fetchKeys(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("sdk: fetch keyset: %w", err)
 	}
-	if err := c.adoptKeys(strings.TrimSpace(string(text)), c.now()); err != nil {
+	keyset := strings.TrimSpace(string(text))
+	err = c.adoptKeys(keyset, c.now())
+	if errors.Is(err, doc.ErrUnknownKey) && c.followRoots(ctx) { // signed by a root that took the place of ours
+		err = c.adoptKeys(keyset, c.now())
+	}
+	if err != nil {
 		return fmt.Errorf("sdk: keyset: %w", err)
 	}
 	c.state.KeysAt = c.now()
 	return nil
+}
+
+// followRoots fetches the keysets that replaced the roots, oldest first, and
+// keeps those that lead on from the roots at hand. It reports whether there was
+// one: a product that was away while roots were replaced comes to those of today
+// step by step, each signed by the one before. Needs c.mu.
+func (c *Client) followRoots(ctx context.Context) bool {
+	text, err := c.send(ctx, request{method: http.MethodGet, path: PathRoots})
+	if err != nil {
+		c.log.Warn("the way to the present root could not be fetched", "error", err)
+		return false
+	}
+	found := false
+	for link := range strings.FieldsSeq(string(text)) {
+		roots, err := c.rootsFor("", c.now())
+		if err != nil || slices.Contains(c.state.RootChain, link) {
+			continue
+		}
+		v := &doc.Verifier{Keys: roots, Issuer: c.cfg.Issuer, Now: func() time.Time { return time.Unix(c.now(), 0) }}
+		set, err := v.Keyset(link, c.chainNum())
+		if err == nil && changes(set, roots) {
+			c.state.RootChain = append(c.state.RootChain, link)
+			found = true
+		}
+	}
+	return found
+}
+
+// chainNum is the lowest number that a keyset which replaces the roots may have
+// now: one that is older than the last link was overtaken. Needs c.mu.
+func (c *Client) chainNum() int64 {
+	if len(c.state.RootChain) == 0 {
+		return 0
+	}
+	last := c.state.RootChain[len(c.state.RootChain)-1]
+	roots, err := c.rootsFor(last, c.now())
+	if err != nil {
+		return 0
+	}
+	v := &doc.Verifier{Keys: roots, Issuer: c.cfg.Issuer, Now: func() time.Time { return time.Unix(c.now(), 0) }}
+	set, err := v.Keyset(last, 0)
+	if err != nil {
+		return 0
+	}
+	return set.Num + 1
 }
 
 // refreshKeys is how often, in seconds, the signing keys are fetched anew when

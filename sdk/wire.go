@@ -20,6 +20,7 @@ const (
 	PathHeartbeat   = "/heartbeat" // below an activation
 	PathValidate    = "/v1/licenses/validate"
 	PathKeyset      = "/v1/keyset"
+	PathRoots       = "/v1/keyset/roots" // keysets that replaced the roots, one a line
 	PathStatus      = "/v1/status/"
 )
 

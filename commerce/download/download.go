@@ -203,6 +203,8 @@ type Store interface {
 	// Release loads a release with its files: for staff.
 	Release(ctx context.Context, id string) (Release, error)
 	ListReleases(ctx context.Context, product string, page licensing.Page) (licensing.List[Release], error)
+	// PublishedReleases loads published releases of all products with their files, by id after one of them.
+	PublishedReleases(ctx context.Context, after string, limit int) ([]Release, error)
 	// PutFile adds a file to a draft in place of one of the same name, whose blob it returns; false when it is no draft.
 	PutFile(ctx context.Context, f File, blocks []byte) (replaced string, ok bool, err error)
 	// File loads a file: for staff.

@@ -39,7 +39,8 @@ const (
 	Revoked State = doc.KeyRevoked
 )
 
-// Key is a key pair as stored. Sealed is the private seed under the master key, nil for a root that was moved offline.
+// Key is a key pair as stored. Sealed is the private seed under the master key, nil for a root that was moved offline and for keys
+// that will not sign again.
 type Key struct {
 	KID         string
 	Role        Role
@@ -54,25 +55,30 @@ type Key struct {
 	RevokedAt   time.Time
 }
 
-// Keyset is a signed keyset document. Its number only grows.
+// Keyset is a signed keyset document. Its number only grows. Roots reports that it replaces the roots that products pin.
 type Keyset struct {
-	Num  int64
-	KID  string // the root that signed it
-	Text string
-	At   time.Time
+	Num   int64
+	KID   string // the root that signed it
+	Text  string
+	Roots bool
+	At    time.Time
 }
 
-// Rotation is one step of planned rotation: Retire was active, Activate stood by. Added is the new standby key and Keyset the
-// new keyset; both are nil while the root is offline.
-type Rotation struct {
-	Retire   string
-	Activate string
-	Added    *Key
-	Keyset   *Keyset
-	At       time.Time
+// Change is what one step does to the keys. The store applies all of it or, when the keys are no longer what it was made from,
+// nothing. Empty members change nothing.
+type Change struct {
+	Retire       string // the signing key that was active; its private part is deleted
+	Revoke       string // a signing key that verifies nothing from now on; its private part is deleted
+	Activate     string // the signing key that stood by
+	ActiveFrom   time.Time
+	RootRetire   string // the root that signed keysets; its private part is deleted
+	RootActivate string // the root that stood by
+	Added        []Key
+	Keyset       *Keyset // signed by a root; nil while the root is offline and none is needed
+	At           time.Time
 }
 
-// Store keeps keys and keysets. Found and Rotate run in the caller's transaction.
+// Store keeps keys and keysets. Found and Apply run in the caller's transaction.
 type Store interface {
 	// Issuer returns the installation's iss, "" before the first start.
 	Issuer(ctx context.Context) (string, error)
@@ -80,10 +86,12 @@ type Store interface {
 	Keys(ctx context.Context) ([]Key, error)
 	// LatestKeyset returns the keyset with the highest number.
 	LatestKeyset(ctx context.Context) (Keyset, error)
+	// RootKeysets returns the keysets that replaced the roots, oldest first.
+	RootKeysets(ctx context.Context) ([]Keyset, error)
 	// Found stores the issuer, the first keys and the first keyset, or reports false when somebody else did before.
 	Found(ctx context.Context, iss string, keys []Key, set Keyset, at time.Time) (bool, error)
-	// Rotate applies r, or reports false when the keys or the keyset's number are no longer what r was made from.
-	Rotate(ctx context.Context, r Rotation) (bool, error)
+	// Apply makes a change, or reports false when the keys or the keyset's number are no longer what it was made from.
+	Apply(ctx context.Context, c Change) (bool, error)
 }
 
 // ErrRotated refuses a rotation that met another one.
@@ -91,11 +99,27 @@ var ErrRotated = licensing.Fail(licensing.Conflict, "keys-changed", "The keys we
 
 // ErrNoStandby refuses a rotation while no key stands by.
 var ErrNoStandby = licensing.Fail(licensing.Conflict, "no-standby-key",
-	"No key stands by. Bring the root back to sign a new keyset.")
+	"No key stands by. Let the root sign a new keyset: make a request with keyring root request.")
 
 // ErrTooNew refuses a rotation to a key that products cannot be expected to have fetched yet.
 var ErrTooNew = licensing.Fail(licensing.Conflict, "standby-key-too-new",
 	"The next key has not been published long enough for products to know it.")
+
+// ErrRootOffline refuses what the root has to sign while it is not here.
+var ErrRootOffline = licensing.Fail(licensing.Conflict, "root-offline",
+	"The root is offline. Make a request (keyring root request), sign it where the root is, and import the keyset.")
+
+// ErrRevoked refuses to revoke a key twice.
+var ErrRevoked = licensing.Fail(licensing.Conflict, "key-revoked", "The key is revoked already.")
+
+// ErrFull refuses another key in a keyset that would become too long for products to take.
+var ErrFull = licensing.Fail(licensing.Conflict, "keyset-full", "The keyset names as many keys as fit into it.")
+
+// ErrKnownRoot refuses to add a key twice.
+var ErrKnownRoot = licensing.Fail(licensing.Conflict, "root-known", "This key is in the keyring already.")
+
+// ErrRoots refuses a fourth root.
+var ErrRoots = licensing.Fail(licensing.Conflict, "roots", "Products trust three roots at most; rotate one away first.")
 
 // signedTypes are the documents that signing keys sign.
 func signedTypes() []string {

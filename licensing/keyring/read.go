@@ -25,19 +25,52 @@ func (s *Service) JWKS(ctx context.Context) ([]byte, error) {
 	return r.jwks, nil
 }
 
-// Roots returns the public keys that products pin, each as 43 characters of base64url, the active one first.
+// Roots returns the public keys that products pin, each as 43 characters of base64url, the one that signs keysets first.
 func (s *Service) Roots(ctx context.Context) ([]string, error) {
 	r, err := s.load(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return r.pins(), nil
+}
+
+func (r *ring) pins() []string { return Pins(r.keys) }
+
+// Pins are the roots among keys that products are to trust, the one that signs keysets first.
+func Pins(keys []Key) []string {
 	var out []string
-	for i := range r.keys {
-		if k := &r.keys[i]; k.Role == Root && k.State != Revoked {
-			out = append(out, doc.FormatPublicKey(k.Public))
+	for _, state := range []State{Active, Standby} {
+		for i := range keys {
+			if k := &keys[i]; k.Role == Root && k.State == state {
+				out = append(out, doc.FormatPublicKey(k.Public))
+			}
 		}
 	}
-	return out, nil
+	return out
+}
+
+// RootKeysets returns the keysets that replaced the roots, oldest first, one a line: by them a product that was away for long comes from the
+// roots it pins to those of today.
+func (s *Service) RootKeysets(ctx context.Context) (string, error) {
+	r, err := s.load(ctx)
+	if err != nil {
+		return "", err
+	}
+	return r.chain, nil
+}
+
+// RootOnline reports whether the private part of the root is in this installation, and how many keys stand by.
+func (s *Service) RootOnline(ctx context.Context) (online bool, standby int, err error) {
+	r, err := s.load(ctx)
+	if err != nil {
+		return false, 0, err
+	}
+	for i := range r.keys {
+		if k := &r.keys[i]; k.Role == Signing && k.State == Standby {
+			standby++
+		}
+	}
+	return r.root.Sealed != nil, standby, nil
 }
 
 // Entry is a key as staff see it.
@@ -51,6 +84,7 @@ type Entry struct {
 	CreatedAt   time.Time  `json:"created_at" doc:"When it was made."`
 	ActivatedAt *time.Time `json:"activated_at,omitempty" doc:"When it began to sign."`
 	RetiredAt   *time.Time `json:"retired_at,omitempty" doc:"When it ceased to sign."`
+	RevokedAt   *time.Time `json:"revoked_at,omitempty" doc:"When it was revoked; nothing that it signed is good."`
 }
 
 // ListRequest asks for the keys.
@@ -74,7 +108,7 @@ func (s *Service) List(ctx context.Context, _ ListRequest) (Listing, error) {
 		k := &r.keys[i]
 		out.Keys = append(out.Keys, Entry{
 			KID: k.KID, Role: string(k.Role), State: string(k.State), Public: doc.FormatPublicKey(k.Public), Online: k.Sealed != nil,
-			NotBefore: k.NotBefore, CreatedAt: k.CreatedAt, ActivatedAt: optional(k.ActivatedAt), RetiredAt: optional(k.RetiredAt),
+			NotBefore: k.NotBefore, CreatedAt: k.CreatedAt, ActivatedAt: optional(k.ActivatedAt), RetiredAt: optional(k.RetiredAt), RevokedAt: optional(k.RevokedAt),
 		})
 	}
 	return out, nil

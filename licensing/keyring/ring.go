@@ -2,10 +2,8 @@ package keyring
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/sdk/doc"
@@ -21,6 +19,7 @@ type ring struct {
 	signer *doc.Signer // of active; nil in a ring only fetched
 	trust  *doc.Keys
 	jwks   []byte
+	chain  string // keysets that replaced the roots, one a line
 }
 
 // Forget drops the keys kept in memory; the next use loads them anew. The change feed calls it for "signing_key".
@@ -91,35 +90,21 @@ func (s *Service) fetch(ctx context.Context) (*ring, error) {
 			r.active = k
 		}
 	}
-	if r.active == nil || r.iss == "" {
-		return nil, errors.New("keyring: no active signing key")
+	if r.active == nil || r.root == nil || r.iss == "" {
+		return nil, errors.New("keyring: no active signing key or root")
+	}
+	chain, err := s.Store.RootKeysets(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, set := range chain {
+		r.chain += set.Text + "\n"
 	}
 	if r.trust, err = doc.NewKeys(trusted...); err != nil {
 		return nil, err
 	}
 	r.jwks, err = marshalJWKS(r.keys)
 	return r, err
-}
-
-// signKeyset signs the keyset that names every signing key.
-func signKeyset(iss string, num int64, at time.Time, keys []Key, rootKID string, root ed25519.PrivateKey) (Keyset, error) {
-	claims := &doc.Keyset{Issuer: iss, IssuedAt: at.Unix(), Num: num}
-	for i := range keys {
-		if keys[i].Role != Signing {
-			continue
-		}
-		e, err := keys[i].entry()
-		if err != nil {
-			return Keyset{}, err
-		}
-		claims.Keys = append(claims.Keys, e)
-	}
-	signer, err := doc.NewSigner(root)
-	if err != nil {
-		return Keyset{}, err
-	}
-	text, err := signer.Sign(claims)
-	return Keyset{Num: num, KID: rootKID, Text: text, At: at}, err
 }
 
 // Issuer is the installation's iss. It is known once [Service.Ensure] has run.

@@ -16,13 +16,22 @@ import (
 // PublishLead is how long a new standby key is published before it may sign: the time products have to fetch the keyset.
 const PublishLead = 24 * time.Hour
 
-// Deps is what a [Service] is made of; all are required.
+// Deps is what a [Service] is made of. What signs, rotates and lists needs the first five; all are required for the rest.
 type Deps struct {
 	Store Store
 	Seal  licensing.Sealer
 	Clock licensing.Clock
 	Tx    licensing.Transactor
 	Audit licensing.Auditor
+
+	Works    Works
+	Requests Requests
+	Exports  Exports
+	IDs      licensing.IDs
+	Jobs     licensing.Enqueuer
+	// Alone reports that one person runs the installation, so that the operator at the machine may take the root out of it without a
+	// second person.
+	Alone bool
 }
 
 // Service signs with the active key and answers for all keys. It is safe for concurrent use. Keys are kept in memory until
@@ -70,7 +79,11 @@ func (s *Service) found(ctx context.Context, iss string) error {
 		}
 		keys = append(keys, k)
 	}
-	set, err := signKeyset(iss, 1, now, keys, root.KID, rootPrivate)
+	claims, err := keysetClaims(iss, 1, now, keys, nil)
+	if err != nil {
+		return err
+	}
+	set, err := signKeyset(claims, rootPrivate, now)
 	if err != nil {
 		return err
 	}
@@ -126,116 +139,4 @@ func (s *Service) open(k *Key) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("keyring: key %s does not match its public part", k.KID)
 	}
 	return private, nil
-}
-
-// Rotated is the answer of [Service.Rotate].
-type Rotated struct {
-	Active  string `json:"active" doc:"The key that signs from now on."`
-	Retired string `json:"retired" doc:"The key that signed until now; it goes on verifying."`
-	Keyset  int64  `json:"keyset" doc:"Number of the keyset now in force; unchanged while the root is offline."`
-}
-
-// RotateRequest asks for planned rotation.
-type RotateRequest struct {
-	Reason string `json:"reason" doc:"Why, for the audit trail."`
-}
-
-// Validate demands a reason.
-func (r RotateRequest) Validate() error {
-	if r.Reason == "" || len(r.Reason) > 500 {
-		return licensing.Fail(licensing.Invalid, "reason", "Say why, in at most 500 bytes.").With("/reason", "required")
-	}
-	return nil
-}
-
-// Rotate makes the next standby key the active one. With the root online it also adds a standby key and publishes the keyset that
-// names it.
-func (s *Service) Rotate(ctx context.Context, r RotateRequest) (Rotated, error) {
-	old, err := s.fetch(ctx)
-	if err != nil {
-		return Rotated{}, err
-	}
-	step, err := s.plan(old)
-	if err != nil {
-		return Rotated{}, err
-	}
-	out := Rotated{Active: step.Activate, Retired: step.Retire, Keyset: old.set.Num}
-	if step.Keyset != nil {
-		out.Keyset = step.Keyset.Num
-	}
-	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
-		done, err := s.Store.Rotate(ctx, step)
-		if err != nil {
-			return err
-		}
-		if !done {
-			return ErrRotated
-		}
-		return s.Audit.Record(ctx, licensing.Event{Action: "keyring.rotate", Target: step.Activate, Reason: r.Reason,
-			Detail: map[string]any{"retired": step.Retire, "keyset": out.Keyset}})
-	})
-	if err != nil {
-		return Rotated{}, err
-	}
-	s.Forget()
-	return out, nil
-}
-
-// RotateAgain answers a replay of a rotation: kid is the key it activated.
-func (s *Service) RotateAgain(ctx context.Context, kid, _ string) (Rotated, error) {
-	r, err := s.fetch(ctx)
-	if err != nil {
-		return Rotated{}, err
-	}
-	out := Rotated{Active: kid, Keyset: r.set.Num}
-	for i, k := range r.keys {
-		if k.KID == kid && i > 0 {
-			out.Retired = r.keys[i-1].KID
-			return out, nil
-		}
-	}
-	return Rotated{}, licensing.ErrNotFound
-}
-
-// plan works out a rotation from the keys as they are.
-func (s *Service) plan(r *ring) (Rotation, error) {
-	now := s.Clock.Now().Truncate(time.Second)
-	step := Rotation{Retire: r.active.KID, At: now}
-	last := int64(0)
-	after := make([]Key, len(r.keys))
-	copy(after, r.keys)
-	for i := range after {
-		k := &after[i]
-		if k.Role != Signing {
-			continue
-		}
-		last = max(last, k.Position)
-		switch {
-		case k.KID == r.active.KID:
-			k.State, k.RetiredAt = Retired, now
-		case k.State == Standby && step.Activate == "":
-			if k.NotBefore.After(now) {
-				return Rotation{}, ErrTooNew.After(k.NotBefore.Sub(now))
-			}
-			step.Activate, k.State, k.ActivatedAt = k.KID, Active, now
-		}
-	}
-	if step.Activate == "" {
-		return Rotation{}, ErrNoStandby
-	}
-	if r.root == nil || r.root.Sealed == nil {
-		return step, nil
-	}
-	private, err := s.open(r.root)
-	if err != nil {
-		return Rotation{}, err
-	}
-	added, _, err := s.generate(Signing, Standby, last+1, now)
-	if err != nil {
-		return Rotation{}, err
-	}
-	added.NotBefore = now.Add(PublishLead)
-	set, err := signKeyset(r.iss, r.set.Num+1, now, append(after, added), r.root.KID, private)
-	step.Added, step.Keyset = &added, &set
-	return step, err
 }

@@ -159,6 +159,8 @@ type Token struct {
 	Text      string
 	CreatedAt time.Time
 	SignedAt  time.Time
+	// Prior is the digest of the text before the present one, where it was signed again.
+	Prior string
 }
 
 // StatusEntry is an index of a status list whose token is not simply valid. Status is one of sdk/doc's.
@@ -219,6 +221,14 @@ type Tokens interface {
 	ReplaceToken(ctx context.Context, old string, t Token) (bool, error)
 	// ResignToken replaces the text of a token that was signed by key was.
 	ResignToken(ctx context.Context, t Token, was string) (bool, error)
+	// ResignTokens does the same for many tokens and reports for how many.
+	ResignTokens(ctx context.Context, list []Token, was string) (int64, error)
+	// SignedBy loads up to limit licenses that are not revoked and whose current token was signed by a key, by the token's id after
+	// one of them. CountSigned counts some of them and says where to go on, "" at the end.
+	SignedBy(ctx context.Context, kid, after string, limit int) ([]License, error)
+	CountSigned(ctx context.Context, kid, after string) (n int64, next string, err error)
+	// WasText reports whether a token had the text with that digest before it was signed again.
+	WasText(ctx context.Context, jti, digest string) (bool, error)
 	// LicenseByToken loads a license by the id of one of its tokens and reports whether that is the current one.
 	LicenseByToken(ctx context.Context, jti string) (License, bool, error)
 	// TakenIndexes returns those of the indexes that are taken.

@@ -46,6 +46,9 @@ func (s *Service) find(ctx context.Context, text string) (License, error) {
 	}
 	claims, err := s.Verifier.VerifyLicense(ctx, text)
 	if licensing.KindOf(err) == licensing.Unauthorized {
+		if errors.Is(err, doc.ErrKeyRevoked) {
+			return s.byPrior(ctx, text)
+		}
 		// An imported key may have two dots of its own.
 		return s.Store.LicenseByKey(ctx, s.lookup(text))
 	}

@@ -83,10 +83,11 @@ func (s *Service) TokenText(ctx context.Context, l *License) (string, error) {
 	if l.Token.KID == kid && l.Token.Text != "" {
 		return l.Token.Text, nil
 	}
-	was := l.Token.KID
+	was, prior := l.Token.KID, priorDigest(l.Token.Text)
 	if err := s.sign(ctx, l); err != nil {
 		return "", err
 	}
+	l.Token.Prior = prior
 	if _, err := s.Tokens.ResignToken(ctx, l.Token, was); err != nil {
 		return "", err
 	}

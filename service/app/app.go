@@ -23,6 +23,7 @@ import (
 
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/telemetry"
 )
@@ -225,6 +226,27 @@ func (a *App) Handler() http.Handler { return a.parts.handler }
 
 // Roots are the root public keys that products pin.
 func (a *App) Roots(ctx context.Context) ([]string, error) { return a.parts.keyring.Roots(ctx) }
+
+// RootOnline reports whether the private part of the root is in this installation.
+func (a *App) RootOnline(ctx context.Context) (bool, error) {
+	online, _, err := a.parts.keyring.RootOnline(ctx)
+	return online, err
+}
+
+// Resign signs again what revoked keys left, until nothing is left: for a process that runs no jobs.
+func (a *App) Resign(ctx context.Context) error {
+	for {
+		wait, err := a.parts.resign(licensing.AsSystem(ctx, keyring.JobResign))
+		if err != nil || wait == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
 
 // OwnerLink is where the first owner is made, "" when there is one.
 func (a *App) OwnerLink(ctx context.Context) (string, error) {

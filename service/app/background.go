@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/notice"
 	"github.com/mintreu/mintreu/commerce/payment"
+	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/service/jobs"
 	"github.com/mintreu/mintreu/service/telemetry"
 )
@@ -17,6 +19,10 @@ func (p *parts) background(context.Context) error {
 		return err
 	}
 	if err := p.jobs.Handle(notice.JobSend, p.notices.Handle, jobs.Options{Queue: "mail", Timeout: 2 * time.Minute}); err != nil {
+		return err
+	}
+	again := p.keyring.WorkOffJob(jobs.Snooze, p.licenses, p.downloads)
+	if err := p.jobs.Handle(keyring.JobResign, again, jobs.Options{Timeout: 30 * time.Minute}); err != nil {
 		return err
 	}
 	for _, every := range []struct {
@@ -31,6 +37,7 @@ func (p *parts) background(context.Context) error {
 		{"support.sweep", 10 * time.Minute, p.helpdesk.Sweep},
 		{"activation.cull", time.Minute, func(ctx context.Context) error { _, err := p.activations.Cull(ctx); return err }},
 		{"license.lapse", time.Minute, func(ctx context.Context) error { _, err := p.licenses.Lapse(ctx); return err }},
+		{"keyring.sweep", 15 * time.Second, p.resignForAWhile},
 		{"feed.prune", 10 * time.Minute, func(ctx context.Context) error { _, err := p.feed.Prune(ctx); return err }},
 		{"account.prune", 24 * time.Hour, func(ctx context.Context) error { _, err := p.accounts.Prune(ctx); return err }},
 		{"idempotency.purge", time.Hour, func(ctx context.Context) error {
@@ -48,6 +55,20 @@ func (p *parts) background(context.Context) error {
 	}
 	p.readings()
 	return nil
+}
+
+// resign goes on with what revoked keys left to be signed again, and returns how long to wait before asking again, 0 when nothing is left.
+func (p *parts) resign(ctx context.Context) (time.Duration, error) {
+	return p.keyring.WorkOff(ctx, p.licenses, p.downloads)
+}
+
+// resignForAWhile takes over from a process that died over it; the next turn goes on where this one has to stop.
+func (p *parts) resignForAWhile(ctx context.Context) error {
+	_, err := p.resign(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil
+	}
+	return err
 }
 
 func (p *parts) readings() {

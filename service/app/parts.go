@@ -174,7 +174,8 @@ func (p *parts) limits(context.Context) error {
 func (p *parts) licensing(ctx context.Context) (err error) {
 	a, st, seal := p.app, p.app.storage.store, p.app.storage.key
 	clock, ids := a.config.Clock, a.config.IDs
-	p.keyring = keyring.New(keyring.Deps{Store: st.Keyring(), Seal: seal, Clock: clock, Tx: st, Audit: p.audit})
+	p.keyring = keyring.New(keyring.Deps{Store: st.Keyring(), Seal: seal, Clock: clock, Tx: st, Audit: p.audit,
+		Works: st.Resignings(), Requests: st.KeysetRequests(), Exports: st.RootExports(), IDs: ids, Jobs: p.jobs, Alone: a.config.Embedded() || a.config.SingleOperator})
 	issuer := a.config.Issuer
 	if issuer == "" {
 		issuer = a.config.BaseURL

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 
 	"github.com/mintreu/mintreu/licensing/keyring"
-	"github.com/mintreu/mintreu/sdk/doc"
 )
 
 // Trust returns what an installation's documents verify against: its root public keys and its newest keyset+jwt. It opens the
@@ -21,11 +20,6 @@ func Trust(ctx context.Context, c Config) (roots []string, keyset string, err er
 	if err != nil {
 		return nil, "", err
 	}
-	for i := range keys {
-		if k := &keys[i]; k.Role == keyring.Root && k.State != keyring.Revoked {
-			roots = append(roots, doc.FormatPublicKey(k.Public))
-		}
-	}
 	set, err := s.store.Keyring().LatestKeyset(ctx)
-	return roots, set.Text, err
+	return keyring.Pins(keys), set.Text, err
 }

@@ -22,6 +22,8 @@ import (
 type operator struct {
 	do    func(*http.Request) (*http.Response, error)
 	close func() error
+	// resign signs again what a revoked key signed, where no service runs that does; nil where one runs.
+	resign func(ctx context.Context) error
 }
 
 // connect finds the running service or opens the data directory.
@@ -52,7 +54,8 @@ func connect(ctx context.Context, cfg app.Config) (*operator, error) {
 			h.ServeHTTP(rec, r)
 			return rec.Result(), nil
 		},
-		close: a.Close,
+		close:  a.Close,
+		resign: a.Resign,
 	}, nil
 }
 

@@ -10,9 +10,12 @@ import (
 )
 
 type keyringCommand struct {
-	List   keyringList   `cmd:"" help:"Show signing keys."`
-	Roots  keyringRoots  `cmd:"" help:"Print the root public keys to pin in your product."`
-	Rotate keyringRotate `cmd:"" help:"Let the next standby key sign from now on; the old one goes on verifying."`
+	List       keyringList       `cmd:"" help:"Show signing keys."`
+	Roots      keyringRoots      `cmd:"" help:"Print the root public keys to pin in your product."`
+	Rotate     keyringRotate     `cmd:"" help:"Let the next standby key sign from now on; the old one goes on verifying."`
+	Compromise keyringCompromise `cmd:"" help:"Revoke a signing key that somebody else may have, and sign every license anew."`
+	Status     keyringStatus     `cmd:"" help:"Show whether the root is here, how many keys stand by, and what is being signed again."`
+	Root       rootCommand       `cmd:"" help:"The root: move it offline, let it sign keysets there, add one, replace it."`
 }
 
 type keyringList struct{ output }
@@ -38,7 +41,7 @@ func (c *keyringList) Run(ctx context.Context, cfg app.Config, s streams) error 
 		if c.JSON {
 			return c.value(s.out, raw)
 		}
-		return c.list(s.out, keys, "There are no keys.", "kid", "role", "state", "online", "not_before", "retired_at")
+		return c.list(s.out, keys, "There are no keys.", "kid", "role", "state", "online", "not_before", "retired_at", "revoked_at")
 	})
 }
 
@@ -52,9 +55,11 @@ func (c *keyringRoots) Run(ctx context.Context, cfg app.Config, s streams) error
 			return err
 		}
 		roots := []string{}
-		for _, k := range keys {
-			if k["role"] == "root" && k["state"] != "revoked" {
-				roots = append(roots, cell(k["public"]))
+		for _, state := range []string{"active", "standby"} {
+			for _, k := range keys {
+				if k["role"] == "root" && k["state"] == state {
+					roots = append(roots, cell(k["public"]))
+				}
 			}
 		}
 		if c.JSON {

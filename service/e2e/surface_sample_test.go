@@ -37,7 +37,8 @@ func (s *surface) idOf(path string) string {
 	for prefix, id := range map[string]string{"/v1/products/": s.Product, "/v1/plans/": s.Plan, "/v1/prices/": s.Price, "/v1/policies/": s.Policy,
 		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/customers/": nothing("cus_"), "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
 		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
-		"/v1/canned-replies/{id}": s.Canned, "/v1/faq/{slug}": "first-steps", "/v1/faq-articles/{id}": s.Article} {
+		"/v1/canned-replies/{id}": s.Canned, "/v1/faq/{slug}": "first-steps", "/v1/faq-articles/{id}": s.Article,
+		"/v1/signing-keys/{kid}": strings.Repeat("k", 43), "/v1/root-exports/{id}": nothing("rex_")} {
 		if strings.HasPrefix(path, prefix) {
 			return id
 		}
@@ -130,7 +131,9 @@ func (s *surface) bodies() map[string]object {
 		"activation.heartbeat": {"seq": 1, "device": device("a"), "token": "none", "user": "u", "version": "1.0.0"}, "activation.release": why,
 		"policy.create":  {"product_id": s.Product, "code": "other", "name": "Other", "terms": terms},
 		"policy.change":  {"name": "Standard", "terms": terms, "version": 1},
-		"keyring.rotate": why,
+		"keyring.rotate": why, "keyring.compromise": why, "keyring.request": {"revoke": "", "add_root": "", "next_root": "", "reason": "because"}, "keyring.import": {"keyset": "a.b.c"},
+		"root.add": {"root": "a", "reason": "because"}, "root.rotate": {"next": strings.Repeat("k", 43), "reason": "because"},
+		"root_export.propose": why, "root_export.take": {"passphrase": "correct horse"}, "root_export.confirm": {"file": "a", "passphrase": "correct horse"},
 		"key.issue": {"owner": s.A.ID, "product": s.Product, "plan": "pro", "env": "test", "name": "k", "scopes": []string{"a:b"}, "allow_from": []string{"192.0.2.0/24"},
 			"limits": []any{object{"name": "rate", "count": 1, "seconds": 1}}},
 		"key.verify": {"key": s.A.APIKey, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}},

@@ -101,23 +101,16 @@ func policyRoutes(s *license.Service) []kit.Route {
 	}
 }
 
-func keyRoutes(s *keyring.Service) []kit.Route {
-	const tag = "Signing keys"
-	return []kit.Route{
-		kit.New(kit.Spec{Name: "keyring.list", Method: http.MethodGet, Path: "/v1/signing-keys", Tag: tag,
-			Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleAuditor}}, Summary: "List signing keys"}, s.List),
-		kit.New(kit.Spec{Name: "keyring.rotate", Method: http.MethodPost, Path: "/v1/signing-keys/rotate", Tag: tag, Fresh: true,
-			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}},
-			Summary: "Rotate the signing key", Detail: "The next standby key signs from now on; the old one goes on verifying."}, s.Rotate).Again(s.RotateAgain),
-	}
-}
-
 // LicensingRaws are the documents that products and other libraries fetch. They are signed or public, so anybody may; their texts
 // are not JSON operations.
 func LicensingRaws(l Licensing) []Raw {
 	return []Raw{
 		{"keyset.get", "GET /v1/keyset", served("application/jwt", 300, func(ctx context.Context, _ *http.Request) ([]byte, error) {
 			text, err := l.Keys.Keyset(ctx)
+			return []byte(text), err
+		})},
+		{"keyset.roots", "GET /v1/keyset/roots", served("text/plain; charset=utf-8", 300, func(ctx context.Context, _ *http.Request) ([]byte, error) {
+			text, err := l.Keys.RootKeysets(ctx)
 			return []byte(text), err
 		})},
 		{"keyset.jwks", "GET /.well-known/jwks.json", served("application/jwk-set+json", 300, func(ctx context.Context, _ *http.Request) ([]byte, error) {

@@ -121,6 +121,16 @@ func (s *downloads) ListReleases(ctx context.Context, product string, page licen
 	return s.page(ctx, rows, err, limit, scanRelease)
 }
 
+// PublishedReleases implements [download.Store].
+func (s *downloads) PublishedReleases(ctx context.Context, after string, limit int) ([]download.Release, error) {
+	rows, err := s.db.Query(ctx, `SELECT `+releaseColumns+` FROM download_release r WHERE r.id > $1 AND r.state = 'published' ORDER BY r.id LIMIT $2`, after, limit)
+	items, err := db.Collect(rows, err, scanRelease)
+	if err != nil {
+		return nil, err
+	}
+	return items, s.withFiles(ctx, items)
+}
+
 func (s *downloads) page(ctx context.Context, rows db.Rows, err error, limit int, scan func(db.Row) (download.Release, error)) (licensing.List[download.Release], error) {
 	items, err := db.Collect(rows, err, scan)
 	if err != nil {

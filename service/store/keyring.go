@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/failpoint"
 )
 
 // keys implements [keyring.Store].
@@ -46,7 +48,7 @@ func (s *keys) Keys(ctx context.Context) ([]keyring.Key, error) {
 // LatestKeyset implements [keyring.Store].
 func (s *keys) LatestKeyset(ctx context.Context) (keyring.Keyset, error) {
 	var k keyring.Keyset
-	err := s.db.QueryRow(ctx, `SELECT num, kid, token, at FROM keyset ORDER BY num DESC LIMIT 1`).Scan(&k.Num, &k.KID, &k.Text, &k.At)
+	err := s.db.QueryRow(ctx, `SELECT num, kid, token, replaces_roots, at FROM keyset ORDER BY num DESC LIMIT 1`).Scan(&k.Num, &k.KID, &k.Text, &k.Roots, &k.At)
 	if errors.Is(err, db.ErrNoRows) {
 		return k, nil
 	}
@@ -70,28 +72,56 @@ func (s *keys) Found(ctx context.Context, iss string, made []keyring.Key, set ke
 	return true, s.changed(ctx, "signing_key", made[0].KID)
 }
 
-// Rotate implements [keyring.Store]. The old key is retired before the next is activated, so that at no statement two are active.
-func (s *keys) Rotate(ctx context.Context, r keyring.Rotation) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE signing_key SET state = 'retired', retired_at = $2 WHERE kid = $1 AND role = 'signing' AND state = 'active'`,
-		r.Retire, r.At)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	n, err = s.db.Exec(ctx, `UPDATE signing_key SET state = 'active', activated_at = $2 WHERE kid = $1 AND role = 'signing' AND state = 'standby'`,
-		r.Activate, r.At)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	if r.Added != nil {
-		_, err := s.db.Batch(ctx, []db.Statement{addKey(r.Added), addKeyset(r.Keyset)})
-		if errors.Is(err, db.ErrUnique) {
-			return false, nil
+// RootKeysets implements [keyring.Store].
+func (s *keys) RootKeysets(ctx context.Context) ([]keyring.Keyset, error) {
+	rows, err := s.db.Query(ctx, `SELECT num, kid, token, replaces_roots, at FROM keyset WHERE replaces_roots ORDER BY num`)
+	return db.Collect(rows, err, func(r db.Row) (k keyring.Keyset, err error) {
+		return k, r.Scan(&k.Num, &k.KID, &k.Text, &k.Roots, &k.At)
+	})
+}
+
+// Apply implements [keyring.Store]. The old key goes before the next is activated, so that at no statement two are active.
+func (s *keys) Apply(ctx context.Context, c keyring.Change) (bool, error) {
+	for _, step := range []struct {
+		kid, sql string
+		args     []any
+	}{
+		{c.Retire, `UPDATE signing_key SET state = 'retired', retired_at = $2, sealed = NULL WHERE kid = $1 AND role = 'signing' AND state = 'active'`, []any{c.At}},
+		{c.Revoke, `UPDATE signing_key SET state = 'revoked', revoked_at = $2, sealed = NULL WHERE kid = $1 AND role = 'signing' AND state <> 'revoked'`, []any{c.At}},
+		{c.Activate, `UPDATE signing_key SET state = 'active', activated_at = $2, not_before = COALESCE($3, not_before)
+			WHERE kid = $1 AND role = 'signing' AND state = 'standby' AND sealed IS NOT NULL`, []any{c.At, nullable(c.ActiveFrom)}},
+		{c.RootRetire, `UPDATE signing_key SET state = 'retired', retired_at = $2, sealed = NULL WHERE kid = $1 AND role = 'root' AND state = 'active'`, []any{c.At}},
+	} {
+		if step.kid == "" {
+			continue
 		}
-		if err != nil {
+		n, err := s.db.Exec(ctx, step.sql, append([]any{step.kid}, step.args...)...)
+		if err != nil || n == 0 {
 			return false, err
 		}
 	}
-	return true, s.changed(ctx, "signing_key", r.Activate)
+	failpoint.Hit("keys-moved")
+	statements := make([]db.Statement, 0, len(c.Added)+2)
+	for i := range c.Added {
+		statements = append(statements, addKey(&c.Added[i]))
+	}
+	if c.RootActivate != "" {
+		statements = append(statements, db.Statement{SQL: `UPDATE signing_key SET state = 'active', activated_at = $2 WHERE kid = $1 AND role = 'root' AND state = 'standby'`,
+			Args: []any{c.RootActivate, c.At}})
+	}
+	if c.Keyset != nil {
+		statements = append(statements, addKeyset(c.Keyset))
+	}
+	if len(statements) > 0 {
+		switch _, err := s.db.Batch(ctx, statements); {
+		case errors.Is(err, db.ErrUnique):
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+	}
+	failpoint.Hit("keyset-row")
+	return true, s.changed(ctx, "signing_key", cmp.Or(c.Activate, c.Revoke, c.RootActivate, "added"))
 }
 
 func addKey(k *keyring.Key) db.Statement {
@@ -101,5 +131,5 @@ func addKey(k *keyring.Key) db.Statement {
 }
 
 func addKeyset(k *keyring.Keyset) db.Statement {
-	return db.Statement{SQL: `INSERT INTO keyset (num, kid, token, at) VALUES ($1, $2, $3, $4)`, Args: []any{k.Num, k.KID, k.Text, k.At}}
+	return db.Statement{SQL: `INSERT INTO keyset (num, kid, token, replaces_roots, at) VALUES ($1, $2, $3, $4, $5)`, Args: []any{k.Num, k.KID, k.Text, k.Roots, k.At}}
 }

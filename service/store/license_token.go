@@ -37,8 +37,8 @@ func (s *tokens) ReplaceToken(ctx context.Context, old string, t license.Token) 
 
 // ResignToken implements [license.Tokens].
 func (s *tokens) ResignToken(ctx context.Context, t license.Token, was string) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE license_token SET token = $3, kid = $4, signed_at = $5 WHERE jti = $1 AND kid = $2`,
-		t.JTI, was, t.Text, t.KID, t.SignedAt)
+	one := resign(t, was)
+	n, err := s.db.Exec(ctx, one.SQL, one.Args...)
 	return n > 0, err
 }
 
