@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing/keyring"
@@ -76,20 +77,24 @@ const live = `t.current AND l.state <> 'revoked'`
 
 // CountSigned implements [license.Tokens]. It looks at a bounded number of rows, so that it holds nobody up.
 func (s *tokens) CountSigned(ctx context.Context, kid, after string) (n int64, next string, err error) {
-	const rows = 5000
-	var seen int64
-	err = s.db.QueryRow(ctx, `SELECT count(*), COALESCE(MAX(t.jti), ''), COALESCE(SUM(CASE WHEN t.kid = $2 AND `+live+` THEN 1 ELSE 0 END), 0)
-		FROM (SELECT jti, kid, current, license_id FROM license_token WHERE jti > $1 ORDER BY jti LIMIT $3) t JOIN license l ON l.id = t.license_id`,
-		after, kid, rows).Scan(&seen, &next, &n)
-	if seen < rows {
-		next = ""
+	err = s.db.QueryRow(ctx, `SELECT jti FROM license_token WHERE jti > $1 ORDER BY jti LIMIT 1 OFFSET 4999`, after).Scan(&next)
+	if err != nil && !errors.Is(err, db.ErrNoRows) {
+		return 0, "", err
 	}
+	last := next
+	if last == "" {
+		last = "~" // after every id
+	}
+	err = s.db.QueryRow(ctx, `SELECT count(*)`+fromToken+`WHERE t.jti > $1 AND t.jti <= $2 AND t.kid = $3 AND `+live, after, last, kid).Scan(&n)
 	return n, next, err
 }
 
+// fromToken joins the license of a token.
+const fromToken = ` FROM license_token t JOIN license l ON l.id = t.license_id `
+
 // SignedBy implements [license.Tokens].
 func (s *tokens) SignedBy(ctx context.Context, kid, after string, limit int) ([]license.License, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE t.jti > $1 AND t.kid = $2 AND `+live+` ORDER BY t.jti LIMIT $3`, after, kid, limit)
+	rows, err := s.db.Query(ctx, `SELECT `+licenseColumns+fromToken+`WHERE t.jti > $1 AND t.kid = $2 AND `+live+` ORDER BY t.jti LIMIT $3`, after, kid, limit)
 	return db.Collect(rows, err, scanLicense)
 }
 
