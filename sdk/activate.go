@@ -115,6 +115,9 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 		if err != nil {
 			return eval.Decision{}, err
 		}
+		if err := c.answers(les); err != nil {
+			return eval.Decision{}, err
+		}
 		activation = les.Activation
 	} else if c.license != nil && c.license.ID == lic.ID && c.license.TokenID == lic.TokenID {
 		f.Lease, activation = c.state.Lease, c.state.Activation
@@ -128,7 +131,9 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 			c.log.Warn("status list of the license file is not good", "error", err)
 		}
 	}
-	c.state.Marks.Own = max(own, c.state.Marks.Own)
+	if c.state.Marks.Own = max(own, c.state.Marks.Own); c.lease != nil && c.lease.Nonce != "" {
+		c.state.Asked, c.state.Returned = "", ""
+	}
 	return c.settled(ctx)
 }
 

@@ -139,6 +139,7 @@ const (
 	CodeEnvironment        = "environment-mismatch"    // a test license in live use, or the reverse
 	CodeVersionNotCovered  = "version-not-covered"     // the license ends before this version
 	CodeUserRequired       = "user-required"           // its seats are taken by users
+	CodeRequestOld         = "offline-request-old"     // the request of a machine without a network is over 30 days old
 	CodeTooMany            = "too-many-requests"       // slow down
 	CodeUnavailable        = "temporarily-unavailable" // switched off for now
 )

@@ -64,6 +64,7 @@ type activation struct {
 	seq      int64
 	released bool
 	first    string
+	answered string // the lease of the last license file
 }
 
 // NewServer starts a server on a free port of this machine; its clock stands at
