@@ -56,8 +56,8 @@ func (c *Client) OfflineRequest(ctx context.Context, key string) (string, error)
 // answers checks that a lease with a nonce answers the request of this machine,
 // so that a file used before cannot be used once more after Return. Needs c.mu.
 func (c *Client) answers(les *doc.Lease) error {
-	if les.Nonce == "" || c.lease != nil && c.lease.TokenID == les.TokenID {
-		return nil
+	if les.Nonce == "" || c.lease != nil && c.lease.Activation == les.Activation && c.lease.Seq >= les.Seq {
+		return nil // no answer, the lease at hand, or an older one, which is refused as such
 	}
 	if asked, err := doc.DecodeOfflineRequest(c.state.Asked); err != nil || asked.Nonce != les.Nonce {
 		return fmt.Errorf("%w: the license file does not answer the request of this machine", doc.ErrMismatch)
