@@ -81,8 +81,9 @@ func (c *Client) activate(ctx context.Context, credential string) error {
 }
 
 // Install takes a license that came by another way than the server: a license
-// token or a license file, for machines without a network. It verifies all of it
-// before anything is kept.
+// token, a license file or the parts of one, for machines without a network. It
+// verifies all of it before anything is kept. A file with a lease that carries a
+// nonce must answer the request that this machine made by OfflineRequest.
 func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error) {
 	if c.closed.Load() {
 		return eval.Decision{}, ErrClosed
@@ -93,7 +94,7 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 		return eval.Decision{}, err
 	}
 	f := doc.File{License: strings.TrimSpace(text)}
-	if strings.HasPrefix(f.License, "-----BEGIN") {
+	if strings.HasPrefix(f.License, "-----BEGIN") || strings.HasPrefix(f.License, "MFIL1.") {
 		var err error
 		if f, err = doc.DecodeFile(text); err != nil {
 			return eval.Decision{}, err

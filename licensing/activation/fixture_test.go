@@ -47,7 +47,7 @@ func newReplica(t *testing.T, e storetest.Env, d db.DB) *replica {
 		Store: s.Licenses(), Policies: s.Policies(), Tokens: s.LicenseTokens(), Renewals: s.LicenseRenewals(), Signer: r.keys, Verifier: r.keys,
 		Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Audit: trail, Switches: r.killed,
 	})
-	r.deps = activation.Deps{Store: s.Activations(), Licenses: r.licenses, Signer: r.keys, Verifier: r.keys, Clock: e.Clock.Now,
+	r.deps = activation.Deps{Store: s.Activations(), Answers: s.OfflineAnswers(), Seal: key, Licenses: r.licenses, Signer: r.keys, Verifier: r.keys, Clock: e.Clock.Now,
 		IDs: e.IDs, Tx: s, Audit: trail, Switches: r.killed}
 	r.Service = activation.New(r.deps)
 	return r

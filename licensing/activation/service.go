@@ -22,6 +22,10 @@ type Licenses interface {
 	Start(ctx context.Context, l license.License) (license.License, error)
 	// Get returns a license to whom it belongs, and [licensing.ErrNotFound] to others.
 	Get(ctx context.Context, r license.GetRequest) (license.View, error)
+	// FileText is the license's file with a lease in it.
+	FileText(ctx context.Context, l *license.License, lease string) (string, error)
+	// HasKey reports whether a digest of [doc.KeyDigest] is of the license's key.
+	HasKey(l *license.License, digest string) (bool, error)
 }
 
 // Signer signs leases with the installation's active key.
@@ -38,9 +42,11 @@ type Verifier interface {
 // Deps is what a [Service] is made of. All members but Logger are required.
 type Deps struct {
 	Store    Store
+	Answers  Answers
 	Licenses Licenses
 	Signer   Signer
 	Verifier Verifier
+	Seal     licensing.Sealer
 	Clock    licensing.Clock
 	IDs      licensing.IDs
 	Tx       licensing.Transactor

@@ -250,6 +250,8 @@ type Signer interface {
 	// SignLicense and SignStatusList return the document's text and the kid that signed it.
 	SignLicense(ctx context.Context, c *doc.License) (text, kid string, err error)
 	SignStatusList(ctx context.Context, c *doc.StatusList) (text, kid string, err error)
+	// Keyset is the keyset+jwt that names the keys by which products verify.
+	Keyset(ctx context.Context) (string, error)
 }
 
 // Verifier checks documents of our own against our own keys.

@@ -77,3 +77,45 @@ func TestAirGapTexts(t *testing.T) {
 		t.Error("the digest of a key is the same in another product")
 	}
 }
+
+// A license file cut into parts that fit QR codes is read from them in any order, and from nothing less than all of them.
+func TestFileParts(t *testing.T) {
+	t.Parallel()
+	in := doc.File{License: sign(t, key(1), license()), Keyset: sign(t, key(9), oneKey(t)), Lease: sign(t, key(1), lease())}
+	text, err := doc.EncodeFile(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Version = 1
+	parts, err := doc.FileParts(text, 600)
+	if err != nil || len(parts) < 4 {
+		t.Fatal(len(parts), err)
+	}
+	backwards := ""
+	for i, p := range parts {
+		if len(p) > 600 {
+			t.Errorf("part %d has %d characters", i+1, len(p))
+		}
+		backwards = p + "\n" + p + " " + backwards
+	}
+	if out, err := doc.DecodeFile(backwards); err != nil || out != in {
+		t.Errorf("read from all parts: %v", err)
+	}
+	for i := range parts {
+		some := strings.Join(parts[:i], " ") + " " + strings.Join(parts[i+1:], " ")
+		if _, err := doc.DecodeFile(some); !errors.Is(err, doc.ErrMalformed) {
+			t.Errorf("without part %d: %v", i+1, err)
+		}
+	}
+	in.Lease = ""
+	shorter, _ := doc.EncodeFile(in)
+	other, _ := doc.FileParts(shorter, 600)
+	for _, bad := range []string{parts[0] + " " + other[0], parts[0] + parts[1], strings.Replace(parts[0], "MFIL1.1.", "MFIL1.01.", 1), "MFIL1.0.1.AA", "MFIL1.1.65.AA", "MFIL1.1.1.", "MFIL1.1.1.AA=", "MFIL1."} {
+		if _, err := doc.DecodeFile(bad); err == nil {
+			t.Errorf("%.30s… accepted", bad)
+		}
+	}
+	if _, err := doc.FileParts("x", 600); err == nil {
+		t.Error("parts of nothing")
+	}
+}

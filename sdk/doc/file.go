@@ -52,13 +52,16 @@ func EncodeFile(f File) (string, error) {
 }
 
 // DecodeFile reads the armoured text of a license file. It takes line ends of
-// any system and space around the armour, for files travel by mail; the
-// documents inside it are still to be verified.
+// any system and space around the armour, for files travel by mail, and all the
+// parts of FileParts instead. The documents inside are still to be verified.
 func DecodeFile(text string) (File, error) {
 	if len(text) > MaxFile {
 		return File{}, ErrTooLong
 	}
-	body, ok := strings.CutPrefix(strings.TrimSpace(text), fileBegin)
+	if text = strings.TrimSpace(text); strings.HasPrefix(text, partPrefix) {
+		return joinParts(text)
+	}
+	body, ok := strings.CutPrefix(text, fileBegin)
 	if ok {
 		body, ok = strings.CutSuffix(body, fileEnd)
 	}

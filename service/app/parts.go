@@ -188,7 +188,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	}
 	p.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Signer: p.keyring, Verifier: p.keyring,
 		Seal: seal, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log})
-	p.activations = activation.New(activation.Deps{Store: st.Activations(), Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
+	p.activations = activation.New(activation.Deps{Store: st.Activations(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log})
 	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,
 		Prefix: a.config.KeyPrefix, FeedAlive: p.feed.Fresh})

@@ -2,21 +2,19 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 
-	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/app"
 )
 
 type licenseCommand struct {
 	Inspect   inspectCommand   `cmd:"" help:"Read a license file or token, and verify it against your roots. Needs no network."`
 	List      licenseList      `cmd:"" help:"Show licenses, newest first."`
-	Export    licenseExport    `cmd:"" help:"Write a license file: the signed license with the keyset that verifies it."`
+	File      licenseFile      `cmd:"" help:"Write a license file: the signed license with the keyset that verifies it."`
+	Answer    licenseAnswer    `cmd:"" help:"Answer the request of a machine without a network with a license file."`
+	Return    licenseReturn    `cmd:"" help:"Take the return of a machine without a network, which frees its seat."`
 	Suspend   licenseSuspend   `cmd:"" help:"Suspend a license until it is reinstated."`
 	Reinstate licenseReinstate `cmd:"" help:"Reinstate a suspended license."`
 	Revoke    licenseRevoke    `cmd:"" help:"Revoke a license for good."`
@@ -50,41 +48,6 @@ func (c *licenseList) Run(ctx context.Context, cfg app.Config, s streams) error 
 			}
 		}
 		return c.list(s.out, rows, "There are no such licenses.", "id", "product", "plan", "state", "env", "seats", "licensee", "created_at")
-	})
-}
-
-type licenseExport struct {
-	ID string `arg:"" help:"Id of the license."`
-	To string `help:"File to make; it must not exist. Default: standard output." placeholder:"FILE" type:"path"`
-}
-
-// Run writes a license file.
-func (c *licenseExport) Run(ctx context.Context, cfg app.Config, s streams) error {
-	return with(ctx, cfg, func(o *operator) error {
-		var license struct {
-			Token string `json:"token"`
-		}
-		if err := o.call(ctx, http.MethodGet, "/v1/licenses/"+url.PathEscape(c.ID)+"/token", nil, &license); err != nil {
-			return err
-		}
-		var keyset json.RawMessage // a token, not JSON
-		if err := o.call(ctx, http.MethodGet, "/v1/keyset", nil, &keyset); err != nil {
-			return err
-		}
-		text, err := doc.EncodeFile(doc.File{License: license.Token, Keyset: string(keyset)})
-		if err != nil {
-			return err
-		}
-		if c.To == "" {
-			_, err = fmt.Fprint(s.out, text)
-			return err
-		}
-		f, err := os.OpenFile(c.To, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-		if err != nil {
-			return err
-		}
-		_, err = f.WriteString(text)
-		return errors.Join(err, f.Sync(), f.Close())
 	})
 }
 

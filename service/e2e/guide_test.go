@@ -164,7 +164,7 @@ func TestExamples(t *testing.T) {
 	}
 	product := "env MINTREU_DEVICE_ID=laptop XDG_CONFIG_HOME=" + dir + "/config ./activate-in-app -env test -product editor -server " + shop.url + " -root " + shop.root(t)
 	out := shell(t, dir, product+" activate "+key+"\n"+product+" export\n"+product+" deactivate\n"+
-		"! "+product+" export\nmintreu license export "+license+" --to license.txt\nmintreu license inspect license.txt --root "+shop.root(t))
+		"! "+product+" export\nmintreu license file "+license+" --to license.txt\nmintreu license inspect license.txt --root "+shop.root(t))
 	for _, want := range []string{"VALID", "Exported up to 25 projects.", "The seat is free again.", "Export is part of the Pro plan", "verified: yes"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in:\n%s", want, out)

@@ -4,8 +4,10 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/kit"
 )
 
@@ -45,6 +47,15 @@ func (s *surface) idOf(path string) string {
 	}
 	s.t.Fatalf("no id is known for %s; add it to idOf", path)
 	return ""
+}
+
+// offlineAsk is the request of a machine without a network.
+func offlineAsk(key, product string) string {
+	text, err := doc.EncodeOfflineRequest(doc.OfflineRequest{Key: doc.KeyDigest(product, key), Product: product, Device: map[string]string{"machine": doc.DeviceDigest(product, "machine", "island"), "disk": doc.DeviceDigest(product, "disk", "island")}, Nonce: strings.Repeat("n", 32), At: time.Now().Unix(), SDK: "test"})
+	if err != nil {
+		panic(err)
+	}
+	return text
 }
 
 // at is the operation's path with an id in place of its wildcard.
@@ -129,6 +140,7 @@ func (s *surface) bodies() map[string]object {
 		"license.validate":     {"product": s.Slug, "env": "test", "license": s.A.License, "device": device("a"), "user": "u", "version": "1.0.0", "entitlement": "export"},
 		"activation.create":    {"product": s.Slug, "env": "test", "device": device("a"), "name": "Laptop", "nonce": "n", "user": "u", "version": "1.0.0"},
 		"activation.heartbeat": {"seq": 1, "device": device("a"), "token": "none", "user": "u", "version": "1.0.0"}, "activation.release": why,
+		"license.answer": {"request": offlineAsk(s.A.Key, s.Slug), "name": "Press in hall 3"}, "license.return": {"return": "MREL1.e30"},
 		"policy.create":  {"product_id": s.Product, "code": "other", "name": "Other", "terms": terms},
 		"policy.change":  {"name": "Standard", "terms": terms, "version": 1},
 		"keyring.rotate": why, "keyring.compromise": why, "keyring.request": {"revoke": "", "add_root": "", "next_root": "", "reason": "because"}, "keyring.import": {"keyset": "a.b.c"},
