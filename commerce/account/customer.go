@@ -42,7 +42,7 @@ type Customers interface {
 // ListCustomersRequest asks for people, newest first.
 type ListCustomersRequest struct {
 	licensing.Page
-	Q string `query:"q" doc:"Start of the e-mail address or of the name, or the whole id." example:"ada@"`
+	Q string `query:"q" doc:"Start of the e-mail address or of the name, or the whole id. White space alone is no search." example:"ada@"`
 }
 
 // ListCustomers finds people for staff.

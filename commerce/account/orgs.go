@@ -142,7 +142,7 @@ func (s *Service) GetOrganisation(ctx context.Context, r OrganisationRequest) (O
 // ListOrganisationsRequest asks for organisations, newest first.
 type ListOrganisationsRequest struct {
 	licensing.Page
-	Query string `query:"q" doc:"Words that the name has, in any case."`
+	Query string `query:"q" doc:"Words that the name has, in any case, at most five and 100 bytes together. White space alone is no search."`
 }
 
 // ListOrganisations returns the organisations that the caller is a member of; for staff all of them.
@@ -153,7 +153,7 @@ func (s *Service) ListOrganisations(ctx context.Context, r ListOrganisationsRequ
 		return out, err
 	}
 	words := strings.Fields(strings.ToLower(r.Query))
-	if len(r.Query) > 100 || len(words) > 5 {
+	if len(strings.TrimSpace(r.Query)) > 100 || len(words) > 5 {
 		return out, licensing.Fail(licensing.Invalid, "invalid", "The search is too long.").With("q", "must be at most five words of 100 bytes together")
 	}
 	found, err := s.Organisations.ListOrganisations(ctx, OrgFilter{PersonID: personID, Words: words}, r.Page)

@@ -31,7 +31,7 @@ type ItemPlan struct {
 
 // BrowseRequest asks for a page of the storefront.
 type BrowseRequest struct {
-	Query string   `query:"q" doc:"Words that must all stand in a product's name or description, at most 100 bytes."`
+	Query string   `query:"q" doc:"Words that must all stand in a product's name or description, at most 100 bytes, of which the first eight words count. White space alone is no search."`
 	Type  PlanType `query:"type" doc:"Only products with a plan of this type." enum:"perpetual,timed,subscription,trial"`
 	licensing.Page
 }
@@ -45,7 +45,7 @@ const (
 // Validate refuses searches that are too long and types that do not exist.
 func (r BrowseRequest) Validate() error {
 	e := licensing.Fail(licensing.Invalid, "invalid", "This cannot be searched for.")
-	if len(r.Query) > maxQuery || !utf8.ValidString(r.Query) || strings.ContainsRune(r.Query, 0) {
+	if len(strings.TrimSpace(r.Query)) > maxQuery || !utf8.ValidString(r.Query) || strings.ContainsRune(r.Query, 0) {
 		return e.With("q", "must be text of at most %d bytes", maxQuery)
 	}
 	switch r.Type {

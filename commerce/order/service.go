@@ -67,7 +67,7 @@ type ListRequest struct {
 	State   State           `query:"state,omitempty" doc:"Only orders in this state." enum:"pending,awaiting_funds,paid,fulfilled,refunded,closed,parked"`
 	Product string          `query:"product,omitempty" doc:"Only orders with this product, by id."`
 	Email   string          `query:"email,omitempty" doc:"Only orders with this address."`
-	Query   string          `query:"q,omitempty" doc:"Find by what is at hand: the id of an order, of a license or of an API key, the number of a receipt, or an e-mail address." example:"2026-000042"`
+	Query   string          `query:"q,omitempty" doc:"Find by what is at hand: the id of an order, of a license or of an API key, the number of a receipt, or an e-mail address. White space alone is no search." example:"2026-000042"`
 }
 
 // search sets the member of f that the text of a search can mean.

@@ -64,7 +64,7 @@ func (a *Article) staff() StaffArticle {
 // FAQRequest searches the FAQ.
 type FAQRequest struct {
 	licensing.Page
-	Q        string `query:"q" doc:"Only articles with all of these words, in whatever case; those with all of them in the title come first."`
+	Q        string `query:"q" doc:"Only articles with all of these words, in whatever case; those with all of them in the title come first. The first eight words count. White space alone is no search."`
 	Category string `query:"category" doc:"Only articles under this heading."`
 }
 
@@ -79,9 +79,7 @@ func (s *Service) FAQ(ctx context.Context, r FAQRequest) (licensing.List[Article
 }
 
 func (s *Service) articles(ctx context.Context, f ArticleFilter, q string, page licensing.Page) (licensing.List[Article], error) {
-	if f.Words = words(q); q != "" && len(f.Words) == 0 {
-		return licensing.List[Article]{}, nil
-	}
+	f.Words = words(q)
 	return s.Library.Articles(ctx, f, page)
 }
 
@@ -99,7 +97,7 @@ func (s *Service) ReadFAQ(ctx context.Context, r SlugRequest) (ArticleView, erro
 // ArticleListRequest narrows what staff see.
 type ArticleListRequest struct {
 	licensing.Page
-	Q        string `query:"q" doc:"Only articles with all of these words, in whatever case."`
+	Q        string `query:"q" doc:"Only articles with all of these words, in whatever case. The first eight words count. White space alone is no search."`
 	Category string `query:"category" doc:"Only articles under this heading."`
 }
 

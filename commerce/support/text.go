@@ -96,7 +96,7 @@ func (t *Ticket) searchable() string {
 	return strings.ToLower(t.Number + "\n" + t.Subject + "\n" + t.Email + "\n" + t.Name)
 }
 
-// words are the words of a search in lower case, at most eight; nil for a search without any.
+// words are the words of a search in lower case, at most eight. White space alone has none and is no search.
 func words(q string) []string {
 	w := strings.Fields(strings.ToLower(q))
 	return w[:min(len(w), 8)]

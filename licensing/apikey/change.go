@@ -186,7 +186,7 @@ type ListRequest struct {
 	licensing.Page
 	Owner   licensing.Owner `query:"owner" doc:"Only keys of this owner; customers see their own whatever they ask."`
 	Product string          `query:"product" doc:"Only keys of this product."`
-	Query   string          `query:"q" doc:"Find by what is at hand: the id of a key or of its owner, the owner's e-mail address, or the key's hint, the part of its text after live_ or test_." example:"ada@example.com"`
+	Query   string          `query:"q" doc:"Find by what is at hand: the id of a key or of its owner, the owner's e-mail address, or the key's hint, the part of its text after live_ or test_. White space alone is no search." example:"ada@example.com"`
 }
 
 // search lays over f what the text of a search can mean, and reports that nothing can be found.

@@ -158,7 +158,7 @@ type ListRequest struct {
 	Product string `query:"product" doc:"Only those of this product (its id)."`
 	State   string `query:"state" doc:"Only those in this state." enum:"active,suspended,revoked"`
 	Env     string `query:"env" doc:"Only those of this environment." enum:"live,test"`
-	Query   string `query:"q" doc:"Find by what is at hand: the id of a license or of its owner, the owner's e-mail address, or the last characters of the key." example:"ada@example.com"`
+	Query   string `query:"q" doc:"Find by what is at hand: the id of a license or of its owner, the owner's e-mail address, or the last characters of the key. White space alone is no search." example:"ada@example.com"`
 }
 
 // search sets the member of f that the text of a search can mean.

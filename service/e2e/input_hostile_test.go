@@ -34,19 +34,8 @@ func some(n int) []string {
 	return out
 }
 
-// hasWords reports whether a search for text found what it should: text is white space, which is no search, or its words are in the answer.
-func hasWords(body, text string) bool {
-	body = strings.ToLower(body)
-	for _, word := range strings.Fields(strings.ToLower(text)) {
-		if !strings.Contains(body, word) {
-			return false
-		}
-	}
-	return true
-}
-
 // TestI01_NoQueryChangesItsMeaning: hostile strings in every filter, sort and page parameter, and as every id of a path, on both engines, are
-// answered without 5xx, and find nothing; a search by words finds what has them.
+// answered without 5xx, and find nothing; a search finds only what has its words.
 func TestI01_NoQueryChangesItsMeaning(t *testing.T) {
 	t.Parallel()
 	eachSurface(t, func(t *testing.T, s *surface) {
@@ -64,12 +53,19 @@ func TestI01_NoQueryChangesItsMeaning(t *testing.T) {
 				for _, text := range some(place) {
 					q.Path = path + "?" + param + "=" + url.QueryEscape(text)
 					a := s.send(q)
-					var page struct{ Items []any }
+					var page struct{ Items []object }
 					if a.Code >= 500 {
 						t.Errorf("%s with %s=%.60q answered %d: %.300s", spec.Name, param, text, a.Code, a.Body)
 					}
-					if a.Code == http.StatusOK && text != "" && json.Unmarshal(a.Body.Bytes(), &page) == nil && len(page.Items) > 0 && !(param == "limit" && text == "0") && !(param == "q" && hasWords(a.Body.String(), text)) {
+					if a.Code != http.StatusOK || json.Unmarshal(a.Body.Bytes(), &page) != nil || len(page.Items) == 0 || text == "" || param == "limit" && text == "0" {
+						continue
+					}
+					if param != "q" {
 						t.Errorf("%s with %s=%.60q found %d rows", spec.Name, param, text, len(page.Items))
+						continue
+					}
+					for _, row := range page.Items {
+						s.hasWords(t, spec.Name, row, text)
 					}
 				}
 			}
