@@ -333,6 +333,27 @@ def license_file(armoured):
     return f
 
 
+REQUEST = record({"key": ident, "product": ident, "dev": by_code(ident), "nonce": text(r"[!-~]{16,128}"), "at": time}, {"usr": ident, "sdk": ident})
+RETURN = record({"act": ident, "seq": integer(1), "nonce": ident, "mac": ident})
+
+
+def carried(prefix, typed):
+    """Reads what a person carries from a machine without a network: MREQ1. a request, MREL1. a return."""
+    bare = re.sub(r"[ \t\r\n]", "", typed)
+    if len(bare.encode()) > 2048 or len(typed.encode()) > 4096:
+        raise Refused("too_long")
+    if not bare.startswith(prefix):
+        raise Refused("malformed")
+    return (REQUEST if prefix == "MREQ1." else RETURN)(read_json(decode64(bare[len(prefix):])))
+
+
+def proves(back, lease):
+    """Whether a return was made by somebody who has the text of the lease."""
+    said = "MREL1.%s.%d.%s" % (back["act"], back["seq"], back["nonce"])
+    mac = hmac.new(hashlib.sha256(lease.encode()).digest(), said.encode(), hashlib.sha256).digest()
+    return hmac.compare_digest(encode64(mac), back["mac"])
+
+
 def device_digest(product, component, val):
     return encode64(hmac.new(product.encode(), (component + "=" + val).encode(), hashlib.sha256).digest()[:16])
 

@@ -88,6 +88,10 @@ def vectors(directory):
     for c in load("status.json")["cases"]:
         bits, refused = reason(lambda: mintreu.status_bits(c["lst"]))
         t.case("status", c, (bits and {k: bits(int(k)) for k in c["values"]}, refused), (c.get("values"), c.get("error", "")))
+    for c in load("airgap.json")["cases"]:
+        content, refused = reason(lambda: mintreu.carried({"request": "MREQ1.", "return": "MREL1."}[c["kind"]], c["text"]))
+        good = bool(content) and c["kind"] == "return" and mintreu.proves(content, c["lease"])
+        t.case("airgap", c, (content, refused, good), (c.get("content"), c.get("error", ""), c.get("proves", False)))
     for c in load("device.json")["cases"]:
         t.case("device", c, mintreu.device_digest(c["product"], c["component"], c["value"]), c["digest"])
     for c in load("licensekey.json")["cases"]:

@@ -66,12 +66,12 @@ type AnswerResponse struct {
 // The machine takes a seat as by [Service.Activate], exactly one however often it asks, and the same request has the same answer until the license or its lease
 // changes.
 func (s *Service) Answer(ctx context.Context, r AnswerRequest) (AnswerResponse, error) {
+	if _, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.ID}); err != nil {
+		return AnswerResponse{}, err
+	}
 	q, err := doc.DecodeOfflineRequest(r.Request)
 	if err != nil {
 		return AnswerResponse{}, ErrRequest.Because(err)
-	}
-	if _, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.ID}); err != nil {
-		return AnswerResponse{}, err
 	}
 	form := sdk.ActivateRequest{Product: q.Product, Device: q.Device, User: q.User, Name: r.Name, Nonce: q.Nonce}
 	if err := checkForm(&form); err != nil {
@@ -237,12 +237,12 @@ type ReturnRequest struct {
 // Return frees the seat of a machine without a network before its lease ends. Its text is proved by a MAC that only somebody with the lease can make. One
 // taken before is answered again and changes nothing, also after the machine took its seat anew.
 func (s *Service) Return(ctx context.Context, r ReturnRequest) (View, error) {
+	if _, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.ID}); err != nil {
+		return View{}, err
+	}
 	q, err := doc.DecodeOfflineReturn(r.Return)
 	if err != nil {
 		return View{}, ErrReturn.Because(err)
-	}
-	if _, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.ID}); err != nil {
-		return View{}, err
 	}
 	had, err := s.Answers.AnswerTo(ctx, r.ID, q.Nonce)
 	if notFound(err) || err == nil && (had.ActivationID != q.Activation || had.Seq != q.Seq) {

@@ -256,3 +256,49 @@ func publicKeys() []publicCase {
 	}
 	return cases
 }
+
+type airgapCase struct {
+	Name    string `json:"name"`
+	Says    string `json:"says"`
+	Kind    string `json:"kind"` // request or return
+	Text    string `json:"text"`
+	Lease   string `json:"lease,omitempty"` // of a return
+	Proves  bool   `json:"proves,omitempty"`
+	Error   string `json:"error,omitempty"`
+	Content any    `json:"content,omitempty"`
+}
+
+// airgapTexts are requests and returns of machines without a network.
+func airgapTexts(t testing.TB) []airgapCase {
+	t.Helper()
+	request, back, lease := offlineTexts(t)
+	q, err := doc.DecodeOfflineRequest(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := doc.DecodeOfflineReturn(back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	as := func(prefix, json string) string { return prefix + b64.EncodeToString([]byte(json)) }
+	bad := func(name, says, kind, text, class string) airgapCase {
+		return airgapCase{Name: name, Says: says, Kind: kind, Text: text, Error: class}
+	}
+	return []airgapCase{
+		{Name: "request", Says: "A request.", Kind: "request", Text: request, Content: q},
+		{Name: "request-wrapped", Says: "White space anywhere is skipped.", Kind: "request", Text: " " + request[:33] + "\r\n\t" + request[33:] + "\n", Content: q},
+		{Name: "return", Says: "A return, with the lease that it gives back.", Kind: "return", Text: back, Lease: lease, Proves: true, Content: r},
+		{Name: "return-without-lease", Says: "A return proves nothing beside another lease.", Kind: "return", Text: back, Lease: lease + "A", Content: r},
+		bad("request-cut", "The last character is missing.", "request", request[:len(request)-1], class(errOf(doc.DecodeOfflineRequest(request[:len(request)-1])))),
+		bad("request-as-return", "A request is no return.", "return", request, "malformed"), bad("return-as-request", "A return is no request.", "request", back, "malformed"),
+		bad("request-padded", "Padded base64.", "request", request+"=", "malformed"), bad("request-version", "A version that is not known.", "request", "MREQ2."+request[6:], "malformed"),
+		bad("request-empty", "Nothing.", "request", "", "malformed"), bad("request-too-long", "Longer than 2048 characters.", "request", "MREQ1."+strings.Repeat("A", 2100), "too_long"),
+		bad("request-duplicate", "A member appears twice.", "request", as("MREQ1.", `{"key":"k","key":"k","product":"p","dev":{},"nonce":"0123456789abcdef","at":1}`), "payload"),
+		bad("request-short-nonce", "The nonce has fewer than 16 characters.", "request", as("MREQ1.", `{"key":"k","product":"p","dev":{},"nonce":"0123456789abcde","at":1}`), "payload"),
+		bad("request-without-device", "The device is missing.", "request", as("MREQ1.", `{"key":"k","product":"p","nonce":"0123456789abcdef","at":1}`), "payload"),
+		bad("return-seq-0", "The seq is 0.", "return", as("MREL1.", `{"act":"act_1","seq":0,"nonce":"n","mac":"m"}`), "payload"),
+		bad("return-without-mac", "The MAC is missing.", "return", as("MREL1.", `{"act":"act_1","seq":1,"nonce":"n"}`), "payload"),
+	}
+}
+
+func errOf[T any](_ T, err error) error { return err }

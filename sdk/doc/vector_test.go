@@ -227,6 +227,23 @@ func TestVectors_Others(t *testing.T) {
 			t.Errorf("%s: %v, want %q", c.Name, err, c.Error)
 		}
 	}
+	for _, c := range airgapTexts(t) {
+		var got any
+		var err error
+		if c.Kind == "request" {
+			got, err = doc.DecodeOfflineRequest(c.Text)
+		} else {
+			var r doc.OfflineReturn
+			if r, err = doc.DecodeOfflineReturn(c.Text); r.Proves(c.Lease) != c.Proves {
+				t.Errorf("%s: proves is not %v", c.Name, c.Proves)
+			}
+			got = r
+		}
+		if class(err) != c.Error || err == nil && !reflect.DeepEqual(got, c.Content) {
+			t.Errorf("%s: %v, want %q", c.Name, err, c.Error)
+		}
+	}
+	golden(t, "airgap.json", m{"about": "Requests and returns of machines without a network.", "cases": airgapTexts(t)})
 	golden(t, "file.json", m{"about": "Armoured license files. Their documents are not verified here.", "cases": licenseFiles(t)})
 	golden(t, "status.json", m{"about": "The lst of status lists, and the status at some indexes.", "cases": statusBits(t)})
 	golden(t, "device.json", m{"about": "Digests of a device's components; that of a user is of the component named user.", "cases": digests()})

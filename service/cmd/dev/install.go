@@ -22,6 +22,7 @@ var needs = []need{
 	{"Chromium", []string{"chromium", "chromium-browser", "google-chrome"}, "chromium fonts-liberation"},
 	{"Node.js", []string{"node"}, "nodejs"},
 	{"npm", []string{"npm"}, "npm"},
+	{"Python's cryptography", []string{"/usr/lib/python3/dist-packages/cryptography/*"}, "python3 python3-cryptography"},
 }
 
 func (n need) present() bool {

@@ -1,4 +1,4 @@
-package my
+package ui
 
 import (
 	"strconv"
