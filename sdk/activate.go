@@ -139,10 +139,16 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 }
 
 // Deactivate gives the seat back and forgets the license. If the server cannot
-// be asked nothing changes and the error says so.
+// be asked nothing changes and the error says so. Usage is sent before, because
+// it counts for the license with which it is sent.
 func (c *Client) Deactivate(ctx context.Context) error {
 	if c.closed.Load() {
 		return ErrClosed
+	}
+	if c.hasUsage() {
+		if err := c.Flush(ctx); err != nil {
+			c.log.Warn("usage could not be sent before the seat was given back", "error", err)
+		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

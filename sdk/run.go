@@ -2,9 +2,11 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/mintreu/mintreu/sdk/eval"
+	"github.com/mintreu/mintreu/sdk/spool"
 )
 
 // EventKind names what Run noticed.
@@ -35,11 +37,12 @@ const lookEvery = 30
 // Run keeps the license current until ctx ends or the client is closed: it
 // checks it whenever contact is due or the answer may change, and fetches the
 // signing keys daily, a little later than due so that many devices do not come
-// at once. It reports changes on events, which may be nil, and never waits for
+// at once, and usage that was reported, about once a minute. It reports changes on events, which may be nil, and never waits for
 // a reader: an event that finds the channel full is dropped. Run it in a
 // goroutine of your own; it returns ctx's error or ErrClosed.
 func (c *Client) Run(ctx context.Context, events chan<- Event) error {
 	var last Event
+	var sending sender
 	next, keysAt := int64(0), c.now()+jitter(refreshKeys)
 	asked := c.now()
 	for first := true; ; first = false {
@@ -64,6 +67,7 @@ func (c *Client) Run(ctx context.Context, events chan<- Event) error {
 				c.log.Warn("signing keys could not be fetched", "error", err)
 			}
 		}
+		sending.tick(ctx, c)
 		timer := time.NewTimer(lookEvery * time.Second)
 		select {
 		case <-ctx.Done():
@@ -77,6 +81,39 @@ func (c *Client) Run(ctx context.Context, events chan<- Event) error {
 		}
 		timer.Stop()
 	}
+}
+
+// sendEvery is how often, in seconds, usage is sent.
+const sendEvery = 60
+
+// sender sends usage for Run, with growing waits while that fails.
+type sender struct {
+	at, tried int64
+	fails     int
+}
+
+func (s *sender) tick(ctx context.Context, c *Client) {
+	now := c.now()
+	if s.at == 0 {
+		s.at, s.tried = now+jitter(sendEvery), now
+	}
+	if now < s.at && now >= s.tried || !c.hasUsage() {
+		return
+	}
+	err := c.Flush(ctx)
+	now = c.now()
+	s.tried = now
+	if err == nil || errors.Is(err, spool.ErrBusy) {
+		s.at, s.fails = now+jitter(sendEvery), 0
+		return
+	}
+	c.log.Warn("usage could not be sent; it is kept", "error", err)
+	s.at = now + jitter(min(int64(firstRetry)<<min(s.fails, 7), lastRetry))
+	var p *Problem
+	if errors.As(err, &p) {
+		s.at = max(s.at, now+int64(p.Retry))
+	}
+	s.fails++
 }
 
 // changed returns a channel that tells of a jump of a clock that is set by

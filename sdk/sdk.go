@@ -106,6 +106,7 @@ type Client struct {
 	log    *slog.Logger
 	device device.Fingerprint
 	name   string
+	usage  usage
 	roots  *doc.Keys // pinned; nil with pinned signing keys
 	pinned *doc.Keys
 
@@ -192,6 +193,8 @@ func (c *Client) configure() (err error) {
 }
 
 // Close ends the client. Calls after it fail with ErrClosed; Allowed says no.
+// Usage that was reported stays in the spool; the error is for what of it could
+// not be made durable.
 func (c *Client) Close() error {
 	if c.closed.Swap(true) {
 		return nil
@@ -200,13 +203,14 @@ func (c *Client) Close() error {
 	c.mu.Lock() // wait for a contact under way
 	defer c.mu.Unlock()
 	c.snap.Store(new(snapshot))
+	err := c.usage.close()
 	if c.ticking != nil {
 		c.ticking.close()
 	}
 	if c.given == nil {
 		c.http.CloseIdleConnections()
 	}
-	return nil
+	return err
 }
 
 // now returns the exact time in seconds.

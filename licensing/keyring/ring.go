@@ -146,6 +146,11 @@ func (s *Service) SignRelease(ctx context.Context, c *doc.Release) (text, kid st
 	return s.sign(ctx, c)
 }
 
+// SignReceipt signs the proof that a batch of usage was counted.
+func (s *Service) SignReceipt(ctx context.Context, c *doc.Receipt) (text, kid string, err error) {
+	return s.sign(ctx, c)
+}
+
 func (s *Service) sign(ctx context.Context, c doc.Document) (text, kid string, err error) {
 	r, err := s.load(ctx)
 	if err != nil {
@@ -184,6 +189,16 @@ func (s *Service) VerifyLease(ctx context.Context, text string) (*doc.Lease, err
 	}
 	l, err := v.Lease(text)
 	return l, refused(err)
+}
+
+// VerifyReceipt checks a usage receipt of this installation.
+func (s *Service) VerifyReceipt(ctx context.Context, text string) (*doc.Receipt, error) {
+	v, err := s.verifier(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	c, err := v.Receipt(text)
+	return c, refused(err)
 }
 
 // refused makes a verifier's reason an error for the log that callers see as "unauthorized" alone.

@@ -6,13 +6,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mintreu/mintreu/sdk"
 	"github.com/mintreu/mintreu/sdk/device"
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/sdk/eval"
+	"github.com/mintreu/mintreu/sdk/spool"
 )
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -25,6 +30,7 @@ const (
 	None      Fault = iota
 	Down            // connections are closed without an answer
 	LostReply       // the request takes effect but its answer is lost
+	TornReply       // the request takes effect but its answer breaks off half way
 	Garbage         // answers are a page of somebody else, with status 200
 	Error           // answers are status 500
 	Forged          // documents are signed by a key that nobody trusts
@@ -48,12 +54,17 @@ type Server struct {
 	signing  string
 	keyset   *doc.Keyset
 	bits     doc.StatusBits
+	sources  []*source
+	dir      string // for the spools of clients
+	spools   int
 }
 
 // record is a license as the server knows it.
 type record struct {
 	claims *doc.License
 	state  string // "", suspended, revoked
+
+	counted []sdk.UsageRow
 }
 
 // activation is a seat, taken or given back.
@@ -76,6 +87,8 @@ func NewServer() *Server {
 	mux.HandleFunc("POST "+sdk.PathActivations+"/{id}"+sdk.PathHeartbeat, s.heartbeat)
 	mux.HandleFunc("DELETE "+sdk.PathActivations+"/{id}", s.deactivate)
 	mux.HandleFunc("POST "+sdk.PathValidate, s.validate)
+	mux.HandleFunc("POST "+sdk.PathUsageSources, s.openSource)
+	mux.HandleFunc("POST "+sdk.PathUsage, s.countUsage)
 	mux.HandleFunc("GET "+sdk.PathKeyset, s.serveKeyset)
 	mux.HandleFunc("GET "+sdk.PathStatus+"{n}", s.serveStatus)
 	s.http = httptest.NewServer(s.faulty(mux))
@@ -83,8 +96,15 @@ func NewServer() *Server {
 	return s
 }
 
-// Close stops the server.
-func (s *Server) Close() { s.http.Close() }
+// Close stops the server and removes the spools of its clients.
+func (s *Server) Close() {
+	s.http.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
+}
 
 // URL returns the server's base URL, which is also its issuer.
 func (s *Server) URL() string { return s.http.URL }
@@ -95,9 +115,26 @@ func (s *Server) Config(product string) sdk.Config {
 }
 
 // Options returns options for a client that uses the server's clock, keeps its
-// state in memory and runs on a device named "device 1".
+// state in memory and its usage in a directory that lasts until Close, and runs
+// on a device named "device 1".
 func (s *Server) Options() []sdk.Option {
-	return []sdk.Option{sdk.WithClock(s.Clock), sdk.WithStore(new(sdk.MemoryStore)), sdk.WithDevice(Device("device 1"))}
+	return []sdk.Option{sdk.WithClock(s.Clock), sdk.WithStore(new(sdk.MemoryStore)), sdk.WithDevice(Device("device 1")),
+		sdk.WithSpool(spool.Options{Dir: s.spoolDir(), Sync: time.Minute})}
+}
+
+// spoolDir returns a path for another spool.
+func (s *Server) spoolDir() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dir == "" {
+		dir, err := os.MkdirTemp("", "sdktest-")
+		if err != nil {
+			panic(err)
+		}
+		s.dir = dir
+	}
+	s.spools++
+	return filepath.Join(s.dir, strconv.Itoa(s.spools))
 }
 
 // Device returns the fingerprint of a made-up device.
@@ -291,6 +328,16 @@ func (s *Server) faulty(next http.Handler) http.Handler {
 		case LostReply:
 			next.ServeHTTP(httptest.NewRecorder(), r)
 			s.used()
+			panic(http.ErrAbortHandler)
+		case TornReply:
+			whole := httptest.NewRecorder()
+			next.ServeHTTP(whole, r)
+			s.used()
+			w.Header().Set("Content-Type", whole.Header().Get("Content-Type"))
+			w.Header().Set("Content-Length", strconv.Itoa(whole.Body.Len()))
+			w.WriteHeader(whole.Code)
+			_, _ = w.Write(whole.Body.Bytes()[:whole.Body.Len()/2])
+			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		case Garbage:
 			w.Header().Set("Content-Type", "text/html")

@@ -21,6 +21,7 @@ type Drain struct {
 	left   []source // segments not read to their end yet; the first is open
 	file   File
 	reader *reader
+	peeked []byte   // read and not taken
 	spent  []string // segments of which nothing is left
 	broken bool
 }
@@ -138,8 +139,19 @@ func (s *Spool) left(name string) (bool, int64, error) {
 // Note returns what the last Commit left, nil at first.
 func (d *Drain) Note() []byte { return d.cursor.Note }
 
-// Next returns the next record, which is good until the call after, or io.EOF when there is none for now.
+// Next returns the next record and takes it: Peek and Take in one.
 func (d *Drain) Next() ([]byte, error) {
+	record, err := d.Peek()
+	d.Take()
+	return record, err
+}
+
+// Peek returns the next record, which is good until the call after, or io.EOF when there is none for now. Until it is taken the
+// next Peek returns it again, and Commit does not count it as taken over.
+func (d *Drain) Peek() ([]byte, error) {
+	if d.peeked != nil {
+		return d.peeked, nil
+	}
 	for len(d.left) > 0 {
 		src := &d.left[0]
 		if d.reader == nil {
@@ -149,7 +161,7 @@ func (d *Drain) Next() ([]byte, error) {
 		}
 		record, err := d.reader.next()
 		if err == nil {
-			src.at = d.reader.at
+			d.peeked = record
 			return record, nil
 		}
 		if !errors.Is(err, io.EOF) {
@@ -158,6 +170,13 @@ func (d *Drain) Next() ([]byte, error) {
 		d.finish(src)
 	}
 	return nil, io.EOF
+}
+
+// Take takes the record that Peek returned, if there is one.
+func (d *Drain) Take() {
+	if d.peeked != nil {
+		d.peeked, d.left[0].at = nil, d.reader.at
+	}
 }
 
 func (d *Drain) open(src *source) (err error) {
@@ -241,7 +260,7 @@ func (d *Drain) Close() error {
 	if d.file != nil {
 		_ = d.file.Close()
 	}
-	d.file, d.reader, d.left, d.broken = nil, nil, nil, true
+	d.file, d.reader, d.left, d.peeked, d.broken = nil, nil, nil, nil, true
 	return d.lock.Close()
 }
 

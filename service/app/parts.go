@@ -25,6 +25,7 @@ import (
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/audit"
 	"github.com/mintreu/mintreu/service/blob"
 	"github.com/mintreu/mintreu/service/feed"
@@ -57,6 +58,7 @@ type parts struct {
 	keyring     *keyring.Service
 	licenses    *license.Service
 	activations *activation.Service
+	usage       *usage.Service
 	keys        *apikey.Service
 	accounts    *account.Service
 	notices     *notice.Service
@@ -190,6 +192,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 		Seal: seal, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log})
 	p.activations = activation.New(activation.Deps{Store: st.Activations(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log})
+	p.usage = usage.New(usage.Deps{Store: st.Usage(), Licenses: p.licenses, Keyring: p.keyring, Clock: clock, IDs: ids, Tx: st, Switches: p.switches, Logger: a.log})
 	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,
 		Prefix: a.config.KeyPrefix, FeedAlive: p.feed.Fresh})
 	if err != nil {

@@ -30,7 +30,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 		return err
 	}
 	routes := httpapi.Routes(services)
-	lic := httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}
+	lic := httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring, Usage: p.usage}
 	raws := []httpapi.Raw{
 		{Name: "webhook.stripe", Pattern: "POST " + webhookPath, Handler: httpapi.StripeWebhook(p.payments)},
 	}
@@ -91,7 +91,7 @@ func (p *parts) payOrigins() []string {
 
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{Account: p.accounts, Catalog: p.catalog, Pricing: p.prices, Checkout: p.checkout, Order: order.NewService(order.Deps{Store: p.app.storage.store.Orders(), Credits: p.app.storage.store.Credits()}),
-		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring}, APIKey: p.keys, Download: p.downloads, Support: p.helpdesk, Insight: p.overview,
+		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring, Usage: p.usage}, APIKey: p.keys, Download: p.downloads, Support: p.helpdesk, Insight: p.overview,
 		Platform: httpapi.Platform{Switches: p.flips, Audit: p.trail, Mail: p.mails, Jobs: p.work, Notices: p.notices}}
 }
 

@@ -17,6 +17,12 @@ var licenseChecks = []struct{ invariant, sql string }{
 		WHERE l.seats_max >= 0 AND l.seats_used > l.seats_max AND l.seats_used > l.seats_kept`},
 	{"INV4", `SELECT a.license_id, 'one device or user holds two seats' FROM activation a
 		WHERE a.state = 'held' GROUP BY a.license_id, a.subject HAVING count(*) > 1`},
+	{"INV5", `SELECT s.carrier, 'what its sources counted is not what is added up for it' FROM usage_source s GROUP BY s.carrier
+		HAVING SUM(s.events) <> (SELECT COALESCE(SUM(t.events), 0) FROM usage_total t WHERE t.carrier = s.carrier AND t.span = 'quarter')
+			OR SUM(s.total) <> (SELECT COALESCE(SUM(t.total), 0) FROM usage_total t WHERE t.carrier = s.carrier AND t.span = 'quarter')`},
+	{"INV5", `SELECT t.carrier, 'its months do not add up to its quarters of an hour' FROM usage_total t GROUP BY t.carrier
+		HAVING SUM(CASE WHEN t.span = 'month' THEN t.events ELSE 0 END) <> SUM(CASE WHEN t.span = 'quarter' THEN t.events ELSE 0 END)
+			OR SUM(CASE WHEN t.span = 'month' THEN t.total ELSE 0 END) <> SUM(CASE WHEN t.span = 'quarter' THEN t.total ELSE 0 END)`},
 	{"INV9", `SELECT a.id, 'it holds a seat of a revoked license' FROM activation a JOIN license l ON l.id = a.license_id
 		WHERE a.state = 'held' AND l.state = 'revoked'`},
 	{"INV9", `SELECT t.jti, 'it is the valid token of a revoked license' FROM license_token t JOIN license l ON l.id = t.license_id
@@ -34,6 +40,7 @@ var licenseChecks = []struct{ invariant, sql string }{
 //
 //	INV3   every license names its source; that an order unit's license is its grant is [Store.OrderViolations]' to say
 //	INV4   activations holding a seat are those counted, and no more than there are seats
+//	INV5   what sources of usage counted is what is added up, by quarters of an hour and by months
 //	INV9   a revoked license has no activation with a seat and no valid token
 //	TOKEN  every other license has a valid token
 //	KEYS   exactly one signing key is active, and it can sign
