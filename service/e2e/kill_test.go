@@ -14,6 +14,7 @@ import (
 
 	"github.com/mintreu/mintreu/sdk"
 	sdkdevice "github.com/mintreu/mintreu/sdk/device"
+	"github.com/mintreu/mintreu/sdk/spool"
 	"github.com/mintreu/mintreu/service/failpoint"
 	"github.com/mintreu/mintreu/service/pay/sandbox"
 )
@@ -25,6 +26,7 @@ const (
 	atCheckout phase = iota // the buyer orders
 	atPayment               // the money moves, and everything that follows of itself
 	atDevice                // the product activates
+	atUsage                 // the product reports what was used
 )
 
 // kill is a death that the path has to survive.
@@ -178,7 +180,8 @@ func (r *run) activate(t *testing.T, order seen) {
 		}
 	}
 	client, err := sdk.New(sdk.Config{BaseURL: r.balancer.url, Product: "quill", Env: "test", Roots: []string{r.victim.root(t)}}, sdk.WithStore(&sdk.MemoryStore{}),
-		sdk.WithDevice(sdkdevice.Fingerprint{"machine": "4c4c4544-0043", "disk": "S4EWNX0M", "mac": "02:42:ac:11:00:02"}))
+		sdk.WithDevice(sdkdevice.Fingerprint{"machine": "4c4c4544-0043", "disk": "S4EWNX0M", "mac": "02:42:ac:11:00:02"}),
+		sdk.WithSpool(spool.Options{Dir: filepath.Join(t.TempDir(), "usage")}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +196,20 @@ func (r *run) activate(t *testing.T, order seen) {
 	if !client.Allowed("export") {
 		t.Error("the activated product does not allow what the license grants")
 	}
+	r.begins(t, atUsage)
+	for n := int64(1); n <= batches; n++ {
+		if err := client.Report("pages", n); err != nil {
+			t.Fatal(err)
+		}
+		r.retry(t, "send usage", client.Flush)
+	}
+	if seq := client.UsageStats().Seq; seq != batches {
+		t.Errorf("%d batches of usage were acknowledged, want %d", seq, batches)
+	}
 }
+
+// batches is how many batches of usage the product sends: of 1, of 2 and so on.
+const batches = 3
 
 // check looks at what the purchase led to.
 func (r *run) check(t *testing.T) {
@@ -211,6 +227,10 @@ func (r *run) check(t *testing.T) {
 	}
 	if n := number(t, d, `SELECT count(*) FROM activation a JOIN order_grant g ON g.object_id = a.license_id WHERE g.order_id = $1`, id); n != 1 {
 		t.Errorf("%d activations of one device, want 1", n)
+	}
+	if n := number(t, d, `SELECT COALESCE(CAST(SUM(u.total) AS bigint), 0) FROM usage_total u JOIN order_grant g ON g.object_id = u.carrier
+		WHERE g.order_id = $1 AND u.span = 'quarter'`, id); n != batches*(batches+1)/2 {
+		t.Errorf("%d pages are counted, want %d", n, batches*(batches+1)/2)
 	}
 	eventually(t, "the purchase mail is there", 150*time.Second, func() bool {
 		return number(t, d, `SELECT count(*) FROM mail m JOIN notice n ON n.id = m.id WHERE n.template = 'purchase' AND m.recipient = $1`, r.buyer.email) == 1
@@ -300,4 +320,21 @@ func TestKill_F10_MailHandedOver(t *testing.T) {
 // F12: killed with the activation written and not answered. The same device trying again takes no second seat.
 func TestKill_F12_ActivationRow(t *testing.T) {
 	survive(t, kill{point: "activation-row", from: atDevice, hits: []int{1}})
+}
+
+// F13: killed with a batch of usage half written: with its source moved up and nothing added, and with all added and nothing
+// committed. The batch that comes again is counted, once.
+func TestKill_F13_UsageBatchRow(t *testing.T) {
+	t.Parallel()
+	t.Run("source", func(t *testing.T) {
+		survive(t, kill{point: "usage-source-row", from: atUsage, hits: []int{1, 2}})
+	})
+	t.Run("rows", func(t *testing.T) {
+		survive(t, kill{point: "usage-batch-row", from: atUsage, hits: []int{1, 3}})
+	})
+}
+
+// F14: killed with a batch of usage counted and not acknowledged. The batch that comes again changes nothing and gets its receipt.
+func TestKill_F14_UsageAck(t *testing.T) {
+	survive(t, kill{point: "after-commit", from: atUsage, hits: []int{1, 2}})
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
 )
@@ -78,6 +79,7 @@ func (p *pages) licenses(v *site.Visit) error {
 type licenseView struct {
 	license.View
 	Devices licensing.List[activation.View]
+	Usage   []usage.Total
 	More    string
 	// What the visitor may do.
 	Change, Reveal, Free bool
@@ -92,7 +94,11 @@ func (p *pages) license(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	view := licenseView{View: l, Devices: devices, More: next(v, devices.Next), Change: may(v, p.ops.Suspend.Spec()) && l.State != "revoked",
+	used, err := p.ops.Usage.Call(v.Ctx(), usage.OfLicenseRequest{License: l.ID, Page: licensing.Page{Limit: 24}})
+	if err != nil {
+		return err
+	}
+	view := licenseView{View: l, Devices: devices, Usage: used.Items, More: next(v, devices.Next), Change: may(v, p.ops.Suspend.Spec()) && l.State != "revoked",
 		Reveal: may(v, p.ops.RevealLicense.Spec()), Free: may(v, p.ops.Release.Spec())}
 	return v.Show(licensePage(v.Frame("License "+ui.Short(l.ID), ui.Link{Href: "/admin/licenses", Name: "Licenses"}), v.Form(), view))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/audit"
 	"github.com/mintreu/mintreu/service/jobs"
 	"github.com/mintreu/mintreu/service/killswitch"
@@ -43,6 +44,7 @@ type operations struct {
 	Reinstate     kit.Op[license.StateRequest, license.View]                              `op:"license.reinstate"`
 	RevokeLicense kit.Op[license.StateRequest, license.View]                              `op:"license.revoke"`
 	Reissue       kit.Op[license.StateRequest, license.Reissued]                          `op:"license.reissue"`
+	Usage         kit.Op[usage.OfLicenseRequest, licensing.List[usage.Total]]             `op:"usage.license"`
 	Activations   kit.Op[activation.ListRequest, licensing.List[activation.View]]         `op:"activation.list"`
 	Release       kit.Op[activation.ReleaseRequest, activation.View]                      `op:"activation.release"`
 	Policies      kit.Op[license.ListPoliciesRequest, licensing.List[license.PolicyView]] `op:"policy.list"`

@@ -9,6 +9,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
@@ -18,6 +19,7 @@ import (
 type licenseView struct {
 	license.View
 	Devices licensing.List[activation.View]
+	Usage   []usage.Total
 	// Key is the license key, where it was just asked for.
 	Key string
 	Now time.Time
@@ -75,8 +77,16 @@ func (p *pages) license(v *site.Visit) error {
 	if view.Devices, err = p.ops.Devices.Call(v.Ctx(), activation.ListRequest{License: id, Page: licensing.Page{Cursor: v.Query("cursor"), Limit: 100}}); err != nil {
 		return err
 	}
+	used, err := p.ops.Usage.Call(v.Ctx(), usage.OfLicenseRequest{License: id, Page: licensing.Page{Limit: usageRows}})
+	if err != nil {
+		return err
+	}
+	view.Usage = used.Items
 	return v.Show(licensePage(v.Frame(product(&view.View), ui.Link{Href: "/account/licenses", Name: "Licenses"}), v.Form(), &view))
 }
+
+// usageRows is how many rows of usage the page of a license shows: some months of a handful of meters.
+const usageRows = 24
 
 // token hands out the signed license as a file, for products that take one without a network.
 func (p *pages) token(v *site.Visit) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/web/site"
 )
@@ -26,6 +27,7 @@ type operations struct {
 	Token     kit.Op[license.GetRequest, license.TokenResponse]               `op:"license.token"`
 	Devices   kit.Op[activation.ListRequest, licensing.List[activation.View]] `op:"activation.list"`
 	Device    kit.Op[activation.GetRequest, activation.View]                  `op:"activation.get"`
+	Usage     kit.Op[usage.OfLicenseRequest, licensing.List[usage.Total]]     `op:"usage.license"`
 	Release   kit.Op[activation.ReleaseRequest, activation.View]              `op:"activation.release"`
 	Keys      kit.Op[apikey.ListRequest, licensing.List[apikey.KeyView]]      `op:"key.list"`
 	Key       kit.Op[apikey.GetRequest, apikey.KeyView]                       `op:"key.get"`
