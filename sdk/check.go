@@ -199,6 +199,9 @@ const (
 	refusedRetry = 300
 )
 
+// backoff returns how long to wait after so many failures in a row before this one: twice as long each time, with jitter.
+func backoff(fails int) int64 { return jitter(min(int64(firstRetry)<<min(fails, 7), lastRetry)) }
+
 // contact renews what the license rests on. Needs c.mu.
 func (c *Client) contact(ctx context.Context, now int64) {
 	err := c.renew(ctx)
@@ -218,9 +221,8 @@ func (c *Client) contact(ctx context.Context, now int64) {
 		c.retryAt = now + max(refusedRetry, int64(p.Retry))
 	default:
 		c.log.Warn("license server could not be asked", "error", err)
-		wait := int64(firstRetry) << min(c.fails, 7)
+		c.retryAt = now + backoff(c.fails)
 		c.fails++
-		c.retryAt = now + jitter(min(wait, lastRetry))
 		if p != nil {
 			c.retryAt = max(c.retryAt, now+int64(p.Retry))
 		}

@@ -1,9 +1,11 @@
 package sdk
 
 import (
+	"context"
 	"slices"
 	"strings"
 
+	"github.com/mintreu/mintreu/sdk/device"
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/sdk/eval"
 )
@@ -93,4 +95,22 @@ func refusal(p *Problem) *eval.Finding {
 		detail = p.Title
 	}
 	return &eval.Finding{Code: code, Effect: eval.Deny, Detail: strings.TrimSpace(detail)}
+}
+
+// DeviceChanges returns the components, sorted, in which this device is not the one that its lease was made for, and how many must
+// agree: what to show beside a refusal of code DEVICE_MISMATCH, or before there is one. Without a lease there are none.
+func (c *Client) DeviceChanges() (changed []string, match int64, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.loaded(context.Background()); err != nil {
+		return nil, 0, err
+	}
+	if c.lease == nil {
+		return nil, 0, nil
+	}
+	now, err := c.fingerprint()
+	if err != nil {
+		return nil, 0, err
+	}
+	return device.Changed(c.lease.Device, now), c.lease.Match, nil
 }

@@ -43,7 +43,7 @@ const lookEvery = 30
 func (c *Client) Run(ctx context.Context, events chan<- Event) error {
 	var last Event
 	var sending sender
-	next, keysAt := int64(0), c.now()+jitter(refreshKeys)
+	next, keysAt, keysFailed := int64(0), c.now()+jitter(refreshKeys), 0
 	asked := c.now()
 	for first := true; ; first = false {
 		changed := c.changed()
@@ -62,9 +62,11 @@ func (c *Client) Run(ctx context.Context, events chan<- Event) error {
 			asked, next = now, c.nextCheck(now, d.RecheckAt)
 		}
 		if now := c.now(); now >= keysAt || now < keysAt-refreshKeys {
-			keysAt = now + jitter(refreshKeys)
 			if err := c.Refresh(ctx); err != nil {
 				c.log.Warn("signing keys could not be fetched", "error", err)
+				keysAt, keysFailed = now+backoff(keysFailed), keysFailed+1
+			} else {
+				keysAt, keysFailed = now+jitter(refreshKeys), 0
 			}
 		}
 		sending.tick(ctx, c)
@@ -108,7 +110,7 @@ func (s *sender) tick(ctx context.Context, c *Client) {
 		return
 	}
 	c.log.Warn("usage could not be sent; it is kept", "error", err)
-	s.at = now + jitter(min(int64(firstRetry)<<min(s.fails, 7), lastRetry))
+	s.at = now + backoff(s.fails)
 	var p *Problem
 	if errors.As(err, &p) {
 		s.at = max(s.at, now+int64(p.Retry))

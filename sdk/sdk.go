@@ -30,6 +30,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -133,7 +134,8 @@ type Client struct {
 var ErrClosed = errors.New("sdk: client is closed")
 
 // New makes a client. It reads nothing and calls nobody; bad keys, a base URL
-// that is not https and other mistakes of configuration are errors.
+// that is not https, a key for tests together with a server that is not on this
+// machine and other mistakes of configuration are errors.
 func New(cfg Config, options ...Option) (*Client, error) {
 	c := &Client{cfg: cfg, done: make(chan struct{})}
 	for _, o := range options {
@@ -174,6 +176,9 @@ func (c *Client) configure() (err error) {
 		if c.cfg.Issuer == "" {
 			c.cfg.Issuer = c.base.String()
 		}
+	}
+	if err == nil && !loopback(c.base.Hostname()) {
+		err = refuseTestKeys(slices.Concat(c.cfg.Roots, c.cfg.Keys))
 	}
 	if err != nil {
 		return err

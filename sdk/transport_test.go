@@ -17,27 +17,36 @@ import (
 	"github.com/mintreu/mintreu/sdk/sdktest"
 )
 
-// Mistakes of configuration are found when the client is made.
-func TestNew_RefusesBadConfiguration(t *testing.T) {
+// Mistakes of configuration are found when the client is made: an embedded key of zeros, a key for tests in a build that talks to a
+// vendor's server.
+func TestL26_NewRefusesBadConfiguration(t *testing.T) {
 	t.Parallel()
-	root := doc.FormatPublicKey(sdktest.Public(sdktest.Key("root")))
+	root := doc.FormatPublicKey(sdktest.Public(sdktest.Key("a vendor's root")))
 	good := sdk.Config{BaseURL: "https://example.com", Product: "editor", Roots: []string{root}}
 	for name, change := range map[string]func(*sdk.Config){
-		"no product":       func(c *sdk.Config) { c.Product = "" },
-		"no base":          func(c *sdk.Config) { c.BaseURL = "" },
-		"plain http":       func(c *sdk.Config) { c.BaseURL = "http://example.com" },
-		"like loopback":    func(c *sdk.Config) { c.BaseURL = "http://localhost.example.com" },
-		"user in base":     func(c *sdk.Config) { c.BaseURL = "https://a:b@example.com" },
-		"query in base":    func(c *sdk.Config) { c.BaseURL = "https://example.com?x=1" },
-		"no keys":          func(c *sdk.Config) { c.Roots = nil },
-		"both kinds":       func(c *sdk.Config) { c.Keys = []string{root} },
-		"same root twice":  func(c *sdk.Config) { c.Roots = []string{root, root} },
-		"L26 zero key":     func(c *sdk.Config) { c.Roots = []string{strings.Repeat("A", 43)} },
-		"short key":        func(c *sdk.Config) { c.Roots = []string{root[:42]} },
-		"unknown env":      func(c *sdk.Config) { c.Env = "production" },
-		"padded key":       func(c *sdk.Config) { c.Roots = []string{root + "="} },
-		"line in key":      func(c *sdk.Config) { c.Roots = []string{root[:20] + "\n" + root[20:]} },
-		"loopback by name": func(c *sdk.Config) { c.BaseURL = "http://127.0.0.1.example.com" },
+		"no product":      func(c *sdk.Config) { c.Product = "" },
+		"no base":         func(c *sdk.Config) { c.BaseURL = "" },
+		"plain http":      func(c *sdk.Config) { c.BaseURL = "http://example.com" },
+		"like loopback":   func(c *sdk.Config) { c.BaseURL = "http://localhost.example.com" },
+		"user in base":    func(c *sdk.Config) { c.BaseURL = "https://a:b@example.com" },
+		"query in base":   func(c *sdk.Config) { c.BaseURL = "https://example.com?x=1" },
+		"no keys":         func(c *sdk.Config) { c.Roots = nil },
+		"both kinds":      func(c *sdk.Config) { c.Keys = []string{root} },
+		"same root twice": func(c *sdk.Config) { c.Roots = []string{root, root} },
+		"L26 zero key":    func(c *sdk.Config) { c.Roots = []string{strings.Repeat("A", 43)} },
+		"L26 test root":   func(c *sdk.Config) { c.Roots = []string{doc.FormatPublicKey(sdktest.Public(sdktest.Key("root")))} },
+		"L26 test key": func(c *sdk.Config) {
+			c.Roots, c.Keys = nil, []string{" " + doc.FormatPublicKey(sdktest.Public(sdktest.Key("signing 1")))}
+		},
+		"L26 second key": func(c *sdk.Config) {
+			c.Roots, c.Keys = nil, []string{root, doc.FormatPublicKey(sdktest.Public(sdktest.Key("signing 2")))}
+		},
+		"L26 key of an RFC": func(c *sdk.Config) { c.Roots = []string{"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"} },
+		"short key":         func(c *sdk.Config) { c.Roots = []string{root[:42]} },
+		"unknown env":       func(c *sdk.Config) { c.Env = "production" },
+		"padded key":        func(c *sdk.Config) { c.Roots = []string{root + "="} },
+		"line in key":       func(c *sdk.Config) { c.Roots = []string{root[:20] + "\n" + root[20:]} },
+		"loopback by name":  func(c *sdk.Config) { c.BaseURL = "http://127.0.0.1.example.com" },
 	} {
 		cfg := good
 		change(&cfg)

@@ -40,6 +40,20 @@ func pinAll(list []string, pin func(...ed25519.PublicKey) (*doc.Keys, error)) (*
 	return pin(pubs...)
 }
 
+// testKeys are public keys whose private halves everybody has: those of sdktest, and of the examples in RFC 8032 and RFC 8037.
+const testKeys = "7TGdLoD6E9f1ZcaRxGwVXPuV8wlUSUSIfC6jsTZPAGE cRUGLPbDrnKg8XxGef0iDSNewf5TbusnEzSOmGIqEHU OlcapEGRcZA6Rwox8bqmEgmbs3GMw2XaY405uABGVtQ " +
+	"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo PUAXw-hDiVqStwqnTRt-vJyYLM8uxJaMwM1V8Sr0Zgw _FHNjmIYoaONpH7QAjDwWAgW7RO6MwOsXeuRFUiQgCU"
+
+// refuseTestKeys refuses to trust a key that anybody could sign with. For tests, the server is on this machine.
+func refuseTestKeys(list []string) error {
+	for _, k := range list {
+		if slices.Contains(strings.Fields(testKeys), strings.TrimSpace(k)) {
+			return fmt.Errorf("%w: %s is a key for tests, which anybody can sign with", doc.ErrKey, k)
+		}
+	}
+	return nil
+}
+
 // verifier reads documents at an instant under the current keys.
 func (c *Client) verifier(now int64) *doc.Verifier {
 	return &doc.Verifier{Keys: c.trust.Load().keys, Issuer: c.cfg.Issuer, Audience: c.cfg.Product, Env: c.cfg.Env,

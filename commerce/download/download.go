@@ -216,6 +216,8 @@ type Store interface {
 	// Offers returns published releases with their files, newest first: the free ones, and those of products for which the
 	// owner has an active license; with the owner's grants for them.
 	Offers(ctx context.Context, f OfferFilter, page licensing.Page) (licensing.List[Release], []Grant, error)
+	// Published returns the latest releases of a product, by its slug, on a channel, without their files.
+	Published(ctx context.Context, product, channel string) ([]Release, error)
 }
 
 // Links keeps links and the uses they spend. Writes run in the caller's transaction.

@@ -143,7 +143,7 @@ func (s *Service) Create(ctx context.Context, r CreateRequest) (View, error) {
 	rel := Release{ID: s.IDs.New("rel"), ProductID: r.ProductID, ProductSlug: slug, Version: r.Version, Channel: r.Channel, Access: Access(r.Access), Notes: r.Notes,
 		FromMin: r.FromMin, FromMax: r.FromMax, UsesMax: r.UsesMax, SameAddress: r.SameAddress, State: Draft, Row: 1, CreatedAt: now, UpdatedAt: now}
 	if rel.Channel == "" {
-		rel.Channel = "stable"
+		rel.Channel = defaultChannel
 	}
 	if rel.Access == "" {
 		rel.Access = Licensed

@@ -55,6 +55,7 @@ type Server struct {
 	keyset   *doc.Keyset
 	bits     doc.StatusBits
 	sources  []*source
+	releases []release
 	dir      string // for the spools of clients
 	spools   int
 }
@@ -89,6 +90,7 @@ func NewServer() *Server {
 	mux.HandleFunc("POST "+sdk.PathValidate, s.validate)
 	mux.HandleFunc("POST "+sdk.PathUsageSources, s.openSource)
 	mux.HandleFunc("POST "+sdk.PathUsage, s.countUsage)
+	mux.HandleFunc("GET "+sdk.PathUpdates+"{product}", s.serveUpdate)
 	mux.HandleFunc("GET "+sdk.PathKeyset, s.serveKeyset)
 	mux.HandleFunc("GET "+sdk.PathStatus+"{n}", s.serveStatus)
 	s.http = httptest.NewServer(s.faulty(mux))

@@ -140,3 +140,34 @@ func (s *Server) proves(req *sdk.UsageRequest) bool {
 	r, err := v.Receipt(req.Receipt)
 	return err == nil && r.Source == req.Source && r.Seq == req.Seq-1
 }
+
+// release is a release as the server knows it.
+type release struct {
+	product, channel string
+	claims           *doc.Release
+}
+
+// Publish publishes a release of a product on a channel, now.
+func (s *Server) Publish(product, channel, version string, files ...doc.ReleaseFile) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.releases = append(s.releases, release{product, channel, &doc.Release{Issuer: s.http.URL, Audience: product, Version: version, IssuedAt: s.now(), Files: files}})
+}
+
+// serveUpdate answers GET /v1/updates/{product}.
+func (s *Server) serveUpdate(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	channel := or(r.URL.Query().Get("channel"), "stable")
+	var best *doc.Release
+	for _, have := range s.releases {
+		if have.product == r.PathValue("product") && have.channel == channel && (best == nil || doc.Newer(have.claims.Version, best.Version)) {
+			best = have.claims
+		}
+	}
+	if best == nil {
+		refuse(w, 404, sdk.CodeNoRelease, "Nothing is published.")
+		return
+	}
+	fmt.Fprintln(w, s.sign(best))
+}

@@ -67,7 +67,8 @@ const (
 	slice    = 64 << 10
 )
 
-// DownloadRaws are the handlers that move bytes: uploads, the page of a link, and the transfer itself.
+// DownloadRaws are the handlers that move bytes: uploads, the page of a link, and the transfer itself; and the signed manifest of the
+// newest release, which products ask for and anybody may read.
 func DownloadRaws(d Downloads) ([]Raw, error) {
 	if d.Patience <= 0 {
 		d.Patience = patience
@@ -80,6 +81,11 @@ func DownloadRaws(d Downloads) ([]Raw, error) {
 		{"release.upload", "PUT /v1/releases/{id}/files/{name}", http.HandlerFunc(d.upload)},
 		{"download.page", download.PagePath + "{token}", http.HandlerFunc(d.page)},
 		{"download.transfer", download.TransferPath + "{token}", &transfer{d, m}},
+		{"update.get", "GET /v1/updates/{product}", served("application/jwt", 300, func(ctx context.Context, r *http.Request) ([]byte, error) {
+			q := r.URL.Query()
+			text, err := d.Service.Newest(ctx, r.PathValue("product"), q.Get("channel"), q.Get("from"))
+			return []byte(text), err
+		})},
 	}, nil
 }
 

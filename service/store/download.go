@@ -228,6 +228,16 @@ func (s *downloads) Offers(ctx context.Context, f download.OfferFilter, page lic
 	return out, grants, err
 }
 
+// updatesFrom is how many of the latest releases an update is sought among.
+const updatesFrom = 100
+
+// Published implements [download.Store].
+func (s *downloads) Published(ctx context.Context, product, channel string) ([]download.Release, error) {
+	rows, err := s.db.Query(ctx, `SELECT `+releaseColumns+` FROM download_release r WHERE r.product_slug = $1 AND r.channel = $2 AND r.state = 'published'
+		ORDER BY r.released_at DESC LIMIT $3`, product, channel, updatesFrom)
+	return db.Collect(rows, err, scanRelease)
+}
+
 // reached is the condition on releases that are free or of a product of the grants.
 func (n *narrowing) reached(grants []download.Grant) string {
 	first, seen := len(n.args)+1, map[string]bool{}

@@ -1,0 +1,105 @@
+package sdk
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
+)
+
+// PathUpdates is the address of signed releases, below the base URL:
+//
+//	GET /v1/updates/{product}?channel=stable&from=1.2.0   the newest release+jwt that fits, as text
+const PathUpdates = "/v1/updates/"
+
+// CodeNoRelease is the code of a Problem that says that nothing is published for a product on a channel.
+const CodeNoRelease = "no-release"
+
+// Update is a newer version of the product, as the vendor signed it.
+type Update struct {
+	Version string
+	// ReleasedAt is when it was signed, in seconds since 1970.
+	ReleasedAt int64
+	// Covered says whether the license at hand covers it: it was released within updates_until and lies within max_version.
+	// Without a license nothing is covered.
+	Covered bool
+	Files   []doc.ReleaseFile
+}
+
+// Update asks whether there is a newer version than Config.Version on a channel, "" for stable. nil and no error mean that there
+// is none. The release is verified as strictly as a license; of an answer that was forged, or that shows an older version, nothing
+// comes but an error or nil. Only the product, the channel and the version are sent.
+func (c *Client) Update(ctx context.Context, channel string) (*Update, error) {
+	if c.closed.Load() {
+		return nil, ErrClosed
+	}
+	if c.cfg.Version == "" {
+		return nil, errors.New("sdk: update: Config.Version is not set")
+	}
+	query := url.Values{"from": {c.cfg.Version}}
+	if channel != "" {
+		query.Set("channel", channel)
+	}
+	text, err := c.send(ctx, request{method: http.MethodGet, path: PathUpdates + pathPart(c.cfg.Product) + "?" + query.Encode()})
+	var p *Problem
+	if errors.As(err, &p) && p.Code == CodeNoRelease {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sdk: update: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.loaded(ctx); err != nil {
+		return nil, err
+	}
+	var r *doc.Release
+	err = c.withKeys(ctx, func() (err error) {
+		r, err = c.verifier(c.now()).Release(strings.TrimSpace(string(text)))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sdk: update: %w", err)
+	}
+	if !doc.Newer(r.Version, c.cfg.Version) {
+		return nil, nil
+	}
+	return &Update{Version: r.Version, ReleasedAt: r.IssuedAt, Covered: covers(c.license, r), Files: r.Files}, nil
+}
+
+// covers reports whether a license covers a release.
+func covers(l *doc.License, r *doc.Release) bool {
+	return l != nil && (l.UpdatesUntil == 0 || r.IssuedAt <= l.UpdatesUntil) && (l.MaxVersion == "" || eval.Covers(l.MaxVersion, r.Version))
+}
+
+// ErrFile means that a downloaded file is not the one that was signed.
+var ErrFile = errors.New("sdk: the file is not the one that was released")
+
+// VerifyFile reads a downloaded file to its end and checks that it is the one of that name in the release, by size and SHA-256. It
+// never reads more than the signed size and one byte. Do not install, open or unpack a file before.
+func (u *Update) VerifyFile(name string, content io.Reader) error {
+	for i := range u.Files {
+		f := &u.Files[i]
+		if f.Name != name {
+			continue
+		}
+		h := sha256.New()
+		n, err := io.Copy(h, io.LimitReader(content, f.Size+1))
+		if err != nil {
+			return fmt.Errorf("sdk: read %s: %w", name, err)
+		}
+		if n != f.Size || hex.EncodeToString(h.Sum(nil)) != f.SHA256 {
+			return fmt.Errorf("%w: %s", ErrFile, name)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: there is no %s in it", ErrFile, name)
+}
