@@ -137,8 +137,8 @@ type Store interface {
 	// Activation loads an activation and its license; ActivationOf does if the license is the owner's.
 	Activation(ctx context.Context, id string) (Activation, license.License, error)
 	ActivationOf(ctx context.Context, id string, owner licensing.Owner) (Activation, license.License, error)
-	// ListActivations returns those of a license, newest first.
-	ListActivations(ctx context.Context, licenseID string, page licensing.Page) (licensing.List[Activation], error)
+	// ListActivations returns those of a license within reach, newest first. One round trip.
+	ListActivations(ctx context.Context, reach license.Reach, licenseID string, page licensing.Page) (licensing.List[Activation], error)
 	// DueToDie returns held activations whose time of death has come, of one license or of all.
 	DueToDie(ctx context.Context, licenseID string, now time.Time, limit int) ([]Activation, error)
 }

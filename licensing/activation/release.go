@@ -150,10 +150,11 @@ type ListRequest struct {
 
 // List returns the activations of a license that the caller may see, newest first.
 func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
-	if _, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.License}); err != nil {
+	reach, err := license.ReachOf(licensing.ActorFrom(ctx))
+	if err != nil {
 		return licensing.List[View]{}, err
 	}
-	page, err := s.Store.ListActivations(ctx, r.License, r.Page)
+	page, err := s.Store.ListActivations(ctx, reach, r.License, r.Page)
 	if err != nil {
 		return licensing.List[View]{}, err
 	}

@@ -146,6 +146,29 @@ func (s *Service) load(ctx context.Context, id string) (License, error) {
 	return License{}, licensing.ErrNotFound
 }
 
+// Reach is which licenses a caller reaches; a member that is empty narrows nothing. Lists of what belongs to a license put it in the
+// WHERE of the license, beside their own question.
+type Reach struct {
+	Owner   licensing.Owner
+	Product string
+	Env     licensing.Env
+}
+
+// ReachOf is the reach of an actor, [licensing.ErrNotFound] for one who reaches none.
+func ReachOf(actor licensing.Actor) (Reach, error) {
+	switch actor.Kind {
+	case licensing.Staff, licensing.CLI, licensing.System:
+		return Reach{}, nil
+	case licensing.Machine:
+		return Reach{Product: actor.Product, Env: actor.Env}, nil
+	case licensing.Customer:
+		if actor.Owner != "" {
+			return Reach{Owner: actor.Owner}, nil
+		}
+	}
+	return Reach{}, licensing.ErrNotFound
+}
+
 // within reports whether a machine token narrowed to a product or environment reaches l.
 func within(a licensing.Actor, l *License) bool {
 	return (a.Product == "" || a.Product == l.ProductID) && (a.Env == "" || a.Env == l.Env)

@@ -28,10 +28,11 @@ type Total struct {
 
 // OfLicense returns what was counted for a license that the caller may see, by calendar month in UTC, newest first.
 func (s *Service) OfLicense(ctx context.Context, r OfLicenseRequest) (licensing.List[Total], error) {
-	if _, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.License}); err != nil {
+	reach, err := license.ReachOf(licensing.ActorFrom(ctx))
+	if err != nil {
 		return licensing.List[Total]{}, err
 	}
-	page, err := s.Store.Months(ctx, r.License, r.Page)
+	page, err := s.Store.Months(ctx, reach, r.License, r.Page)
 	if err != nil {
 		return licensing.List[Total]{}, err
 	}

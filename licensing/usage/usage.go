@@ -75,14 +75,8 @@ type Store interface {
 	HandOver(ctx context.Context, id, license, to string) (bool, error)
 	// Flag remembers that a source was seen to be used by two.
 	Flag(ctx context.Context, id string, at time.Time) error
-	// Months returns what was counted for a license by calendar month in UTC, newest first.
-	Months(ctx context.Context, carrier string, page licensing.Page) (licensing.List[Sum], error)
-}
-
-// Licenses is what is needed of licenses.
-type Licenses interface {
-	// Get returns a license to whom it belongs, and [licensing.ErrNotFound] to others.
-	Get(ctx context.Context, r license.GetRequest) (license.View, error)
+	// Months returns what was counted for a license within reach by calendar month in UTC, newest first. One round trip.
+	Months(ctx context.Context, reach license.Reach, carrier string, page licensing.Page) (licensing.List[Sum], error)
 }
 
 // Keyring signs receipts and reads them.
@@ -95,7 +89,6 @@ type Keyring interface {
 // Deps is what a [Service] is made of. All members but Logger are required.
 type Deps struct {
 	Store    Store
-	Licenses Licenses
 	Keyring  Keyring
 	Clock    licensing.Clock
 	IDs      licensing.IDs

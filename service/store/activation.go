@@ -257,15 +257,26 @@ func (s *activations) one(ctx context.Context, where string, args ...any) (activ
 }
 
 // ListActivations implements [activation.Store].
-func (s *activations) ListActivations(ctx context.Context, licenseID string, page licensing.Page) (licensing.List[activation.Activation], error) {
+func (s *activations) ListActivations(ctx context.Context, reach license.Reach, licenseID string, page licensing.Page) (licensing.List[activation.Activation], error) {
 	limit := pageSize(page)
-	rows, err := s.db.Query(ctx, `SELECT `+activationColumns+` FROM activation a
-		WHERE a.license_id = $1 AND ($2 = '' OR a.id < $2) ORDER BY a.id DESC LIMIT $3`, licenseID, page.Cursor, limit+1)
-	items, err := db.Collect(rows, err, scanActivation)
+	var found []string
+	var items []activation.Activation
+	err := s.db.Ask(ctx, reached(reach, licenseID, &found), db.Question{SQL: `SELECT ` + activationColumns + ` FROM activation a
+		WHERE a.license_id = $1 AND ($2 = '' OR a.id < $2) ORDER BY a.id DESC LIMIT $3`, Args: []any{licenseID, page.Cursor, limit + 1},
+		Each: db.Into(&items, scanActivation)})
+	if err == nil && len(found) == 0 {
+		err = licensing.ErrNotFound
+	}
 	if err != nil {
 		return licensing.List[activation.Activation]{}, err
 	}
 	return cut(items, limit, func(a activation.Activation) string { return a.ID }), nil
+}
+
+// reached asks whether a license is within a caller's reach. What is asked beside it must not be told when it is not.
+func reached(r license.Reach, id string, found *[]string) db.Question {
+	return db.Question{SQL: `SELECT id FROM license WHERE id = $1 AND ($2 = '' OR owner = $2) AND ($3 = '' OR product_id = $3) AND ($4 = '' OR env = $4)`,
+		Args: []any{id, string(r.Owner), r.Product, string(r.Env)}, Each: db.Into(found, scanText)}
 }
 
 // DueToDie implements [activation.Store].

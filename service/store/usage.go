@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/failpoint"
@@ -100,7 +101,7 @@ func (s *usages) Flag(ctx context.Context, id string, at time.Time) error {
 }
 
 // Months implements [usage.Store]. The cursor is the last row's month and codes, none of which has a line feed.
-func (s *usages) Months(ctx context.Context, carrier string, page licensing.Page) (licensing.List[usage.Sum], error) {
+func (s *usages) Months(ctx context.Context, reach license.Reach, carrier string, page licensing.Page) (licensing.List[usage.Sum], error) {
 	limit := pageSize(page)
 	sql, args := `SELECT starts_at, meter, subject, grp, events, total, peak, late FROM usage_total WHERE carrier = $1 AND span = $2 `, []any{carrier, spanMonth}
 	if page.Cursor != "" {
@@ -114,10 +115,18 @@ func (s *usages) Months(ctx context.Context, carrier string, page licensing.Page
 	} else {
 		args = append(args, limit+1)
 	}
-	rows, err := s.db.Query(ctx, sql+`ORDER BY starts_at DESC, meter, subject, grp LIMIT $3`, args...)
-	items, err := db.Collect(rows, err, func(row db.Row) (m usage.Sum, err error) {
-		return m, row.Scan(&m.Starts, &m.Meter, &m.Subject, &m.Group, &m.Events, &m.Total, &m.Max, &m.Late)
-	})
+	var found []string
+	var items []usage.Sum
+	err := s.db.Ask(ctx, reached(reach, carrier, &found), db.Question{SQL: sql + `ORDER BY starts_at DESC, meter, subject, grp LIMIT $3`, Args: args,
+		Each: func(row db.Row) error {
+			var m usage.Sum
+			err := row.Scan(&m.Starts, &m.Meter, &m.Subject, &m.Group, &m.Events, &m.Total, &m.Max, &m.Late)
+			items = append(items, m)
+			return err
+		}})
+	if err == nil && len(found) == 0 {
+		err = licensing.ErrNotFound
+	}
 	if err != nil {
 		return licensing.List[usage.Sum]{}, err
 	}
