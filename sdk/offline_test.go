@@ -25,8 +25,8 @@ func noNetwork(told func()) *http.Client {
 	}}}
 }
 
-// offline is what a product does between contacts, on a state that an activated one left: it must need no network.
-func offline(s sdk.Config, dir string, told func()) error {
+// betweenContacts is what a product does between contacts, on a state that an activated one left: it must need no network.
+func betweenContacts(s sdk.Config, dir string, told func()) error {
 	c, err := sdk.New(s, sdk.WithStore(sdk.NewFileStore(filepath.Join(dir, "state"))), sdk.WithDevice(sdktest.Device("device 1")),
 		sdk.WithClock(sdktest.NewClock(sdktest.Start)), sdk.WithHTTPClient(noNetwork(told)), sdk.WithSpool(spool.Options{Dir: filepath.Join(dir, "usage")}))
 	if err != nil {
@@ -58,7 +58,7 @@ func offline(s sdk.Config, dir string, told func()) error {
 func TestL01_NoNetwork(t *testing.T) {
 	if dir := os.Getenv("SDK_OFFLINE_DIR"); dir != "" {
 		cfg := sdk.Config{BaseURL: os.Getenv("SDK_OFFLINE_URL"), Product: "editor", Roots: []string{os.Getenv("SDK_OFFLINE_ROOT")}}
-		if err := offline(cfg, dir, func() { t.Error("dialled") }); err != nil {
+		if err := betweenContacts(cfg, dir, func() { t.Error("dialled") }); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -73,7 +73,7 @@ func TestL01_NoNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := s.Requests()
-	if err := offline(s.Config("editor"), dir, func() { t.Error("dialled") }); err != nil {
+	if err := betweenContacts(s.Config("editor"), dir, func() { t.Error("dialled") }); err != nil {
 		t.Fatal(err)
 	}
 	run := func(name string, args ...string) error {
