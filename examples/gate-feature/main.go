@@ -116,6 +116,9 @@ func (a *projects) create(w http.ResponseWriter, _ *http.Request) {
 func (a *projects) export(w http.ResponseWriter, _ *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err := a.client.Report("projects.exported", a.count); err != nil { // on disk; Run sends it, counted once
+		slog.Warn("usage was not noted", "error", err)
+	}
 	_, _ = fmt.Fprintf(w, "%d exported\n", a.count)
 }
 

@@ -62,6 +62,12 @@ func TestGate(t *testing.T) {
 	want("GET", "/license", 200, `"code":"VALID"`)
 
 	srv.Fail(sdktest.None)
+	if err := client.Flush(t.Context()); err != nil { // as Run does
+		t.Fatal(err)
+	}
+	if got := srv.Usage(key)["projects.exported"]; got.Events != 1 || got.Sum != 3 {
+		t.Errorf("the server counted %+v, want one export of 3 projects", got)
+	}
 	srv.Revoke(key)
 	srv.Clock.Advance(30 * 24 * time.Hour)
 	want("GET", "/license", 200, `"allowed":false`)
