@@ -27,7 +27,7 @@ type world struct {
 	ctx    context.Context
 }
 
-func newWorld(t *testing.T, e storetest.Env, terms license.Terms) *world {
+func newWorld(t testing.TB, e storetest.Env, terms license.Terms) *world {
 	t.Helper()
 	w := &world{Env: e, killed: &switches{}}
 	key, err := seal.New(bytes.Repeat([]byte{7}, 32))

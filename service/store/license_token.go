@@ -91,19 +91,22 @@ func (s *tokens) StatusEntries(ctx context.Context, list int64) ([]license.Statu
 	if err := s.db.QueryRow(ctx, `SELECT count(*) FROM status_list WHERE num = $1`, list).Scan(&found); err != nil || found == 0 {
 		return nil, false, err
 	}
-	rows, err := s.db.Query(ctx, `SELECT t.idx, t.current, l.state FROM license_token t JOIN license l ON l.id = t.license_id
-		WHERE t.list = $1 AND (NOT t.current OR l.state <> 'active')`, list)
-	entries, err := db.Collect(rows, err, func(r db.Row) (e license.StatusEntry, err error) {
-		var current bool
-		var state license.State
-		if err := r.Scan(&e.Index, &current, &state); err != nil {
-			return e, err
-		}
-		e.Status = doc.StatusInvalid
-		if current && state == license.Suspended {
-			e.Status = doc.StatusSuspended
-		}
-		return e, nil
-	})
-	return entries, true, err
+	// A token that is not current any more is invalid, whether its license was revoked or has another one. Both statements cost what the list
+	// holds of them, not what it holds.
+	rows, err := s.db.Query(ctx, `SELECT idx FROM license_token WHERE list = $1 AND NOT current`, list)
+	entries, err := db.Collect(rows, err, entry(doc.StatusInvalid))
+	if err != nil {
+		return nil, false, err
+	}
+	rows, err = s.db.Query(ctx, `SELECT t.idx FROM license l JOIN license_token t ON t.license_id = l.id AND t.current WHERE l.state = 'suspended' AND t.list = $1`, list)
+	paused, err := db.Collect(rows, err, entry(doc.StatusSuspended))
+	return append(entries, paused...), true, err
+}
+
+// entry scans an index whose status is known.
+func entry(status byte) func(db.Row) (license.StatusEntry, error) {
+	return func(r db.Row) (e license.StatusEntry, err error) {
+		e.Status = status
+		return e, r.Scan(&e.Index)
+	}
 }
