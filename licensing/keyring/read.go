@@ -59,18 +59,19 @@ func (s *Service) RootKeysets(ctx context.Context) (string, error) {
 	return r.chain, nil
 }
 
-// RootOnline reports whether the private part of the root is in this installation, and how many keys stand by.
-func (s *Service) RootOnline(ctx context.Context) (online bool, standby int, err error) {
+// RootOnline reports whether the private part of the root is in this installation, how many keys stand by, and whether something is being
+// signed again. It answers from memory.
+func (s *Service) RootOnline(ctx context.Context) (online bool, standby int, working bool, err error) {
 	r, err := s.load(ctx)
 	if err != nil {
-		return false, 0, err
+		return false, 0, false, err
 	}
 	for i := range r.keys {
 		if k := &r.keys[i]; k.Role == Signing && k.State == Standby {
 			standby++
 		}
 	}
-	return r.root.Sealed != nil, standby, nil
+	return r.root.Sealed != nil, standby, r.working, nil
 }
 
 // Entry is a key as staff see it.
@@ -99,7 +100,7 @@ type Listing struct {
 
 // List returns all keys, public parts only.
 func (s *Service) List(ctx context.Context, _ ListRequest) (Listing, error) {
-	r, err := s.fetch(ctx)
+	r, err := s.load(ctx)
 	if err != nil {
 		return Listing{}, err
 	}

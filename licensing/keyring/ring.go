@@ -11,15 +11,16 @@ import (
 
 // ring is the keys as loaded. It is immutable.
 type ring struct {
-	iss    string
-	keys   []Key // by role and position
-	set    Keyset
-	root   *Key
-	active *Key
-	signer *doc.Signer // of active; nil in a ring only fetched
-	trust  *doc.Keys
-	jwks   []byte
-	chain  string // keysets that replaced the roots, one a line
+	iss     string
+	keys    []Key // by role and position
+	set     Keyset
+	root    *Key
+	active  *Key
+	signer  *doc.Signer // of active; nil in a ring only fetched
+	trust   *doc.Keys
+	jwks    []byte
+	working bool   // something is being signed again
+	chain   string // keysets that replaced the roots, one a line
 }
 
 // Forget drops the keys kept in memory; the next use loads them anew. The change feed calls it for "signing_key".
@@ -102,6 +103,13 @@ func (s *Service) fetch(ctx context.Context) (*ring, error) {
 	}
 	if r.trust, err = doc.NewKeys(trusted...); err != nil {
 		return nil, err
+	}
+	if s.Works != nil {
+		open, err := s.Works.OpenWork(ctx)
+		if err != nil {
+			return nil, err
+		}
+		r.working = len(open) > 0
 	}
 	r.jwks, err = marshalJWKS(r.keys)
 	return r, err

@@ -12,7 +12,8 @@
 //	MINTREU_FAILPOINT_LOG=/tmp/x/hits             each hit appends "name\n" to the file before it acts
 //
 // Steps that exist: session-created, order-row, webhook-received, event-row, license-row, token-signed, outbox-row,
-// before-commit, after-commit, mail-handed-over, download-signed, activation-row, usage-source-row, usage-batch-row.
+// before-commit, after-commit, mail-handed-over, download-signed, activation-row, usage-source-row, usage-batch-row,
+// keys-moved, keyset-row, tokens-resigned.
 package failpoint
 
 // Injected is what a hit panics with when it was told to fail; recovered at the edge it is an internal error like any other,

@@ -63,6 +63,9 @@ func (s *works) SaveWork(ctx context.Context, w keyring.Work, worker string, unt
 	n, err := s.db.Exec(ctx, `UPDATE resigning SET total = $3, done = $4, failed = $5, part = $6, after = $7, pass = $8, pass_at = $9, finished_at = $10, held_until = $11
 		WHERE id = $1 AND worker = $2 AND finished_at IS NULL`,
 		w.ID, worker, w.Total, w.Done, w.Failed, w.Part, w.After, w.Pass, nullable(w.PassAt), nullable(w.FinishedAt), until)
+	if err == nil && n > 0 && !w.FinishedAt.IsZero() {
+		err = s.changed(ctx, "signing_key", w.KID)
+	}
 	return n > 0, err
 }
 
