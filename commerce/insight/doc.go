@@ -88,6 +88,13 @@ type Off struct {
 	Until   *time.Time
 }
 
+// Keys is how the signing keys stand.
+type Keys struct {
+	RootOnline bool // the private part of the root is in the installation
+	Standby    int  // keys that stand by for planned rotation
+	Resigning  bool // what a revoked key signed is being signed again
+}
+
 // Waiting is how support stands.
 type Waiting struct {
 	Open    int64     // tickets that wait for the shop

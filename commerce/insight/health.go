@@ -27,7 +27,7 @@ func (s State) worse(t State) bool {
 
 // Step is one step of the golden path, or one thing that carries it.
 type Step struct {
-	Name  string `json:"name" doc:"Which step." enum:"sign-up,browse,checkout,webhook,fulfilment,license,download,support,mail,jobs,audit,switches,probe"`
+	Name  string `json:"name" doc:"Which step." enum:"sign-up,browse,checkout,webhook,fulfilment,license,download,support,mail,jobs,audit,switches,keys,probe"`
 	Title string `json:"title" doc:"What people call it."`
 	State State  `json:"state" doc:"How it goes: bad needs a person now, warn soon; idle is well, but nothing happened lately." enum:"ok,warn,bad,idle"`
 	Hour  int64  `json:"hour" doc:"How often it happened in the last hour."`
@@ -52,10 +52,11 @@ type health struct {
 	now     time.Time
 	off     []Off
 	support Waiting
+	keys    *Keys
 }
 
 func (h *health) steps() []Step {
-	return []Step{h.signUp(), h.browse(), h.checkout(), h.webhook(), h.fulfilment(), h.license(), h.download(), h.help(), h.mail(), h.jobs(), h.audit(), h.switches()}
+	return []Step{h.signUp(), h.browse(), h.checkout(), h.webhook(), h.fulfilment(), h.license(), h.download(), h.help(), h.mail(), h.jobs(), h.audit(), h.switches(), h.signing()}
 }
 
 // judge makes a step of what happened lately. A switch that is off for all products, or else the first problem, decides.
@@ -204,6 +205,28 @@ func (h *health) switches() Step {
 	}
 	if len(names) > 0 {
 		s.State, s.Text = Warn, "Off: "+strings.Join(names, ", ")+"."
+	}
+	return s
+}
+
+// signing says where the root is and whether planned rotation can go on.
+func (h *health) signing() Step {
+	s := Step{Name: "keys", Title: "Signing keys", Where: "signing-keys", State: OK}
+	k := h.keys
+	if k == nil {
+		s.State, s.Text = Warn, "The keys cannot be read. The log says why."
+		return s
+	}
+	s.Text = "Root online: it is sealed in this installation, until somebody moves it offline."
+	if !k.RootOnline {
+		s.Text = "Root offline."
+	}
+	s.Text += " " + many(int64(k.Standby), "key") + " in reserve."
+	switch {
+	case k.Resigning:
+		s.State, s.Text = Warn, "What a revoked key signed is being signed again."
+	case k.Standby == 0:
+		s.State, s.Text = Warn, "No key is in reserve: the key that signs cannot be rotated. Let the root sign a new keyset."
 	}
 	return s
 }

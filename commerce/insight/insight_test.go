@@ -82,13 +82,13 @@ func TestOverviewOfAnEmptyShop(t *testing.T) {
 		r := newRig(t, e)
 		o, steps := r.get()
 		for name, want := range map[string]insight.State{"sign-up": insight.Idle, "browse": insight.Warn, "checkout": insight.Idle, "webhook": insight.Idle, "fulfilment": insight.Idle,
-			"license": insight.Idle, "download": insight.Idle, "support": insight.Idle, "mail": insight.OK, "jobs": insight.OK, "audit": insight.OK, "switches": insight.OK,
+			"license": insight.Idle, "download": insight.Idle, "support": insight.Idle, "mail": insight.OK, "jobs": insight.OK, "audit": insight.OK, "switches": insight.OK, "keys": insight.OK,
 			"Database": insight.OK, "Redis": insight.Bad} {
 			if steps[name].State != want || steps[name].Text == "" || steps[name].Title == "" {
 				t.Errorf("%s is %+v, want %s", name, steps[name], want)
 			}
 		}
-		if o.State != insight.Bad || len(o.Sales) != 0 || len(o.Steps) != 14 {
+		if o.State != insight.Bad || len(o.Sales) != 0 || len(o.Steps) != 15 {
 			t.Errorf("the overview is %+v", o)
 		}
 		r.want("browse", insight.Warn, "There is no product yet")

@@ -16,6 +16,8 @@ type Deps struct {
 	Off func() []Off
 	// Probes are asked at once, each within a second.
 	Probes []Probe
+	// Keys tells how the signing keys stand.
+	Keys func(ctx context.Context) (Keys, error)
 }
 
 // Service answers the overview. It is safe for concurrent use.
@@ -30,6 +32,9 @@ type Service struct {
 func New(d Deps) *Service {
 	if d.Off == nil {
 		d.Off = func() []Off { return nil }
+	}
+	if d.Keys == nil {
+		d.Keys = func(context.Context) (Keys, error) { return Keys{RootOnline: true, Standby: 2}, nil }
 	}
 	return &Service{Deps: d}
 }
@@ -87,6 +92,9 @@ func (s *Service) count(ctx context.Context, now time.Time) (Overview, error) {
 		return Overview{}, err
 	}
 	h := health{Counts: c, now: now, off: s.Off(), support: support}
+	if k, err := s.Keys(ctx); err == nil {
+		h.keys = &k
+	}
 	o := Overview{At: now, State: OK, Steps: append(h.steps(), s.probe(ctx)...), Sales: series(sales, now),
 		Customers: c.Customers, Orders: c.Orders, Paid: c.Paid, Licenses: c.Licenses, Keys: c.Keys, Activations: c.Activations, Downloads: c.Downloads}
 	for _, step := range o.Steps {

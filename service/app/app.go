@@ -229,7 +229,7 @@ func (a *App) Roots(ctx context.Context) ([]string, error) { return a.parts.keyr
 
 // RootOnline reports whether the private part of the root is in this installation.
 func (a *App) RootOnline(ctx context.Context) (bool, error) {
-	online, _, err := a.parts.keyring.RootOnline(ctx)
+	online, _, _, err := a.parts.keyring.RootOnline(ctx)
 	return online, err
 }
 

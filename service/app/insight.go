@@ -20,6 +20,9 @@ func (p *parts) insight(context.Context) error {
 			out = append(out, insight.Off{Switch: s.Switch, Product: s.Product, Reason: s.Reason, Until: s.Until})
 		}
 		return out
+	}, Keys: func(ctx context.Context) (k insight.Keys, err error) {
+		k.RootOnline, k.Standby, k.Resigning, err = p.keyring.RootOnline(ctx)
+		return k, err
 	}})
 	p.work = &jobs.Service{Runner: p.jobs, Tx: st, Audit: p.audit}
 	return nil

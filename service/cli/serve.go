@@ -60,7 +60,14 @@ func greet(ctx context.Context, a *app.App, cfg app.Config, w io.Writer) error {
 	if link != "" {
 		_, _ = fmt.Fprintf(w, "\n  Nobody is owner yet. Whoever opens this link first becomes it:\n  %s\n", link)
 	}
-	warnings := []string{"The private root key is in this installation. Whoever copies the data directory and the master key can sign licenses; back both up, apart from each other."}
+	online, err := a.RootOnline(ctx)
+	if err != nil {
+		return err
+	}
+	var warnings []string
+	if online {
+		warnings = append(warnings, "Root online: its private part is in this installation. Whoever copies the data directory and the master key can sign licenses; back both up, apart from each other. \"mintreu keyring root export\" moves the root offline.")
+	}
 	if cfg.Sandbox() {
 		warnings = append(warnings, "Payments go to the sandbox: no real money moves. Give --stripe-key-file and --stripe-webhook-secret-file to sell.")
 	}

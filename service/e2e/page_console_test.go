@@ -71,6 +71,12 @@ func consoleVisits() map[string][]visit {
 	at("/admin/jobs", "/admin/jobs?kind=payment.process", "/admin/jobs?state=discarded")
 	at("/admin/jobs/{id}/retry", "/admin/jobs/1/retry")
 	at("/admin/jobs/{id}/cancel", "/admin/jobs/1/cancel")
+	at("/admin/signing-keys", "/admin/signing-keys")
+	at("/admin/signing-keys/rotate", "/admin/signing-keys/rotate")
+	at("/admin/signing-keys/{id}/compromise", "/admin/signing-keys/"+nothing("k")+"/compromise")
+	for _, what := range []string{"approve", "withdraw"} {
+		at("/admin/root-exports/{id}/"+what, "/admin/root-exports/"+nothing("rex_")+"/"+what)
+	}
 	at("/admin/audit", "/admin/audit?target={order}", "/admin/audit?action=nothing.at-all")
 	at("/admin/staff", "/admin/staff")
 	at("/admin/staff/new", "/admin/staff/new")

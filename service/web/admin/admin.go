@@ -31,7 +31,7 @@ func Pages(s *site.Site) ([]site.Page, error) {
 	p := &pages{site: s}
 	err := kit.Fill(s.Routes, &p.ops)
 	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.licensePages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
-		p.switchPages(), p.paymentPages(), p.mailPages(), p.jobPages(), p.auditPages(), p.teamPages()), err
+		p.switchPages(), p.paymentPages(), p.mailPages(), p.jobPages(), p.signingPages(), p.auditPages(), p.teamPages()), err
 }
 
 // get is a page that shows, post one that takes a form, both a page that does one or the other.

@@ -13,6 +13,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/audit"
@@ -85,6 +86,14 @@ type operations struct {
 	PublishRelease  kit.Op[download.PublishRequest, download.View]              `op:"release.publish"`
 	WithdrawRelease kit.Op[download.WithdrawRequest, download.View]             `op:"release.withdraw"`
 	DropFile        kit.Op[download.DropRequest, download.Dropped]              `op:"release.drop_file"`
+
+	SigningKeys    kit.Op[keyring.ListRequest, keyring.Listing]          `op:"keyring.list"`
+	RotateSigning  kit.Op[keyring.RotateRequest, keyring.Rotated]        `op:"keyring.rotate"`
+	Compromise     kit.Op[keyring.CompromiseRequest, keyring.Resigning]  `op:"keyring.compromise"`
+	Resignings     kit.Op[keyring.ResigningsRequest, keyring.Resignings] `op:"keyring.resignings"`
+	RootExports    kit.Op[keyring.ExportsRequest, keyring.ExportList]    `op:"root_export.list"`
+	ApproveExport  kit.Op[keyring.ExportRequest, keyring.ExportView]     `op:"root_export.approve"`
+	WithdrawExport kit.Op[keyring.ExportRequest, keyring.ExportView]     `op:"root_export.withdraw"`
 
 	Switches   kit.Op[killswitch.ListRequest, killswitch.ListResponse]   `op:"switch.list"`
 	Flip       kit.Op[killswitch.FlipRequest, killswitch.View]           `op:"switch.flip"`

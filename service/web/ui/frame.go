@@ -97,7 +97,7 @@ func consoleGroups() []Group {
 		{"Today", []Link{{"/admin", "Overview"}, {"/admin/orders", "Orders"}, {"/admin/tickets", "Tickets"}, {"/admin/customers", "Customers"}}},
 		{"Access", []Link{{"/admin/licenses", "Licenses"}, {"/admin/keys", "API keys"}, {"/admin/policies", "Policies"}}},
 		{"Shop", []Link{{"/admin/products", "Products"}, {"/admin/import", "Import"}, {"/admin/files", "Files"}, {"/admin/faq", "FAQ"}}},
-		{"Operation", []Link{{"/admin/switches", "Switches"}, {"/admin/payments", "Payment events"}, {"/admin/mail", "Mail"}, {"/admin/jobs", "Jobs"}, {"/admin/audit", "Audit"}}},
+		{"Operation", []Link{{"/admin/switches", "Switches"}, {"/admin/payments", "Payment events"}, {"/admin/mail", "Mail"}, {"/admin/jobs", "Jobs"}, {"/admin/signing-keys", "Signing keys"}, {"/admin/audit", "Audit"}}},
 		{"Team", []Link{{"/admin/staff", "Staff"}, {"/admin/tokens", "Machine tokens"}, {"/admin/settings", "My account"}}},
 	}
 }
