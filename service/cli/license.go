@@ -13,6 +13,7 @@ type licenseCommand struct {
 	Inspect   inspectCommand   `cmd:"" help:"Read a license file or token, and verify it against your roots. Needs no network."`
 	List      licenseList      `cmd:"" help:"Show licenses, newest first."`
 	File      licenseFile      `cmd:"" help:"Write a license file: the signed license with the keyset that verifies it."`
+	Explain   licenseExplain   `cmd:"" help:"Say what is decided on a license, and everything that was found."`
 	Answer    licenseAnswer    `cmd:"" help:"Answer the request of a machine without a network with a license file."`
 	Return    licenseReturn    `cmd:"" help:"Take the return of a machine without a network, which frees its seat."`
 	Suspend   licenseSuspend   `cmd:"" help:"Suspend a license until it is reinstated."`

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/mintreu/mintreu/sdk"
+	"github.com/mintreu/mintreu/service/app"
+)
+
+type licenseExplain struct {
+	output
+	ID      string `arg:"" help:"Id of the license."`
+	Version string `help:"Version of the product that asks." placeholder:"VERSION"`
+	Feature string `help:"Feature that is wanted." placeholder:"CODE"`
+	N       int64  `help:"How much of the feature is wanted." placeholder:"N"`
+}
+
+// Run says what the server decides on a license for a device that holds no seat, and everything that it found.
+func (c *licenseExplain) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return with(ctx, cfg, func(o *operator) error {
+		var license struct {
+			Product string `json:"product"`
+			Env     string `json:"env"`
+		}
+		if err := o.call(ctx, http.MethodGet, "/v1/licenses/"+url.PathEscape(c.ID), nil, &license); err != nil {
+			return err
+		}
+		in := map[string]any{"license": c.ID, "product": license.Product, "env": license.Env}
+		for name, value := range map[string]string{"version": c.Version, "entitlement": c.Feature} {
+			if value != "" {
+				in[name] = value
+			}
+		}
+		if c.N != 0 {
+			in["n"] = c.N
+		}
+		var out sdk.ValidateResponse
+		if err := o.call(ctx, http.MethodPost, sdk.PathValidate, in, &out); err != nil {
+			return err
+		}
+		if c.JSON {
+			return c.value(s.out, out.Decision)
+		}
+		d, verdict := out.Decision, "refused"
+		if d.Allowed {
+			verdict = "allowed"
+		}
+		if _, err := fmt.Fprintf(s.out, "%s, %s: %s\n", verdict, d.Code, d.Explanation); err != nil {
+			return err
+		}
+		rows := make([]map[string]any, len(d.Findings))
+		for i, f := range d.Findings {
+			rows[i] = map[string]any{"code": f.Code, "effect": f.Effect, "detail": f.Detail}
+		}
+		return c.list(s.out, rows, "Nothing was found that denies or warns.", "code", "effect", "detail")
+	})
+}
