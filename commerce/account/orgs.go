@@ -142,7 +142,8 @@ func (s *Service) GetOrganisation(ctx context.Context, r OrganisationRequest) (O
 // ListOrganisationsRequest asks for organisations, newest first.
 type ListOrganisationsRequest struct {
 	licensing.Page
-	Query string `query:"q" doc:"Words that the name has, in any case, at most five and 100 bytes together. White space alone is no search."`
+	Query  string `query:"q" doc:"Words that the name has, in any case, at most five and 100 bytes together. White space alone is no search."`
+	Member string `query:"member" doc:"For staff: only those that this customer is a member of (its id), with the role it has there."`
 }
 
 // ListOrganisations returns the organisations that the caller is a member of; for staff all of them.
@@ -155,6 +156,11 @@ func (s *Service) ListOrganisations(ctx context.Context, r ListOrganisationsRequ
 	words := strings.Fields(strings.ToLower(r.Query))
 	if len(strings.TrimSpace(r.Query)) > 100 || len(words) > 5 {
 		return out, licensing.Fail(licensing.Invalid, "invalid", "The search is too long.").With("q", "must be at most five words of 100 bytes together")
+	}
+	if personID == "" {
+		personID = r.Member
+	} else if r.Member != "" && r.Member != personID {
+		return out, nil // what another is a member of is not told
 	}
 	found, err := s.Organisations.ListOrganisations(ctx, OrgFilter{PersonID: personID, Words: words}, r.Page)
 	if err != nil {

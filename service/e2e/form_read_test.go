@@ -170,7 +170,7 @@ func (s *stage) allForms(t testing.TB, callers map[string]*caller) (out []form) 
 			continue
 		}
 		at := s.address(t, v.at)
-		for _, f := range forms(t, callers[v.as].get(t, at).text, at) {
+		for _, f := range forms(t, s.open(t, callers[v.as], v).text, at) {
 			_, f.pattern = mux.Handler(httptest.NewRequest(http.MethodPost, f.action, nil))
 			f.as, f.page = v.as, at
 			if key := f.as + " " + f.pattern; !seen[key] || strings.Contains(v.at, "?") && !seen[key+f.page] {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/app"
+	"github.com/mintreu/mintreu/service/e2e/browsertest"
 	"github.com/mintreu/mintreu/service/limit/limittest"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
@@ -78,4 +79,28 @@ func (s *street) mailed(t *testing.T, to, page string) string {
 		return false
 	})
 	return found
+}
+
+// claims has a guest who bought open the mailed link at another machine, make an account there with the same address, and find in it what
+// was bought: the order, the license with its key, the API key and the download.
+func (w *person) claims(order, key string, elsewhere *browsertest.Page) {
+	w.t.Helper()
+	w.p, w.guest = elsewhere, false
+	w.goes("/checkout/"+order, "Thank you") // without the link nothing is told
+	w.goes(w.s.mailed(w.t, w.email, "/checkout/"), "Your order is complete", key, "Make an account with the address you ordered with")
+	w.signsUp()
+	w.goes("/account", "Editor", "49.00 EUR")
+	w.goes("/account/orders", "Editor")
+	w.p.Submit(w.t, `main a[href="/account/orders/`+order+`"]`)
+	w.says("You have everything that you ordered", "49.00 EUR", w.email)
+	w.goes("/account/licenses", "Editor")
+	w.p.Submit(w.t, `main a[href^="/account/licenses/lic_"]`)
+	w.says("No device")
+	w.p.Submit(w.t, `main form[action^="/account/licenses/lic_"] button`)
+	w.says("License key")
+	if shown := w.p.Text(w.t, `code[aria-label="License key"]`); shown != key {
+		w.t.Errorf("the account shows the key %.6q…, bought was %.6q…", shown, key)
+	}
+	w.goes("/account/keys", "Editor", "Active")
+	w.downloads()
 }

@@ -22,7 +22,7 @@ import (
 // The golden path, which must never break, as two people walk it in their browsers: the founder makes the shop theirs by the printed link, imports
 // a catalogue, says what its licenses allow, puts it on sale and uploads a release; a customer signs up by the mailed link, searches, buys, sees license and key, downloads what was
 // published, activates a device with the key of the page and releases it, and asks for help; the founder sees the order, answers, stops all
-// downloads and lets them go on. At a desk with JavaScript and on a telephone without.
+// downloads and lets them go on. A guest buys too, and finds it all in the account made later. At a desk with JavaScript and on a telephone without.
 func TestGoldenPath(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []string{"sqlite", "postgres"} {
@@ -57,6 +57,9 @@ func goldenPath(t *testing.T, s *street, chromium *browsertest.Browser) {
 		founder.flips("no")
 		c.downloads()
 	}
+	g := &person{t: t, s: s, p: chromium.Private(t, browsertest.Look{Narrow: true}), email: fmt.Sprintf("guest-%d@example.com", time.Now().UnixNano()), guest: true}
+	order := g.buys()
+	g.claims(order, g.seesLicense(order), chromium.Private(t, browsertest.Look{NoScript: true}))
 	if found := s.verify(t); found != "" {
 		t.Errorf("the invariants do not hold: %s", found)
 	}
@@ -79,6 +82,7 @@ type person struct {
 	p      *browsertest.Page
 	email  string
 	ticket string // address of what was asked
+	guest  bool   // without an account so far
 }
 
 // goes opens a page and expects it to be quiet and to say something.
@@ -219,6 +223,9 @@ func (w *person) buys() string {
 	w.p.Submit(w.t, `a[href="/catalogue/editor"]`)
 	w.p.Submit(w.t, `main a[href^="/buy/editor"]`)
 	w.says("Buy Editor")
+	if w.guest {
+		w.p.Fill(w.t, `main [name="email"]`, w.email)
+	}
 	w.p.Click(w.t, `[name="terms"]`)
 	w.p.Click(w.t, `[name="delivery"]`)
 	w.p.Submit(w.t, submit)
@@ -362,7 +369,7 @@ func (w *person) isRefusedDownload() {
 func (w *person) everywhere(what string, look func() bool) {
 	w.t.Helper()
 	n := 0
-	eventually(w.t, what, 15*time.Second, func() bool {
+	eventually(w.t, what, time.Minute, func() bool {
 		if !look() {
 			n = 0
 			return false

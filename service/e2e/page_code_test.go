@@ -68,3 +68,18 @@ func TestU10_CodeOnPages(t *testing.T) {
 		t.Errorf("without a challenge: %d %s", p.status, p.text)
 	}
 }
+
+// plantCareful makes a customer who turned one-time codes on.
+func (s *stage) plantCareful(t testing.TB) {
+	t.Helper()
+	s.joins(t, careful)
+	s.tokens[careful] = s.signIn(t, careful)
+	defer delete(s.tokens, careful)
+	var started struct{ Secret string }
+	s.say(t, careful, http.MethodPost, "/v1/account/totp", object{}, &started)
+	code, err := totp.GenerateCode(started.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.say(t, careful, http.MethodPost, "/v1/account/totp/confirm", object{"code": code}, nil)
+}

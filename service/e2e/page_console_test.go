@@ -26,6 +26,8 @@ func consoleVisits() map[string][]visit {
 	for _, what := range []string{"disable", "enable", "look"} {
 		at("/admin/customers/{id}/"+what, "/admin/customers/{customer}/"+what)
 	}
+	at("/admin/organisations", "/admin/organisations", "/admin/organisations?q=nobody")
+	at("/admin/organisations/{id}", "/admin/organisations/{organisation}")
 	at("/admin/licenses", "/admin/licenses", "/admin/licenses?q=nobody@example.com")
 	at("/admin/licenses/{id}", "/admin/licenses/{license}")
 	for _, what := range []string{"change", "suspend", "reinstate", "revoke", "reissue"} {
@@ -34,12 +36,12 @@ func consoleVisits() map[string][]visit {
 	at("/admin/activations/{id}/release", "/admin/activations/{activation}/release")
 	at("/admin/keys", "/admin/keys", "/admin/keys?q=nothing")
 	at("/admin/keys/new", "/admin/keys/new")
-	at("/admin/keys/{id}", "/admin/keys/{key}")
+	at("/admin/keys/{id}", "/admin/keys/{key}", "/admin/keys/{disabled-key}")
 	for _, what := range []string{"rotate", "revoke", "disable", "enable"} {
 		at("/admin/keys/{id}/"+what, "/admin/keys/{key}/"+what)
 	}
 	at("/admin/policies", "/admin/policies", "/admin/policies?product={draft-product}")
-	at("/admin/policies/new", "/admin/policies/new")
+	at("/admin/policies/new", "/admin/policies/new", "/admin/policies/new?preset=floating&product={product}")
 	at("/admin/policies/{id}", "/admin/policies/{policy}")
 	at("/admin/products", "/admin/products", "/admin/products?state=retired")
 	at("/admin/products/new", "/admin/products/new")

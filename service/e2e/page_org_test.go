@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/mintreu/mintreu/licensing"
 )
 
 // say calls an operation with somebody's session.
@@ -31,6 +33,8 @@ func (s *stage) plantOrganisation(t testing.TB) {
 	s.invite(t, stageEmail(colleague), "member")
 	s.say(t, colleague, http.MethodPost, "/v1/organisation-invites/accept", object{"token": s.inviteOf(t, stageEmail(colleague))}, nil)
 	s.say(t, colleague, http.MethodPut, "/v1/sessions/current/owner", object{"organisation": made.ID}, nil)
+	s.invite(t, stageEmail(invited), "member")
+	s.ids["open-invite"] = s.inviteOf(t, stageEmail(invited))
 	s.ids["invite"] = s.invite(t, "asked@example.com", "admin")
 	s.ids["invite-token"] = s.inviteOf(t, "asked@example.com")
 	var all struct{ Members []struct{ ID, Email string } }
@@ -145,4 +149,37 @@ func TestOrganisationPages(t *testing.T) {
 	c.get(t, "/account/organisation").shows(t, "the list after it", 200, "Second &amp; Co is removed")
 	n.send(t, o+"/leave", url.Values{}).shows(t, "leaving", 303)
 	n.get(t, "/account/organisation").shows(t, "the list of who left", 200, "You are in no organisation")
+}
+
+// TestConsole_Organisations: staff find an organisation by a word of its name, see its members with their roles, who is invited, and by links
+// what it owns; they come to it from a key that it owns and from the page of a member, which leads to that member's organisations and no
+// others.
+func TestConsole_Organisations(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c, at := s.as(t, owner), "/admin/organisations/"+s.ids["organisation"]
+	c.get(t, "/admin/organisations?q=s%C3%B8n").shows(t, "the list by a word", http.StatusOK, at, "Møller &amp; Søn A/S", stageEmail(customer))
+	c.get(t, "/admin/organisations?q="+strings.Repeat("a+", 60)).shows(t, "a search too long", http.StatusUnprocessableEntity, "The search is too long")
+	var key struct{ Key struct{ ID string } }
+	s.must(t, http.MethodPost, "/v1/keys", object{"product": s.ids["product"], "owner": s.ids["organisation"], "env": "test", "name": "Its own"}, &key)
+	c.get(t, at).shows(t, "the organisation", http.StatusOK, "Møller &amp; Søn A/S", stageEmail(customer), stageEmail(colleague), "asked@example.com", "DK12345678", "/admin/customers/"+s.ids[colleague], ">Owner<", ">Member<", ">Admin<")
+	c.get(t, "/admin/keys/"+key.Key.ID).shows(t, "a key that it owns", http.StatusOK, at, "Møller &amp; Søn A/S")
+	of := "/admin/organisations?member="
+	c.get(t, "/admin/customers/"+s.ids[colleague]).shows(t, "a member", http.StatusOK, of+s.ids[colleague])
+	c.get(t, of+s.ids[colleague]).shows(t, "a member's organisations", http.StatusOK, at, "Møller &amp; Søn A/S", ">Member<")
+	c.get(t, of+s.ids[other]).shows(t, "the organisations of who is in none", http.StatusOK, "No organisation matches")
+	c.get(t, "/admin/keys?owner="+s.ids["organisation"]).shows(t, "its keys", http.StatusOK, key.Key.ID)
+	c.get(t, "/admin/licenses?owner="+s.ids["organisation"]).shows(t, "its licenses", http.StatusOK, "No license matches")
+	c.get(t, "/admin/orders?owner="+s.ids["organisation"]).shows(t, "its orders", http.StatusOK, "No order matches")
+	c.get(t, "/admin/orders?owner="+s.ids[customer]).shows(t, "a customer's orders", http.StatusOK, s.ids["order"])
+	c.get(t, "/admin/organisations/"+s.ids[customer]).shows(t, "a customer as an organisation", http.StatusNotFound)
+	var mine licensing.List[struct{ ID string }]
+	s.say(t, other, http.MethodGet, "/v1/organisations?member="+s.ids[customer], nil, &mine)
+	if len(mine.Items) != 0 {
+		t.Errorf("a customer is told what another is a member of: %+v", mine)
+	}
+	s.say(t, customer, http.MethodGet, "/v1/organisations?member="+s.ids[customer], nil, &mine)
+	if len(mine.Items) != 1 {
+		t.Errorf("asking for one's own: %+v", mine)
+	}
 }

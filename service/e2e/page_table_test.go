@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mintreu/mintreu/service/e2e/browsertest"
 	"github.com/mintreu/mintreu/service/httpapi"
 	"github.com/mintreu/mintreu/service/web"
 	pagesite "github.com/mintreu/mintreu/service/web/site"
@@ -17,6 +18,8 @@ import (
 type visit struct {
 	as string
 	at string
+	// sends is what is filled into the page's form, which is then sent: the page that is meant is the answer. Without it, nil, nothing is sent.
+	sends map[string]string
 	// status is what the page answers, 200 unless said; 303 is followed.
 	status int
 	// document is a page with a style of its own and no scripts, to be printed: a receipt.
@@ -44,7 +47,7 @@ func visits() map[string][]visit {
 		"GET /reset/{token}":   {{at: "/reset/{confirm}"}},
 		"GET /email/{token}":   {{at: "/email/used-long-ago"}},
 		"GET /sign-up":         {{at: "/sign-up"}},
-		"GET /sign-in":         {{at: "/sign-in?next=/account"}},
+		"GET /sign-in":         {{at: "/sign-in?next=/account"}, {at: "/sign-in?next=/account", sends: map[string]string{"email": stageEmail(careful), "password": password}}},
 		"GET /sign-in/again":   {{as: customer, at: "/sign-in/again?next=/account"}, {as: owner, at: "/sign-in/again?next=/admin"}},
 		"GET /confirm/{token}": {{at: "/confirm/{confirm}"}},
 
@@ -59,7 +62,7 @@ func visits() map[string][]visit {
 		"GET /admin/licenses/{id}/offline/{device}":           {{as: owner, at: "/admin/licenses/{license}/offline/{activation}", status: 404}},
 		"GET /account/licenses/{id}/devices/{device}/release": {{as: customer, at: "/account/licenses/{license}/devices/{activation}/release"}},
 		"GET /account/keys":                                   {{as: customer, at: "/account/keys"}, {as: other, at: "/account/keys"}},
-		"GET /account/keys/{id}":                              {{as: customer, at: "/account/keys/{key}"}},
+		"GET /account/keys/{id}":                              {{as: customer, at: "/account/keys/{key}"}, {as: customer, at: "/account/keys/{disabled-key}"}},
 		"GET /account/keys/{id}/rotate":                       {{as: customer, at: "/account/keys/{key}/rotate"}},
 		"GET /account/keys/{id}/revoke":                       {{as: customer, at: "/account/keys/{key}/revoke"}},
 		"GET /account/orders":                                 {{as: customer, at: "/account/orders"}, {as: other, at: "/account/orders"}},
@@ -86,7 +89,7 @@ func visits() map[string][]visit {
 		"GET /account/settings/name":         {{as: customer, at: "/account/settings/name"}},
 		"GET /account/settings/email":        {{as: customer, at: "/account/settings/email"}},
 		"GET /account/settings/password":     {{as: customer, at: "/account/settings/password"}},
-		"GET /account/settings/two-step":     {{as: customer, at: "/account/settings/two-step"}},
+		"GET /account/settings/two-step":     {{as: customer, at: "/account/settings/two-step"}, {as: customer, at: "/account/settings/two-step", sends: map[string]string{}}},
 		"GET /account/settings/data":         {{as: customer, at: "/account/settings/data"}},
 		"GET /account/settings/erase":        {{as: customer, at: "/account/settings/erase"}},
 		"GET /account/settings/two-step/off": {{as: customer, at: "/account/settings/two-step/off"}},
@@ -94,11 +97,11 @@ func visits() map[string][]visit {
 		"GET /admin/settings/name":           {{as: owner, at: "/admin/settings/name"}},
 		"GET /admin/settings/email":          {{as: owner, at: "/admin/settings/email"}},
 		"GET /admin/settings/password":       {{as: owner, at: "/admin/settings/password"}},
-		"GET /admin/settings/two-step":       {{as: owner, at: "/admin/settings/two-step"}},
+		"GET /admin/settings/two-step":       {{as: owner, at: "/admin/settings/two-step"}, {as: owner, at: "/admin/settings/two-step", sends: map[string]string{}}},
 		"GET /admin/settings/two-step/off":   {{as: owner, at: "/admin/settings/two-step/off"}},
 
 		// the documentation
-		"GET /docs/api":       {{at: "/docs/api"}, {at: "/docs/api?q=nothing+of+it"}},
+		"GET /docs/api":       {{at: "/docs/api"}, {at: "/docs/api?q=zebra+crossing"}},
 		"GET /docs/api/{tag}": {{at: "/docs/api/checkout"}, {at: "/docs/api/api-keys"}, {at: "/docs/api/catalogue"}, {at: "/docs/api/nothing", status: 404}},
 		"GET /docs/{$}":       {{at: "/docs/", status: 303}},
 		"GET /docs/{name}":    {{at: "/docs/start"}, {at: "/docs/selling"}, {at: "/docs/sdk"}, {at: "/docs/offline"}, {at: "/docs/operations"}, {at: "/docs/storefront"}, {at: "/docs/accounts"}, {at: "/docs/support"}, {at: "/docs/switches"}},
@@ -114,7 +117,7 @@ func visits() map[string][]visit {
 		"GET /account/organisation/{id}/members/{member}":          {{as: customer, at: "/account/organisation/{organisation}/members/{member}"}},
 		"GET /account/organisation/{id}/members/{member}/remove":   {{as: customer, at: "/account/organisation/{organisation}/members/{member}/remove"}},
 		"GET /account/organisation/{id}/invites/{invite}/withdraw": {{as: customer, at: "/account/organisation/{organisation}/invites/{invite}/withdraw"}},
-		"GET /invite/{token}":                                      {{at: "/invite/{invite-token}"}, {as: other, at: "/invite/{invite-token}"}, {as: owner, at: "/invite/{invite-token}"}, {at: "/invite/used-long-ago", status: 410}},
+		"GET /invite/{token}":                                      {{at: "/invite/{invite-token}"}, {as: other, at: "/invite/{invite-token}"}, {as: owner, at: "/invite/{invite-token}"}, {as: invited, at: "/invite/{open-invite}"}, {at: "/invite/used-long-ago", status: 410}},
 	}
 	maps.Copy(out, consoleVisits())
 	return out
@@ -157,6 +160,48 @@ func (s *stage) address(t testing.TB, at string) string {
 		}
 		return id
 	})
+}
+
+// sent is the form of a page that a visit sends, which is the first of its own.
+func (v visit) sent(t testing.TB, text, at string) form {
+	t.Helper()
+	for _, f := range forms(t, text, at) {
+		if f.action != "/sign-out" && f.action != "/account/acting" {
+			return f
+		}
+	}
+	t.Fatalf("%s has no form to send", at)
+	return form{}
+}
+
+// open makes a visit as a browser without a window.
+func (s *stage) open(t testing.TB, c *caller, v visit) page {
+	t.Helper()
+	at := s.address(t, v.at)
+	p := c.get(t, at)
+	if v.sends == nil {
+		return p
+	}
+	f := v.sent(t, p.text, at)
+	return c.fill(t, f, f.values(func(d field) string {
+		if text, ok := v.sends[d.name]; ok {
+			return text
+		}
+		return d.value
+	}))
+}
+
+// enter makes a visit in the browser.
+func (v visit) enter(t testing.TB, p *browsertest.Page, at string) {
+	t.Helper()
+	p.Visit(t, at)
+	if v.sends == nil {
+		return
+	}
+	for name, text := range v.sends {
+		p.Fill(t, `main [name="`+name+`"]`, text)
+	}
+	p.Submit(t, submit)
 }
 
 // TestPages_Table: every page there is has a visit in the table, so that the tests of this file look at it, and nothing else has.

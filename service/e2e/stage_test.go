@@ -42,6 +42,10 @@ const (
 	owner    = "owner"    // the founder
 	// colleague is a member of the customer's organisation, and acts for it.
 	colleague = "colleague"
+	// invited is a customer who is invited to that organisation.
+	invited = "invited"
+	// careful is a customer whose sign-in asks for a one-time code; the stage has no session of theirs.
+	careful = "careful"
 )
 
 // stageEmail is the address of somebody on the stage.
@@ -132,11 +136,12 @@ func (s *stage) plantShop(t testing.TB) {
 // plantPeople makes the founder and two customers, each with a session.
 func (s *stage) plantPeople(t testing.TB) {
 	t.Helper()
-	for _, who := range []string{owner, customer, other, colleague} {
+	for _, who := range []string{owner, customer, other, colleague, invited} {
 		s.joins(t, who)
 		s.signIn(t, who) // at another machine
 		s.tokens[who] = s.signIn(t, who)
 	}
+	s.plantCareful(t)
 	var machine struct{ Token struct{ ID string } }
 	s.must(t, http.MethodPost, "/v1/machine-tokens", object{"name": "build server", "scopes": []string{"downloads:write"}}, &machine)
 	s.ids["token"] = machine.Token.ID
@@ -248,6 +253,10 @@ func (s *stage) plantSale(t testing.TB) {
 	s.must(t, http.MethodGet, "/v1/licenses/"+s.ids["license"]+"/activations", nil, &seats)
 	s.ids["activation"] = seats.Items[0].ID
 	s.ids["pending-order"], _ = check()
+	var second struct{ Key struct{ ID string } }
+	s.must(t, http.MethodPost, "/v1/keys", object{"product": s.ids["product"], "owner": s.ids[customer], "env": "test", "name": "Night build"}, &second)
+	s.ids["disabled-key"] = second.Key.ID
+	s.say(t, customer, http.MethodPost, "/v1/keys/"+second.Key.ID+"/disable", object{"reason": "not needed by day"}, nil)
 }
 
 // activate takes a seat as the product does.

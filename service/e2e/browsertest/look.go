@@ -93,6 +93,19 @@ func (p *Page) Narrower(t testing.TB) {
 	}
 }
 
+// Whole fails the test for a table that is wider than its frame, in which part of it, like the button at the end of a row, is out of sight.
+// Tables of a guide's text may scroll.
+func (p *Page) Whole(t testing.TB) {
+	t.Helper()
+	var cut []string
+	p.ask(t, `function() {
+		return [...document.querySelectorAll(".table")].filter((e) => !e.closest(".prose") && e.scrollWidth > e.clientWidth + 1).map((e) => e.innerText.slice(0, 60) + " " + e.scrollWidth + " in " + e.clientWidth);
+	}`, &cut)
+	if len(cut) > 0 {
+		t.Errorf("%s (%+v): tables are cut: %q", p.Address(t), p.look, cut)
+	}
+}
+
 // View is a page as somebody sees it.
 type View struct {
 	Title string // of the document

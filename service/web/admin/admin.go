@@ -14,7 +14,9 @@ import (
 	"github.com/a-h/templ"
 
 	"github.com/mintreu/mintreu/commerce/catalog"
+	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
@@ -30,7 +32,7 @@ type pages struct {
 func Pages(s *site.Site) ([]site.Page, error) {
 	p := &pages{site: s}
 	err := kit.Fill(s.Routes, &p.ops)
-	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.licensePages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
+	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.organisationPages(), p.licensePages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
 		p.switchPages(), p.paymentPages(), p.mailPages(), p.jobPages(), p.signingPages(), p.auditPages(), p.teamPages()), err
 }
 
@@ -216,9 +218,20 @@ func who(actor string) string {
 	return kind + " " + ui.Short(id)
 }
 
-// customerHref is the page of whoever owns something.
-func customerHref(owner licensing.Owner) templ.SafeURL {
-	return templ.SafeURL("/admin/customers/" + url.PathEscape(string(owner)))
+// whoOf is [who] of somebody who did something to an order, told from its buyer.
+func whoOf(actor string, o order.View) string {
+	if o.Owner != "" && actor == "customer:"+string(o.Owner) {
+		return "the buyer"
+	}
+	return who(actor)
+}
+
+// productName is the name of a license's product.
+func productName(l license.View) string {
+	if l.ProductName != "" {
+		return l.ProductName
+	}
+	return l.Product
 }
 
 // op is an operation.

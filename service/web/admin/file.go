@@ -95,7 +95,11 @@ func (p *pages) release(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	frame := v.Frame(r.Product+" "+r.Version, ui.Link{Href: link("/admin/files", "product", r.ProductID), Name: "Files"})
+	products, err := p.products(v)
+	if err != nil {
+		return err
+	}
+	frame := v.Frame(named(products, r.ProductID)+" "+r.Version, ui.Link{Href: link("/admin/files", "product", r.ProductID), Name: "Files"})
 	f := v.Form()
 	if wrong := v.Query("wrong"); wrong != "" {
 		f.Wrong("file", wrong)

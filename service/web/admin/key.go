@@ -48,11 +48,11 @@ func (p *pages) key(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	products, err := p.products(v)
+	name, err := p.ownerName(v, k.Owner)
 	if err != nil {
 		return err
 	}
-	return v.Show(keyPage(v.Frame("API key "+ui.Short(k.ID), ui.Link{Href: "/admin/keys", Name: "API keys"}), k, named(products, k.Product), may(v, p.ops.RotateKey.Spec())))
+	return v.Show(keyPage(v.Frame("API key "+ui.Short(k.ID), ui.Link{Href: "/admin/keys", Name: "API keys"}), k, k.ProductName, name, may(v, p.ops.RotateKey.Spec())))
 }
 
 // periods are the spans over which calls are counted.

@@ -187,12 +187,12 @@ func explain(l license.View) []string {
 		out = append(out, fmt.Sprintf("All %d seats are held: a further device is refused until one is released.", l.SeatsMax))
 	}
 	if l.ValidUntil != nil {
-		out = append(out, "Its term ends on "+ui.Day(*l.ValidUntil)+".")
+		out = append(out, "Its term ends on "+ui.When(*l.ValidUntil)+".")
 	} else if l.Type == "perpetual" {
 		out = append(out, "It has no end.")
 	}
 	if l.UpdatesUntil != nil {
-		out = append(out, "Versions released until "+ui.Day(*l.UpdatesUntil)+" are covered.")
+		out = append(out, "Versions released until "+ui.When(*l.UpdatesUntil)+" are covered.")
 	}
 	return out
 }

@@ -114,6 +114,10 @@ type operations struct {
 	EnableCustomer  kit.Op[account.DisableRequest, account.CustomerView]                       `op:"customer.enable"`
 	Impersonate     kit.Op[account.ImpersonateRequest, account.ImpersonateResponse]            `op:"customer.impersonate"`
 
+	Organisations kit.Op[account.ListOrganisationsRequest, licensing.List[account.OrganisationView]] `op:"organisation.list"`
+	Organisation  kit.Op[account.OrganisationRequest, account.OrganisationView]                      `op:"organisation.get"`
+	Members       kit.Op[account.OrganisationRequest, account.MembersResponse]                       `op:"organisation.members"`
+
 	Staff         kit.Op[account.ListStaffRequest, licensing.List[account.StaffView]]      `op:"staff.list"`
 	CreateStaff   kit.Op[account.CreateStaffRequest, account.StaffView]                    `op:"staff.create"`
 	SetRole       kit.Op[account.SetRoleRequest, account.StaffView]                        `op:"staff.role"`

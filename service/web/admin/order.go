@@ -40,7 +40,7 @@ func (p *pages) orders(v *site.Visit) error {
 		return err
 	}
 	list, err := p.ops.Orders.Call(v.Ctx(), order.ListRequest{Page: page(v, 25), Query: v.Query("q"), State: order.State(pick(v, "state", orderStates())),
-		Product: pick(v, "product", productChoices("", products))})
+		Product: pick(v, "product", productChoices("", products)), Owner: licensing.Owner(v.Query("owner"))})
 	if err != nil {
 		return err
 	}

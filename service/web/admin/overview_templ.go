@@ -135,7 +135,7 @@ func overviewPage(f ui.Frame, o insight.Overview) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = lately("Downloads begun", o.Downloads).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = lately("Downloads", o.Downloads).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/support"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
 )
 
 // writing are the pages on which the staff writes the FAQ and canned replies.
@@ -79,7 +80,7 @@ func (p *pages) dropArticle(v *site.Visit) error {
 		if err != nil {
 			return err
 		}
-		return v.Show(dropPage(v.Frame("Remove an answer"), v.Form(), "/admin/faq/"+a.ID+"/remove", "Remove “"+a.Title+"”?", "/admin/faq"))
+		return v.Show(dropPage(v.Frame("Remove an answer", ui.Link{Href: "/admin/faq", Name: "FAQ"}), v.Form(), "/admin/faq/"+a.ID+"/remove", "Remove “"+a.Title+"”?", "/admin/faq"))
 	}
 	if _, err := p.ops.ArticleDrop.Call(v.Ctx(), support.DropRequest{ID: v.Param("id")}); err != nil {
 		return err
@@ -143,7 +144,7 @@ func (p *pages) dropCanned(v *site.Visit) error {
 		if err != nil {
 			return err
 		}
-		return v.Show(dropPage(v.Frame("Remove a reply"), v.Form(), "/admin/canned/"+c.ID+"/remove", "Remove “"+c.Name+"”?", "/admin/canned"))
+		return v.Show(dropPage(v.Frame("Remove a reply", ui.Link{Href: "/admin/canned", Name: "Canned replies"}), v.Form(), "/admin/canned/"+c.ID+"/remove", "Remove “"+c.Name+"”?", "/admin/canned"))
 	}
 	if _, err := p.ops.CannedDrop.Call(v.Ctx(), support.DropRequest{ID: v.Param("id")}); err != nil {
 		return err

@@ -29,7 +29,7 @@ type licenseView struct {
 func (v *licenseView) told() []telling {
 	out := standing(&v.View)
 	if v.Decision.Allowed && v.UpdatesUntil != nil && v.Now.After(*v.UpdatesUntil) {
-		out = append(out, telling{"Updates ended", "wait", "Versions that came out until " + ui.Day(*v.UpdatesUntil) + " are covered for as long as the license is valid.", "Renew it to get newer ones."})
+		out = append(out, telling{"Updates ended", "wait", "Versions that came out until " + ui.When(*v.UpdatesUntil) + " are covered for as long as the license is valid.", "Renew it to get newer ones."})
 	}
 	return out
 }
@@ -173,7 +173,7 @@ func seats(v *license.View) string {
 func ends(v *license.View) string {
 	switch {
 	case v.ValidUntil != nil:
-		return ui.Day(*v.ValidUntil)
+		return ui.When(*v.ValidUntil)
 	case v.Type == doc.Perpetual:
 		return "For good"
 	}

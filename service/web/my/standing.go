@@ -109,14 +109,14 @@ func until(t *time.Time) string {
 	if t == nil {
 		return ""
 	}
-	return " until " + ui.Day(*t)
+	return " until " + ui.When(*t)
 }
 
 func day(t *time.Time) string {
 	if t == nil {
 		return "its end"
 	}
-	return ui.Day(*t)
+	return ui.When(*t)
 }
 
 func text(yes bool, a, b string) string {

@@ -36,7 +36,7 @@ func TestTell(t *testing.T) {
 			words[got.Word] = code
 		}
 	}
-	if got := tell(eval.Expired, true, &v); got.Tone != "wait" || !strings.Contains(got.Text, "1 March 2026") {
+	if got := tell(eval.Expired, true, &v); got.Tone != "wait" || !strings.Contains(got.Text, "1\u00a0Mar\u00a02026, 12:00\u00a0UTC") {
 		t.Errorf("a term that is over, with what it granted: %+v", got)
 	}
 	if got := tell(eval.Expired, false, &v); got.Tone != "bad" {

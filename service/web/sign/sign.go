@@ -199,7 +199,7 @@ func (p *pages) code(v *site.Visit) error {
 	if told := kit.Public(err); told != nil {
 		switch {
 		case told.Kind == licensing.Gone:
-			return v.Go("/sign-in?next="+url.QueryEscape(f.Get("next")), "wait", told.Text)
+			return v.Go("/sign-in?next="+url.QueryEscape(site.Inside(f.Get("next"), "/")), "wait", told.Text)
 		case errors.Is(err, account.ErrCode), told.Kind == licensing.TooMany, told.Kind == licensing.Invalid:
 			f.Problem = told.Text
 			return v.Show(codePage(v.Frame("One more step"), f))

@@ -60,9 +60,21 @@ func (f Frame) SignedIn() bool {
 // Staff reports whether a person of the staff looks.
 func (f Frame) Staff() bool { return f.Actor.Kind == licensing.Staff }
 
+// below are the places of the navigation under which pages stand whose addresses say something else.
+func below(path string) string {
+	for _, b := range []struct{ under, place string }{{"/admin/activations", "/admin/licenses"}, {"/admin/plans", "/admin/products"}, {"/admin/releases", "/admin/files"}, {"/admin/release-files", "/admin/files"},
+		{"/admin/canned", "/admin/tickets"}, {"/admin/outbox", "/admin/mail"}, {"/tickets", "/account/tickets"}} {
+		if path == b.under || strings.HasPrefix(path, b.under+"/") {
+			return b.place + strings.TrimPrefix(path, b.under)
+		}
+	}
+	return path
+}
+
 // current is the value of aria-current for a link to href: "page" for the page itself and what lies below it, "" otherwise.
 func (f Frame) current(href string, exact bool) string {
-	if f.Path == href || !exact && strings.HasPrefix(f.Path, href+"/") {
+	path := below(f.Path)
+	if path == href || !exact && strings.HasPrefix(path, href+"/") {
 		return "page"
 	}
 	return ""
@@ -94,7 +106,7 @@ type Group struct {
 // consoleGroups is the navigation of the console.
 func consoleGroups() []Group {
 	return []Group{
-		{"Today", []Link{{"/admin", "Overview"}, {"/admin/orders", "Orders"}, {"/admin/tickets", "Tickets"}, {"/admin/customers", "Customers"}}},
+		{"Today", []Link{{"/admin", "Overview"}, {"/admin/orders", "Orders"}, {"/admin/tickets", "Tickets"}, {"/admin/customers", "Customers"}, {"/admin/organisations", "Organisations"}}},
 		{"Access", []Link{{"/admin/licenses", "Licenses"}, {"/admin/keys", "API keys"}, {"/admin/policies", "Policies"}}},
 		{"Shop", []Link{{"/admin/products", "Products"}, {"/admin/import", "Import"}, {"/admin/files", "Files"}, {"/admin/faq", "FAQ"}}},
 		{"Operation", []Link{{"/admin/switches", "Switches"}, {"/admin/payments", "Payment events"}, {"/admin/mail", "Mail"}, {"/admin/jobs", "Jobs"}, {"/admin/signing-keys", "Signing keys"}, {"/admin/audit", "Audit"}}},
