@@ -11,6 +11,8 @@ import (
 //
 //	POST   /v1/activations                 Authorization: License <key or token>
 //	POST   /v1/activations/{id}/heartbeat  Authorization: Lease <lease token>
+//	POST   /v1/activations/{id}/borrow     Authorization: Lease <lease token>
+//	POST   /v1/activations/{id}/return     Authorization: Lease <lease token>
 //	DELETE /v1/activations/{id}            Authorization: Lease <lease token>
 //	POST   /v1/licenses/validate           Authorization: License <key or token>
 //	GET    /v1/keyset                      the current keyset+jwt, as text
@@ -18,6 +20,8 @@ import (
 const (
 	PathActivations = "/v1/activations"
 	PathHeartbeat   = "/heartbeat" // below an activation
+	PathBorrow      = "/borrow"    // below an activation
+	PathReturn      = "/return"    // below an activation
 	PathValidate    = "/v1/licenses/validate"
 	PathKeyset      = "/v1/keyset"
 	PathRoots       = "/v1/keyset/roots" // keysets that replaced the roots, one a line
@@ -70,6 +74,20 @@ type HeartbeatResponse struct {
 	Lease    string         `json:"lease" doc:"The next lease+jwt; its seq is one higher."`
 	License  string         `json:"license,omitempty" doc:"The license+jwt, when its jti is not the one that the product has."`
 	Decision *eval.Decision `json:"decision,omitempty" doc:"What the server thinks of the license now."`
+}
+
+// BorrowRequest keeps a floating seat for a device that goes away, until a
+// date at which it is free again without the device's doing. The answer is a
+// HeartbeatResponse; its lease says borrowed.
+type BorrowRequest struct {
+	ID    string `json:"-" path:"id" doc:"Id of the activation."`
+	Until int64  `json:"until" doc:"When the seat is free again, in seconds since 1970; no later than the device may run offline." example:"1785500000"`
+}
+
+// ReturnRequest ends a borrowing early: the device goes on with a lease like
+// any other. To give the seat back as well, deactivate.
+type ReturnRequest struct {
+	ID string `json:"-" path:"id" doc:"Id of the activation."`
 }
 
 // DeactivateRequest gives a seat back.
@@ -140,6 +158,7 @@ const (
 	CodeVersionNotCovered  = "version-not-covered"     // the license ends before this version
 	CodeUserRequired       = "user-required"           // its seats are taken by users
 	CodeRequestOld         = "offline-request-old"     // the request of a machine without a network is over 30 days old
+	CodeNotFloating        = "not-floating"            // its seats cannot be borrowed
 	CodeTooMany            = "too-many-requests"       // slow down
 	CodeUnavailable        = "temporarily-unavailable" // switched off for now
 )

@@ -32,6 +32,8 @@ const (
 	TicketCustomerReplied = "ticket_customer_replied"
 	TicketAssigned        = "ticket_assigned"
 	TicketSolved          = "ticket_solved"
+	// LicenseStuffing tells staff of a license, in Topic, that is tried with one device after another.
+	LicenseStuffing = "license_stuffing"
 	// OrganisationInvite asks somebody to join an organisation; Name is who invites.
 	OrganisationInvite = "organisation_invite"
 )

@@ -29,8 +29,8 @@ func (s *Service) Activate(ctx context.Context, r sdk.ActivateRequest) (sdk.Acti
 	if r.User != "" {
 		seek.User = userKey(r.User)
 	}
-	for range attempts {
-		out, done, err := s.attempt(ctx, seek, &r)
+	for i := range attempts {
+		out, done, err := s.attempt(ctx, seek, &r, i == 0)
 		if err != nil || done {
 			return out, err
 		}
@@ -38,8 +38,9 @@ func (s *Service) Activate(ctx context.Context, r sdk.ActivateRequest) (sdk.Acti
 	return sdk.ActivateResponse{}, errBusy
 }
 
-// attempt reads, and takes or renews: two round trips. done is false when what it read was no longer so; then look again.
-func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest) (out sdk.ActivateResponse, done bool, err error) {
+// attempt reads, and takes or renews: two round trips. done is false when what it read was no longer so; then look again. The first
+// attempt of a request counts as one.
+func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest, first bool) (out sdk.ActivateResponse, done bool, err error) {
 	l, a, err := s.Store.Find(ctx, seek)
 	if notFound(err) {
 		return out, false, ErrRefused
@@ -61,6 +62,11 @@ func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest
 	}
 	if err := s.Switches.Check(ctx, licensing.SwitchLicensing, l.ProductID); err != nil {
 		return out, false, err
+	}
+	if first {
+		if err := s.pace(ctx, &l); err != nil {
+			return out, false, err
+		}
 	}
 	return s.take(ctx, &l, a, seek, r)
 }
@@ -122,12 +128,10 @@ func evaluation(r *sdk.ActivateRequest) eval.Request {
 
 // again answers a subject that holds a seat already with the next lease of its activation.
 func (s *Service) again(ctx context.Context, l *license.License, a *Activation, r *sdk.ActivateRequest) (sdk.ActivateResponse, bool, error) {
-	when := spanOf(&l.Terms, s.Clock.Now())
-	seq, err := s.Store.Renew(ctx, Renewal{ID: a.ID, At: s.Clock.Now(), LeaseUntil: when.leaseUntil, DiesAt: when.diesAt})
-	if err != nil || seq == 0 {
+	when, renewed, err := s.renew(ctx, l, a, nil)
+	if err != nil || !renewed {
 		return sdk.ActivateResponse{}, false, err
 	}
-	a.Seq = seq
 	started, err := s.begin(ctx, l) // the first answer may have been cut off before the term began
 	if err != nil {
 		return sdk.ActivateResponse{}, false, err
@@ -204,6 +208,12 @@ func (s *Service) whyNot(ctx context.Context, l *license.License, seek Seek) err
 	case now.SeatsMax >= 0 && now.SeatsUsed >= now.SeatsMax && now.Terms.OverLimit != license.ReplaceOldest,
 		now.SeatsMax == 0, now.SeatsUsed > now.SeatsMax && now.SeatsMax >= 0:
 		return ErrSeats
+	case now.SeatsUsed == now.SeatsMax:
+		free, err := s.Store.Replaceable(ctx, l.ID, s.Clock.Now())
+		if err == nil && !free { // all of them are borrowed
+			err = ErrSeats
+		}
+		return err
 	}
 	return nil
 }

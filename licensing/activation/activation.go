@@ -101,6 +101,10 @@ type Take struct {
 // Renewal advances the seq of a held activation at a contact. Presented is the seq of the lease that was shown, 0 when none
 // was (an activation asked for again); then the seq before may be presented once more, for the answer may be lost. With Watch, a presented seq that is behind, and is not merely the last one
 // presented once more, marks the activation as forked.
+//
+// A lease that was given earlier may still be in use, because the answer with this one can be lost: only when the newest is presented
+// are all before it known to be out of use. So the ends that are stored are those of this lease or, where later, of the one presented
+// (Shown), or of any before.
 type Renewal struct {
 	ID         string
 	Presented  int64
@@ -108,6 +112,9 @@ type Renewal struct {
 	At         time.Time
 	LeaseUntil time.Time
 	DiesAt     time.Time
+	Shown      time.Time // end of the presented lease, zero when it has none
+	// Borrowed is until when the seat is borrowed from now on; Was is that end as the caller read it, and another one renews nothing.
+	Borrowed, Was time.Time
 }
 
 // Release gives a seat back. With DeadOnly it does so only if the activation's time of death has come. Event is what the audit
@@ -139,6 +146,8 @@ type Store interface {
 	ActivationOf(ctx context.Context, id string, owner licensing.Owner) (Activation, license.License, error)
 	// ListActivations returns those of a license within reach, newest first. One round trip.
 	ListActivations(ctx context.Context, reach license.Reach, licenseID string, page licensing.Page) (licensing.List[Activation], error)
+	// Replaceable reports whether a license has a held activation that a newer device may replace: one that is not borrowed.
+	Replaceable(ctx context.Context, licenseID string, now time.Time) (bool, error)
 	// DueToDie returns held activations whose time of death has come, of one license or of all.
 	DueToDie(ctx context.Context, licenseID string, now time.Time, limit int) ([]Activation, error)
 }

@@ -2,6 +2,7 @@ package activation
 
 import (
 	"context"
+	"time"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
@@ -48,30 +49,57 @@ func (s *Service) beat(ctx context.Context, presented *doc.Lease, r *sdk.Heartbe
 			return out, false, err
 		}
 	}
-	byUser := l.Terms.Seats.By == doc.ByUser
-	when := spanOf(&l.Terms, s.Clock.Now())
-	seq, err := s.Store.Renew(ctx, Renewal{ID: a.ID, Presented: presented.Seq, Watch: !byUser, At: s.Clock.Now(),
-		LeaseUntil: when.leaseUntil, DiesAt: when.diesAt})
-	if err != nil || seq == 0 {
+	when, renewed, err := s.renew(ctx, &l, &a, presented)
+	if err != nil || !renewed {
 		return out, false, err
 	}
-	a.Seq = seq
-	device := a.Device
-	if byUser {
-		device = presented.Device // a user's seat serves each of the user's devices with its own lease
+	out, err = s.reply(ctx, &l, &a, when, presented, r)
+	return out, err == nil, err
+}
+
+// renew advances the seq of a held activation at a contact, in a. It reports false when what the caller read is no longer so.
+func (s *Service) renew(ctx context.Context, l *license.License, a *Activation, presented *doc.Lease) (span, bool, error) {
+	return s.renewTo(ctx, l, a, presented, a.BorrowedUntil)
+}
+
+// renewTo is [Service.renew] with a seat that is borrowed until an instant from now on, or, when that is past, is not.
+func (s *Service) renewTo(ctx context.Context, l *license.License, a *Activation, presented *doc.Lease, borrowed time.Time) (span, bool, error) {
+	now, was := s.Clock.Now(), a.BorrowedUntil
+	if a.BorrowedUntil = borrowed; !borrowed.After(now) {
+		a.BorrowedUntil = time.Time{}
 	}
-	claims := s.claims(&l, &a, when, device, "")
-	if out.Lease, err = s.sign(ctx, claims); err != nil {
-		return out, false, err
-	}
-	if had := r.Token; had != l.Token.JTI && (had != "" || presented.Token != l.Token.JTI) {
-		if out.License, err = s.Licenses.TokenText(ctx, &l); err != nil {
-			return out, false, err
+	when := spanFor(&l.Terms, a, now)
+	r := Renewal{ID: a.ID, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt, Borrowed: a.BorrowedUntil, Was: was}
+	if presented != nil {
+		r.Presented, r.Watch = presented.Seq, l.Terms.Seats.By != doc.ByUser
+		if presented.Expires != 0 {
+			r.Shown = time.Unix(presented.Expires, 0).UTC()
 		}
 	}
-	d := s.decide(&l, claims, eval.Request{Product: l.ProductSlug, Env: string(l.Env), Version: r.Version, User: a.User, Device: deviceOr(r.Device, device)}, when.at)
+	seq, err := s.Store.Renew(ctx, r)
+	a.Seq = seq
+	return when, err == nil && seq != 0, err
+}
+
+// reply signs the next lease of an activation that was renewed, for the device of the lease presented, and adds the license token if the
+// device has an older one.
+func (s *Service) reply(ctx context.Context, l *license.License, a *Activation, when span, presented *doc.Lease, r *sdk.HeartbeatRequest) (out sdk.HeartbeatResponse, err error) {
+	device := a.Device
+	if l.Terms.Seats.By == doc.ByUser {
+		device = presented.Device // a user's seat serves each of the user's devices with its own lease
+	}
+	claims := s.claims(l, a, when, device, "")
+	if out.Lease, err = s.sign(ctx, claims); err != nil {
+		return out, err
+	}
+	if had := r.Token; had != l.Token.JTI && (had != "" || presented.Token != l.Token.JTI) {
+		if out.License, err = s.Licenses.TokenText(ctx, l); err != nil {
+			return out, err
+		}
+	}
+	d := s.decide(l, claims, eval.Request{Product: l.ProductSlug, Env: string(l.Env), Version: r.Version, User: a.User, Device: deviceOr(r.Device, device)}, when.at)
 	out.Decision = &d
-	return out, true, nil
+	return out, nil
 }
 
 // alive refuses a heartbeat of an activation without a seat, of a license that is not active, or from another device.

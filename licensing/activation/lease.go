@@ -15,6 +15,7 @@ type span struct {
 	at         time.Time // the contact, in whole seconds
 	leaseUntil time.Time // zero: the lease has no end
 	diesAt     time.Time // zero: the seat never dies
+	borrowed   bool      // until leaseUntil
 }
 
 // spanOf works the lengths of a license's terms out from a contact at an instant.
@@ -27,6 +28,14 @@ func spanOf(t *license.Terms, at time.Time) span {
 		s.diesAt = s.at.Add(time.Duration(t.DeadAfter) * time.Second)
 	}
 	return s
+}
+
+// spanFor is [spanOf] for an activation, whose seat may be borrowed: then lease and seat end at that date, and nothing is stale before.
+func spanFor(t *license.Terms, a *Activation, at time.Time) span {
+	if !a.BorrowedUntil.After(at) {
+		return spanOf(t, at)
+	}
+	return span{at: at.Truncate(time.Second), leaseUntil: a.BorrowedUntil, diesAt: a.BorrowedUntil, borrowed: true}
 }
 
 // claims is what a lease of an activation says. device is the one it binds to.
@@ -43,6 +52,9 @@ func (s *Service) claims(l *license.License, a *Activation, when span, device ma
 	}
 	if !when.leaseUntil.IsZero() {
 		c.Expires = when.leaseUntil.Unix()
+	}
+	if when.borrowed {
+		c.Borrowed, c.FreshUntil, c.RecheckAt = true, c.Expires, min(c.RecheckAt, c.Expires)
 	}
 	return c
 }

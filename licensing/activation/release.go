@@ -61,6 +61,8 @@ type View struct {
 	Seq         int64      `json:"seq" doc:"Seq of its newest lease."`
 	ActivatedAt time.Time  `json:"activated_at" doc:"When it first took a seat."`
 	LastSeenAt  time.Time  `json:"last_seen_at" doc:"Its last contact."`
+	Borrowed    *time.Time `json:"borrowed_until,omitempty" doc:"Until when its seat is borrowed: kept for it, and free then without its doing."`
+	User        string     `json:"user,omitempty" doc:"Digest of the user who holds the seat, where users take the seats."`
 	OfflineTill *time.Time `json:"offline_until,omitempty" doc:"Until when the device may go on offline, even after a release; absent when its lease has no end."`
 	Forked      bool       `json:"forked" doc:"Whether two machines were seen with its leases."`
 	ReleasedAt  *time.Time `json:"released_at,omitempty" doc:"When its seat was given back."`
@@ -68,7 +70,8 @@ type View struct {
 
 func (a *Activation) view() View {
 	return View{ID: a.ID, License: a.LicenseID, State: string(a.State), Name: a.Name, Seq: a.Seq, ActivatedAt: a.ActivatedAt,
-		LastSeenAt: a.LastSeenAt, OfflineTill: optional(a.LeaseUntil), Forked: !a.ForkedAt.IsZero(), ReleasedAt: optional(a.ReleasedAt)}
+		LastSeenAt: a.LastSeenAt, OfflineTill: optional(a.LeaseUntil), Forked: !a.ForkedAt.IsZero(), ReleasedAt: optional(a.ReleasedAt),
+		Borrowed: optional(a.BorrowedUntil), User: a.User}
 }
 
 func optional(t time.Time) *time.Time {

@@ -25,13 +25,22 @@ func soak[T any](n, long T) T {
 	return n
 }
 
+// proven returns few, or many when the whole proof is wanted, as `dev test` does: MINTREU_PROOF=1; or long: MINTREU_SOAK=1.
+func proven(few, many, long int) int {
+	if os.Getenv("MINTREU_PROOF") == "1" {
+		few = many
+	}
+	return soak(few, long)
+}
+
 // Of 200 devices that ask at once, through two replicas, exactly as many get a seat as there are; the others are told that
-// the seats are taken, and the count is that of the activations, round after round: a thousand of them in the long form.
+// the seats are taken, and the count is that of the activations, round after round: a hundred of them in the
+// whole proof and a thousand in the long form.
 func TestS01_ExactSeatsUnderContention(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		w := newWorld(t, e)
-		for range soak(4, 1000) {
+		for range proven(4, 100, 1000) {
 			d := w.issue(t, terms(5))
 			if got := w.race(t, d.Key, 200, func(r *replica) activator { return r.activate }); got != 5 {
 				t.Errorf("%d devices got a seat, want 5", got)

@@ -39,7 +39,7 @@ type Verifier interface {
 	VerifyLease(ctx context.Context, text string) (*doc.Lease, error)
 }
 
-// Deps is what a [Service] is made of. All members but Logger are required.
+// Deps is what a [Service] is made of. All members but Logger, Throttle and Alarm are required; without a Throttle no attempt is too many.
 type Deps struct {
 	Store    Store
 	Answers  Answers
@@ -53,6 +53,8 @@ type Deps struct {
 	Audit    licensing.Auditor
 	Switches licensing.Switches
 	Logger   *slog.Logger
+	Throttle Throttle
+	Alarm    Alarm
 }
 
 // Service gives out seats. It is safe for concurrent use, also by several processes on one database.

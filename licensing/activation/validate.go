@@ -69,7 +69,7 @@ func (s *Service) judge(l *license.License, a *Activation, r *ValidateRequest) e
 		if l.Terms.Seats.By == doc.ByUser {
 			device = r.Device
 		}
-		in.Lease = s.claims(l, a, spanOf(&l.Terms, a.LastSeenAt), device, "")
+		in.Lease = s.claims(l, a, spanFor(&l.Terms, a, a.LastSeenAt), device, "")
 	case l.Terms.Activation == doc.ActivationRequired:
 		in.Known = append(in.Known, eval.Finding{Code: eval.ActivationReleased, Effect: eval.Deny, Detail: "The activation gave its seat back."})
 	}

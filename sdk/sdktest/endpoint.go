@@ -107,6 +107,9 @@ func (s *Server) lease(a *activation, nonce string) string {
 	if c.Pol.Then != doc.ThenAdvisory {
 		l.Expires = now + c.Pol.OfflineMax()
 	}
+	if a.borrowed > now {
+		l.Borrowed, l.Expires, l.FreshUntil, l.RecheckAt = true, a.borrowed, a.borrowed, min(l.RecheckAt, a.borrowed)
+	}
 	return s.sign(l)
 }
 

@@ -115,6 +115,7 @@ type Spec struct {
 	Plan       string
 	Seats      int64
 	By         string // doc.ByDevice or doc.ByUser
+	Floating   bool
 	ValidFor   time.Duration
 	MaxVersion string
 	Ent        map[string]doc.Value
@@ -130,7 +131,7 @@ func (s Spec) license(issuer string, n int, now int64) *doc.License {
 	}
 	l := &doc.License{Issuer: issuer, Audience: s.Product, ID: fmt.Sprintf("lic_%016d", n), TokenID: fmt.Sprintf("tok_%016d", n),
 		IssuedAt: now, NotBefore: now, Env: or(s.Env, doc.EnvLive), Type: or(s.Type, doc.Perpetual), Plan: or(s.Plan, "pro"),
-		Customer: "cus_0000000000000001", MaxVersion: s.MaxVersion, Seats: doc.Seats{N: max(s.Seats, 1), By: or(s.By, doc.ByDevice)},
+		Customer: "cus_0000000000000001", MaxVersion: s.MaxVersion, Seats: doc.Seats{N: max(s.Seats, 1), By: or(s.By, doc.ByDevice), Floating: s.Floating},
 		Ent: maps.Clone(s.Ent), EntUntil: s.EntUntil, Pol: pol,
 		Status: doc.StatusClaim{List: doc.StatusRef{Index: int64(n), URI: issuer + "/v1/status/0"}}}
 	if l.Ent == nil {

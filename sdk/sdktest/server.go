@@ -77,6 +77,7 @@ type activation struct {
 	released bool
 	first    string
 	answered string // the lease of the last license file
+	borrowed int64 // until when, in seconds
 }
 
 // NewServer starts a server on a free port of this machine; its clock stands at
@@ -86,6 +87,8 @@ func NewServer() *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+sdk.PathActivations, s.activate)
 	mux.HandleFunc("POST "+sdk.PathActivations+"/{id}"+sdk.PathHeartbeat, s.heartbeat)
+	mux.HandleFunc("POST "+sdk.PathActivations+"/{id}"+sdk.PathBorrow, s.borrow)
+	mux.HandleFunc("POST "+sdk.PathActivations+"/{id}"+sdk.PathReturn, s.giveBack)
 	mux.HandleFunc("DELETE "+sdk.PathActivations+"/{id}", s.deactivate)
 	mux.HandleFunc("POST "+sdk.PathValidate, s.validate)
 	mux.HandleFunc("POST "+sdk.PathUsageSources, s.openSource)

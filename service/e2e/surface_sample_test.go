@@ -143,6 +143,7 @@ func (s *surface) bodies() map[string]object {
 		"license.answer": {"request": offlineAsk(s.A.Key, s.Slug), "name": "Press in hall 3"}, "license.return": {"return": "MREL1.e30"},
 		"usage.open":     {"nonce": strings.Repeat("n", 32)},
 		"usage.count":    {"source": nothing("src_"), "seq": 1, "receipt": "r", "rows": []any{object{"meter": "pages", "subject": "s", "group": "g", "at": 1767225600, "events": 1, "sum": 1, "max": 1}}},
+		"activation.borrow": {"until": 1}, "activation.return": {},
 		"policy.create":  {"product_id": s.Product, "code": "other", "name": "Other", "terms": terms},
 		"policy.change":  {"name": "Standard", "terms": terms, "version": 1},
 		"keyring.rotate": why, "keyring.compromise": why, "keyring.request": {"revoke": "", "add_root": "", "next_root": "", "reason": "because"}, "keyring.import": {"keyset": "a.b.c"},

@@ -27,24 +27,26 @@ func (s *Store) Activations() activation.Store { return &activations{s} }
 // activationColumns are read by activationRow; COALESCE makes them readable from an outer join that found nothing.
 const activationColumns = `COALESCE(a.id, ''), COALESCE(a.license_id, ''), COALESCE(a.subject, ''), COALESCE(a.state, ''),
 	COALESCE(a.name, ''), COALESCE(a.dev, '{}'), COALESCE(a.usr, ''), COALESCE(a.seq, 0), COALESCE(a.seq_seen, 0),
-	a.activated_at, a.last_seen_at, a.lease_until, a.dies_at, a.forked_at, a.released_at, COALESCE(a.released_by, '')`
+	a.activated_at, a.last_seen_at, a.lease_until, a.dies_at, a.forked_at, a.released_at, COALESCE(a.released_by, ''),
+	a.borrowed_until`
 
 // activationRow is where one row of activationColumns is scanned to.
 type activationRow struct {
 	a                                                  activation.Activation
 	dev                                                string
 	activated, seen, lease, dies, forked, releasedTime *time.Time
+	borrowed                                           *time.Time
 }
 
 func (r *activationRow) dest() []any {
 	return []any{&r.a.ID, &r.a.LicenseID, &r.a.Subject, &r.a.State, &r.a.Name, &r.dev, &r.a.User, &r.a.Seq, &r.a.SeqSeen,
-		&r.activated, &r.seen, &r.lease, &r.dies, &r.forked, &r.releasedTime, &r.a.ReleasedBy}
+		&r.activated, &r.seen, &r.lease, &r.dies, &r.forked, &r.releasedTime, &r.a.ReleasedBy, &r.borrowed}
 }
 
 func (r *activationRow) value() (activation.Activation, error) {
 	a := r.a
 	a.ActivatedAt, a.LastSeenAt, a.LeaseUntil = instant(r.activated), instant(r.seen), instant(r.lease)
-	a.DiesAt, a.ForkedAt, a.ReleasedAt = instant(r.dies), instant(r.forked), instant(r.releasedTime)
+	a.DiesAt, a.ForkedAt, a.ReleasedAt, a.BorrowedUntil = instant(r.dies), instant(r.forked), instant(r.releasedTime), instant(r.borrowed)
 	if err := json.Unmarshal([]byte(r.dev), &a.Device); err != nil {
 		return a, fmt.Errorf("activation %s: device: %w", a.ID, err)
 	}
@@ -135,7 +137,7 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 	batch = append(batch, written...)
 	if t.Revive != "" {
 		batch = append(batch, db.Statement{SQL: `UPDATE activation SET state = 'held', name = $4, seq = seq + 1, last_seen_at = $5,
-				lease_until = $6, dies_at = $7, released_at = NULL, released_by = ''
+				lease_until = $6, dies_at = $7, borrowed_until = NULL, released_at = NULL, released_by = ''
 			WHERE id = $1 AND EXISTS (SELECT 1 FROM license l WHERE l.id = $2 AND l.seat_taken_by = $3)`,
 			Args: []any{t.Revive, t.License, t.ID, t.Name, t.At, nullable(t.LeaseUntil), nullable(t.DiesAt)}})
 	} else {
@@ -175,11 +177,12 @@ func makeActivation(t activation.Take, dev string) []db.Statement {
 	return batch
 }
 
-// replaceOldest frees the seat that was silent longest if every seat is taken and the subject holds none.
+// replaceOldest frees the seat that was silent longest, of those not borrowed, if every seat is taken and the subject holds none.
 func replaceOldest(t activation.Take, seek []any) []db.Statement {
 	return []db.Statement{
 		{SQL: `UPDATE activation SET state = 'replaced', released_at = $12, released_by = $11
-			WHERE id = (SELECT o.id FROM activation o WHERE o.license_id = $1 AND o.state = 'held' ORDER BY o.last_seen_at, o.id LIMIT 1)
+			WHERE id = (SELECT o.id FROM activation o WHERE o.license_id = $1 AND o.state = 'held'
+				AND (o.borrowed_until IS NULL OR o.borrowed_until <= $12) ORDER BY o.last_seen_at, o.id LIMIT 1)
 				AND EXISTS (SELECT 1 FROM license l WHERE l.id = $1 AND l.state = 'active' AND l.seats_max = l.seats_used AND l.seats_max > 0)
 				AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))`,
 			Args: append(seek[:10:10], t.ID, t.At)},
@@ -191,16 +194,28 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 
 // Renew implements [activation.Store].
 func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
-	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2, lease_until = $3, dies_at = $4,
+	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2,
+			lease_until = CASE WHEN $5 = seq THEN $7 WHEN lease_until > $3 THEN lease_until ELSE $3 END,
+			dies_at = CASE WHEN $5 = seq THEN $8 WHEN lease_until > $4 THEN lease_until ELSE $4 END, borrowed_until = $9,
 			seq_seen = CASE WHEN $5 = 0 THEN seq WHEN seq_seen < $5 THEN $5 ELSE seq_seen END,
 			forked_at = COALESCE(forked_at, CASE WHEN $6 AND $5 < seq AND $5 <> seq_seen THEN COALESCE($2, last_seen_at) END)
-		WHERE id = $1 AND state = 'held' AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')
+		WHERE id = $1 AND state = 'held' AND borrowed_until IS NOT DISTINCT FROM $10
+			AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')
 		RETURNING seq`,
-		r.ID, r.At, nullable(r.LeaseUntil), nullable(r.DiesAt), r.Presented, r.Watch).Scan(&seq)
+		r.ID, r.At, nullable(r.LeaseUntil), nullable(r.DiesAt), r.Presented, r.Watch, atLeast(r.LeaseUntil, r.Shown), atLeast(r.DiesAt, r.Shown),
+		nullable(r.Borrowed), nullable(r.Was)).Scan(&seq)
 	if errors.Is(err, db.ErrNoRows) {
 		return 0, nil
 	}
 	return seq, err
+}
+
+// atLeast is an end that is no earlier than another; no end stays none.
+func atLeast(end, other time.Time) *time.Time {
+	if !end.IsZero() && other.After(end) {
+		end = other
+	}
+	return nullable(end)
 }
 
 // ReleaseSeat implements [activation.Store]. The audit row is written under the license's lock, before the change that it tells
@@ -277,6 +292,14 @@ func (s *activations) ListActivations(ctx context.Context, reach license.Reach, 
 func reached(r license.Reach, id string, found *[]string) db.Question {
 	return db.Question{SQL: `SELECT id FROM license WHERE id = $1 AND ($2 = '' OR owner = $2) AND ($3 = '' OR product_id = $3) AND ($4 = '' OR env = $4)`,
 		Args: []any{id, string(r.Owner), r.Product, string(r.Env)}, Each: db.Into(found, scanText)}
+}
+
+// Replaceable implements [activation.Store].
+func (s *activations) Replaceable(ctx context.Context, licenseID string, now time.Time) (bool, error) {
+	var n int64
+	err := s.db.QueryRow(ctx, `SELECT count(*) FROM activation WHERE license_id = $1 AND state = 'held' AND (borrowed_until IS NULL OR borrowed_until <= $2)`,
+		licenseID, now).Scan(&n)
+	return n > 0, err
 }
 
 // DueToDie implements [activation.Store].
