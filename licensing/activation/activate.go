@@ -95,7 +95,7 @@ func (s *Service) admits(l *license.License, r *sdk.ActivateRequest) error {
 	if t.Seats.By == doc.ByUser && r.User == "" {
 		return ErrUser
 	}
-	if t.Seats.By == doc.ByDevice && int64(len(r.Device)) < t.Match {
+	if (t.Seats.By == doc.ByDevice || t.Type == doc.Trial) && int64(len(r.Device)) < t.Match {
 		return errForm.With("/device", "at least %d components are needed", t.Match)
 	}
 	when := spanOf(t, s.Clock.Now())
@@ -158,6 +158,13 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		t.Revive, t.ReviveSeq, a = last.ID, last.Seq, last
 		a.Seq++
 	}
+	if l.Terms.Type == doc.Trial {
+		parts := partsOf(r.Device)
+		t.Trial, t.TrialDevice = l.ProductID, Seek{License: l.ID, Subject: deviceKey(parts), Parts: parts}
+		if had, err := s.Store.TrialHad(ctx, t.Trial, t.TrialDevice); err != nil || had {
+			return sdk.ActivateResponse{}, false, errOr(err, ErrTrialUsed)
+		}
+	}
 	t.Event = licensing.Event{Action: "activation.create", Target: a.ID, Product: l.ProductID,
 		Detail: map[string]any{"license": l.ID, "revived": t.Revive != ""}}
 	t.Replaced = licensing.Event{Action: "activation.replace", Target: l.ID, Product: l.ProductID, Detail: map[string]any{"released_by": t.ID}}
@@ -166,6 +173,11 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		return sdk.ActivateResponse{}, false, err
 	}
 	if !taken {
+		if t.Trial != "" {
+			if had, err := s.Store.TrialHad(ctx, t.Trial, t.TrialDevice); err != nil || had {
+				return sdk.ActivateResponse{}, false, errOr(err, ErrTrialUsed)
+			}
+		}
 		return sdk.ActivateResponse{}, false, s.whyNot(ctx, l, seek)
 	}
 	started, err := s.begin(ctx, l)

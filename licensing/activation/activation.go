@@ -90,12 +90,16 @@ type Take struct {
 	Revive        string
 	ReviveSeq     int64 // its seq as the caller read it; the next lease is the one after
 	ReplaceOldest bool
-	Name          string
-	Device        map[string]string
-	User          string
-	At            time.Time
-	LeaseUntil    time.Time
-	DiesAt        time.Time
+	// Trial is the product whose trial the license is, "" for none: then the device must have had no trial of it under another license.
+	// TrialDevice describes the device as a Seek does, whoever takes the seat.
+	Trial       string
+	TrialDevice Seek
+	Name        string
+	Device      map[string]string
+	User        string
+	At          time.Time
+	LeaseUntil  time.Time
+	DiesAt      time.Time
 }
 
 // Renewal advances the seq of a held activation at a contact. Presented is the seq of the lease that was shown, 0 when none
@@ -135,7 +139,7 @@ type Store interface {
 	// last; nil when there is none. One round trip.
 	Find(ctx context.Context, s Seek) (license.License, *Activation, error)
 	// TakeSeat takes a seat and tells the audit trail, all in one round trip and one transaction, and reports whether it did:
-	// not when the license is not active, the subject already holds a seat, or every seat is taken.
+	// not when the license is not active, the subject already holds a seat, every seat is taken, or the device had another trial.
 	TakeSeat(ctx context.Context, t Take) (bool, error)
 	// Renew advances the seq of a held activation of an active license and returns the new one, or 0. One round trip.
 	Renew(ctx context.Context, r Renewal) (seq int64, err error)
@@ -146,6 +150,8 @@ type Store interface {
 	ActivationOf(ctx context.Context, id string, owner licensing.Owner) (Activation, license.License, error)
 	// ListActivations returns those of a license within reach, newest first. One round trip.
 	ListActivations(ctx context.Context, reach license.Reach, licenseID string, page licensing.Page) (licensing.List[Activation], error)
+	// TrialHad reports whether the device had a trial of a product under another license than the one it seeks.
+	TrialHad(ctx context.Context, product string, device Seek) (bool, error)
 	// Replaceable reports whether a license has a held activation that a newer device may replace: one that is not borrowed.
 	Replaceable(ctx context.Context, licenseID string, now time.Time) (bool, error)
 	// DueToDie returns held activations whose time of death has come, of one license or of all.

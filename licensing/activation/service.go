@@ -84,6 +84,8 @@ var (
 	ErrRevoked = licensing.Fail(licensing.Forbidden, sdk.CodeLicenseRevoked, "The license was revoked.")
 	// ErrDevice refuses a request that does not say enough of its device, or speaks of another one.
 	ErrDevice = licensing.Fail(licensing.Conflict, sdk.CodeDeviceMismatch, "The request comes from another device.")
+	// ErrTrialUsed refuses a second trial on a device, under whichever license.
+	ErrTrialUsed = licensing.Fail(licensing.Conflict, sdk.CodeTrialUsed, "This device had a trial of this product.")
 	// ErrUser refuses an activation without a user where users take the seats.
 	ErrUser = licensing.Fail(licensing.Invalid, sdk.CodeUserRequired, "The license's seats are taken by users; name one.")
 

@@ -10,19 +10,22 @@ import (
 
 // Deps is what a [Service] is made of. All members but Logger are required.
 type Deps struct {
-	Store    Store
-	Policies Policies
-	Tokens   Tokens
-	Renewals Renewals
-	Signer   Signer
-	Verifier Verifier
-	Seal     licensing.Sealer
-	Clock    licensing.Clock
-	IDs      licensing.IDs
-	Tx       licensing.Transactor
-	Audit    licensing.Auditor
-	Switches licensing.Switches
-	Logger   *slog.Logger
+	Store     Store
+	Policies  Policies
+	Tokens    Tokens
+	Renewals  Renewals
+	Transfers Transfers
+	Trials    Trials
+	Env       licensing.Env // of trials: that of the payments which follow them
+	Signer    Signer
+	Verifier  Verifier
+	Seal      licensing.Sealer
+	Clock     licensing.Clock
+	IDs       licensing.IDs
+	Tx        licensing.Transactor
+	Audit     licensing.Auditor
+	Switches  licensing.Switches
+	Logger    *slog.Logger
 }
 
 // Service issues licenses and answers for them. It is safe for concurrent use.

@@ -42,6 +42,7 @@ func (p *parts) pay(ctx context.Context) error {
 		return err
 	}
 	p.gateway = gateway
+	p.licenses.Env = gateway.Env() // trials are for whom they may be sold to later
 	p.payments = payment.New(payment.Deps{Store: st.Payments(), Gateway: gateway, APIVersion: stripe.Version, Clock: a.config.Clock, Tx: st, Audit: p.audit, Jobs: p.jobs, Alert: p.alert, Log: a.log})
 	return nil
 }

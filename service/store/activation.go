@@ -115,7 +115,11 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 		return false, err
 	}
 	seek := seekArgs(t.Seek)
-	batch := []db.Statement{{SQL: lockLicense, Args: []any{t.License}}}
+	var batch []db.Statement
+	if t.Trial != "" { // trials of one product take seats in turn, so that nearly the same device is seen as well
+		batch = append(batch, db.Statement{SQL: `SELECT id FROM product WHERE id = $1 FOR UPDATE`, Args: []any{t.Trial}})
+	}
+	batch = append(batch, db.Statement{SQL: lockLicense, Args: []any{t.License}})
 	if t.ReplaceOldest {
 		batch = append(batch, replaceOldest(t, seek)...)
 		written, err := s.auditWhere(ctx, t.Replaced, replacedSeat, t.License, t.ID)
@@ -124,11 +128,15 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 		}
 		batch = append(batch, written...)
 	}
-	batch = append(batch, db.Statement{SQL: `UPDATE license SET seats_used = seats_used + 1, seat_taken_by = $11
+	take := db.Statement{SQL: `UPDATE license SET seats_used = seats_used + 1, seat_taken_by = $11
 		WHERE id = $1 AND state = 'active' AND (seats_max < 0 OR seats_used < seats_max)
 			AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))
 			AND ($12 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $12 AND r.license_id = $1 AND r.state <> 'held' AND r.seq = $13))`,
-		Args: append(seek[:10:10], t.ID, t.Revive, t.ReviveSeq)})
+		Args: append(seek[:10:10], t.ID, t.Revive, t.ReviveSeq)}
+	if t.Trial != "" {
+		take = onceOnTrial(take, t)
+	}
+	batch = append(batch, take)
 	took := len(batch) - 1
 	written, err := s.auditWhere(ctx, t.Event, tookSeat, t.License, t.ID)
 	if err != nil {
@@ -142,6 +150,11 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 			Args: []any{t.Revive, t.License, t.ID, t.Name, t.At, nullable(t.LeaseUntil), nullable(t.DiesAt)}})
 	} else {
 		batch = append(batch, makeActivation(t, string(dev))...)
+	}
+	if t.Trial != "" {
+		batch = append(batch, db.Statement{SQL: `INSERT INTO trial (product_id, kind, subject, license_id, at)
+			SELECT l.product_id, 'device', $3, l.id, COALESCE($4, l.created_at) FROM license l WHERE l.id = $1 AND l.seat_taken_by = $2
+			ON CONFLICT (product_id, kind, subject) DO NOTHING`, Args: []any{t.License, t.ID, t.TrialDevice.Subject, t.At}})
 	}
 	n, err := s.db.Batch(ctx, batch)
 	if err != nil {
