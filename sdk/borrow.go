@@ -21,9 +21,9 @@ func (c *Client) Borrow(ctx context.Context, until time.Time) (eval.Decision, er
 	return c.lend(ctx, PathBorrow, BorrowRequest{Until: until.Unix()})
 }
 
-// Return ends a borrowing before its date; the device keeps its seat as one of
+// EndBorrow ends a borrowing before its date; the device keeps its seat as one of
 // those in contact. To give the seat back as well, use Deactivate.
-func (c *Client) Return(ctx context.Context) (eval.Decision, error) {
+func (c *Client) EndBorrow(ctx context.Context) (eval.Decision, error) {
 	return c.lend(ctx, PathReturn, struct{}{})
 }
 

@@ -48,11 +48,11 @@ func TestBorrowAndReturn(t *testing.T) {
 	if d, err := c.Check(t.Context()); err != nil || d.Allowed {
 		t.Errorf("at the date: %+v, %v", d, err)
 	}
-	if _, err := c.Return(t.Context()); err == nil {
+	if _, err := c.EndBorrow(t.Context()); err == nil {
 		t.Error("given back to nobody")
 	}
 	s.Fail(sdktest.None)
-	if d, err := c.Return(t.Context()); err != nil || !d.Allowed || c.Lease().Borrowed {
+	if d, err := c.EndBorrow(t.Context()); err != nil || !d.Allowed || c.Lease().Borrowed {
 		t.Errorf("given back: %+v, %v", d, err)
 	}
 	var p *sdk.Problem

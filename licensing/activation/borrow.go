@@ -36,8 +36,8 @@ func (s *Service) Borrow(ctx context.Context, r sdk.BorrowRequest) (sdk.Heartbea
 	})
 }
 
-// Return ends a borrowing before its date: the device goes on with a lease like any other. It succeeds where nothing was borrowed.
-func (s *Service) Return(ctx context.Context, r sdk.ReturnRequest) (sdk.HeartbeatResponse, error) {
+// EndBorrow ends a borrowing before its date: the device goes on with a lease like any other. It succeeds where nothing was borrowed.
+func (s *Service) EndBorrow(ctx context.Context, r sdk.ReturnRequest) (sdk.HeartbeatResponse, error) {
 	return s.lend(ctx, r.ID, "activation.return", func(*license.License, time.Time) (time.Time, error) { return time.Time{}, nil })
 }
 
@@ -96,7 +96,7 @@ func (s *Service) lent(ctx context.Context, l *license.License, a *Activation, p
 	return when, renewed, err
 }
 
-// LendAgain answers a replay of Borrow and Return with the next lease, borrowed or not as the seat now is.
+// LendAgain answers a replay of Borrow and EndBorrow with the next lease, borrowed or not as the seat now is.
 func (s *Service) LendAgain(ctx context.Context, id, _ string) (sdk.HeartbeatResponse, error) {
 	return s.Heartbeat(ctx, sdk.HeartbeatRequest{ID: id})
 }

@@ -37,7 +37,7 @@ func (w *world) giveBack(ctx context.Context, lease string) (sdk.HeartbeatRespon
 	if err != nil {
 		return sdk.HeartbeatResponse{}, err
 	}
-	return w.Return(ctx, sdk.ReturnRequest{ID: id})
+	return w.EndBorrow(ctx, sdk.ReturnRequest{ID: id})
 }
 
 // decision is what a product without a network makes of a token and a lease.

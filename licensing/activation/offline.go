@@ -93,8 +93,8 @@ func (s *Service) Answer(ctx context.Context, r AnswerRequest) (AnswerResponse, 
 		return out, err
 	}
 	form.Env = string(l.Env)
-	for range attempts {
-		out, done, err := s.attempt(ctx, seek, &form)
+	for i := range attempts {
+		out, done, err := s.attempt(ctx, seek, &form, i == 0)
 		if err != nil {
 			return AnswerResponse{}, err
 		}

@@ -77,7 +77,7 @@ type activation struct {
 	released bool
 	first    string
 	answered string // the lease of the last license file
-	borrowed int64 // until when, in seconds
+	borrowed int64  // until when, in seconds
 }
 
 // NewServer starts a server on a free port of this machine; its clock stands at

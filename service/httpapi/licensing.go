@@ -86,7 +86,7 @@ func activationRoutes(s *activation.Service) []kit.Route {
 		kit.New(kit.Spec{Name: "activation.borrow", Method: http.MethodPost, Path: "/v1/activations/{id}/borrow", Tag: tag, Access: kit.Allow{Device: true},
 			Summary: "Keep a floating seat until a date", Detail: "For a device that goes away. Nobody takes the seat before, and at the date it is free without the device's doing."}, s.Borrow).Again(s.LendAgain),
 		kit.New(kit.Spec{Name: "activation.return", Method: http.MethodPost, Path: "/v1/activations/{id}/return", Tag: tag, Access: kit.Allow{Device: true},
-			Summary: "End a borrowing early", Detail: "The device goes on with a lease like any other; to give the seat back as well, delete the activation."}, s.Return).Again(s.LendAgain),
+			Summary: "End a borrowing early", Detail: "The device goes on with a lease like any other; to give the seat back as well, delete the activation."}, s.EndBorrow).Again(s.LendAgain),
 		kit.New(kit.Spec{Name: "activation.delete", Method: http.MethodDelete, Path: "/v1/activations/{id}", Tag: tag,
 			Access: kit.Allow{Device: true}, Summary: "Give a seat back"}, s.Deactivate),
 		kit.New(kit.Spec{Name: "license.answer", Secret: true, Method: http.MethodPost, Path: "/v1/licenses/{id}/offline-answer", Tag: tag,
