@@ -90,23 +90,24 @@ func (c *rootExport) Run(ctx context.Context, cfg app.Config, s streams) error {
 	})
 }
 
-// approved finds the export to go on with, or proposes one.
+// approved finds the export to go on with, one that the machine proposed and did not end, or proposes one.
 func (c *rootExport) approved(ctx context.Context, o *operator) (keyring.ExportView, error) {
-	if c.Export == "" {
-		var e keyring.ExportView
-		err := o.call(ctx, http.MethodPost, "/v1/root-exports", map[string]any{"reason": c.Reason}, &e)
-		return e, err
-	}
 	var list keyring.ExportList
 	if err := o.call(ctx, http.MethodGet, "/v1/root-exports", nil, &list); err != nil {
 		return keyring.ExportView{}, err
 	}
 	for _, e := range list.Items {
-		if e.ID == c.Export {
+		ours := strings.HasPrefix(e.ProposedBy, "cli:") && e.DoneAt == nil && e.State != string(keyring.Withdrawn) && e.ExpiresAt.After(time.Now())
+		if e.ID == c.Export || c.Export == "" && ours {
 			return e, nil
 		}
 	}
-	return keyring.ExportView{}, fmt.Errorf("there is no export %s", c.Export)
+	if c.Export != "" {
+		return keyring.ExportView{}, fmt.Errorf("there is no export %s", c.Export)
+	}
+	var e keyring.ExportView
+	err := o.call(ctx, http.MethodPost, "/v1/root-exports", map[string]any{"reason": c.Reason}, &e)
+	return e, err
 }
 
 // writeNew writes a file for its owner alone that must not exist, so that it outlasts a loss of power.
