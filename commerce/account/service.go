@@ -18,6 +18,7 @@ type Deps struct {
 	Invites       Invites
 
 	People  People
+	Crowd   Crowd // for Guests alone
 	Tokens  Tokens
 	Factors Factors
 	// Customers is how staff find and stop people.

@@ -86,6 +86,21 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
+	if err := r.over(&l); err != nil {
+		return View{}, err
+	}
+	if err := l.signable(ErrChange); err != nil {
+		return View{}, err
+	}
+	if err := s.retoken(ctx, &l, licensing.Event{Action: "license.change", Reason: r.Reason,
+		Detail: map[string]any{"seats": l.Seats, "valid_until": optional(l.ValidUntil)}}, ""); err != nil {
+		return View{}, err
+	}
+	return s.view(ctx, l.ID)
+}
+
+// over lays the change over l.
+func (r *ChangeRequest) over(l *License) error {
 	if r.Licensee != nil {
 		l.Licensee = *r.Licensee
 	}
@@ -105,17 +120,7 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	for _, name := range r.Remove {
 		delete(l.Entitlements, name)
 	}
-	if err := r.ends(&l); err != nil {
-		return View{}, err
-	}
-	if err := l.signable(ErrChange); err != nil {
-		return View{}, err
-	}
-	if err := s.retoken(ctx, &l, licensing.Event{Action: "license.change", Reason: r.Reason,
-		Detail: map[string]any{"seats": l.Seats, "valid_until": optional(l.ValidUntil)}}, ""); err != nil {
-		return View{}, err
-	}
-	return s.view(ctx, l.ID)
+	return r.ends(l)
 }
 
 // ends lays the ends of single features that the change names over those of l, whose features it has changed already.

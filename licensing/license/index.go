@@ -43,7 +43,7 @@ type indexes struct {
 // draw returns a place that was free a moment ago.
 func (x *indexes) draw(ctx context.Context) (slot, error) {
 	for {
-		list, err := x.list(ctx)
+		list, err := x.list(ctx, 1)
 		if err != nil {
 			return slot{}, err
 		}
@@ -77,14 +77,14 @@ func (x *indexes) hold(at slot) bool {
 	return true
 }
 
-// list returns an open list at random, opening one when all are full.
-func (x *indexes) list(ctx context.Context) (int64, error) {
+// list returns an open list at random for n draws, opening one when all are full.
+func (x *indexes) list(ctx context.Context, n int) (int64, error) {
 	x.mu.Lock()
 	if x.left > 0 {
-		x.left--
-		n := x.open[random(len(x.open))]
+		x.left -= n
+		list := x.open[random(len(x.open))]
 		x.mu.Unlock()
-		return n, nil
+		return list, nil
 	}
 	x.mu.Unlock()
 	counts, err := x.tokens.StatusLists(ctx)
@@ -93,10 +93,10 @@ func (x *indexes) list(ctx context.Context) (int64, error) {
 	}
 	var open []int64
 	var last int64
-	for n, used := range counts {
-		last = max(last, n)
+	for list, used := range counts {
+		last = max(last, list)
 		if used < listFull {
-			open = append(open, n)
+			open = append(open, list)
 		}
 	}
 	if len(open) == 0 {
@@ -107,7 +107,7 @@ func (x *indexes) list(ctx context.Context) (int64, error) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.open, x.left = open, recount
+	x.open, x.left = open, recount-n
 	return open[random(len(open))], nil
 }
 

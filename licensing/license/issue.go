@@ -3,8 +3,8 @@ package license
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -29,6 +29,13 @@ type IssueSpec struct {
 	ValidUntil   time.Time
 	Seats        *int64
 	Entitlements Entitlements
+
+	// What only a license that was issued elsewhere brings along: its key, which is kept byte for byte, when it was issued, and its
+	// state with the reason. Zero means a key of ours, now and active.
+	Key      string
+	IssuedAt time.Time
+	State    State
+	Reason   string
 }
 
 // Draft is a license made and signed but not stored. Key is the license key in the clear, for the buyer's mail.
@@ -56,36 +63,50 @@ func (s *Service) Draft(ctx context.Context, spec IssueSpec) (*Draft, error) {
 	if policy.ProductID != spec.ProductID {
 		return nil, fmt.Errorf("license: policy %s is not of product %s", policy.ID, spec.ProductID)
 	}
-	if spec.Terms != nil {
-		policy.Terms = *spec.Terms
+	at, err := s.indexes.draw(ctx)
+	if err != nil {
+		return nil, err
 	}
+	return s.draft(ctx, spec, policy, at)
+}
+
+// draft makes the license of a spec under its policy, with a place in a status list.
+func (s *Service) draft(ctx context.Context, spec IssueSpec, policy Policy, at slot) (*Draft, error) {
 	l, err := s.fresh(spec, policy)
 	if err != nil {
 		return nil, err
 	}
-	d := &Draft{}
-	if d.Key, err = s.giveKey(&l); err != nil {
+	key := spec.Key
+	if key == "" {
+		key, err = s.giveKey(&l)
+	} else {
+		err = s.keepKey(&l, key)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if err := s.giveToken(ctx, &l); err != nil {
+	if err := s.tokenAt(ctx, &l, at); err != nil {
 		return nil, err
 	}
-	d.License = l
-	return d, nil
+	return &Draft{License: l, Key: key}, nil
 }
 
 // Issue stores a draft in the caller's transaction. It reports false, and stores nothing, when the source already has a
 // license. [ErrCollision] asks for a new draft.
 func (s *Service) Issue(ctx context.Context, d *Draft) (bool, error) {
-	issued, err := s.Store.AddLicense(ctx, d.License)
-	if err != nil || !issued {
+	added, err := s.Store.AddLicense(ctx, d.License)
+	if err != nil || !added {
 		return false, err
 	}
-	l := &d.License
-	return true, s.Audit.Record(ctx, licensing.Event{
+	return true, s.Audit.Record(ctx, issued(&d.License))
+}
+
+// issued is the event of a license that was issued.
+func issued(l *License) licensing.Event {
+	return licensing.Event{
 		Action: "license.issue", Target: l.ID, Product: l.ProductID,
 		Detail: map[string]any{"source": l.Source.Kind, "source_id": l.Source.ID, "plan": l.PlanCode, "policy": l.PolicyID, "env": l.Env},
-	})
+	}
 }
 
 func (spec *IssueSpec) check() error {
@@ -100,6 +121,11 @@ func (spec *IssueSpec) check() error {
 	if spec.Seats != nil && (*spec.Seats < 0 || *spec.Seats > maxSeats) {
 		return ErrSource.With("seats", "must be 0 to %d", maxSeats)
 	}
+	switch spec.State {
+	case "", Active, Suspended, Revoked:
+	default:
+		return ErrSource.With("state", "must be active, suspended or revoked")
+	}
 	if msg := spec.Entitlements.check(); msg != "" {
 		return ErrSource.With("entitlements", "%s", msg)
 	}
@@ -109,11 +135,25 @@ func (spec *IssueSpec) check() error {
 // fresh makes the license of a spec under a policy, without key and token.
 func (s *Service) fresh(spec IssueSpec, p Policy) (License, error) {
 	now, t := s.now(), p.Terms.WithDefaults()
+	if spec.Terms != nil {
+		t = spec.Terms.WithDefaults()
+	}
 	l := License{
 		ID: s.IDs.New("lic"), Source: spec.Source, ProductID: spec.ProductID, ProductSlug: spec.ProductSlug,
 		PlanID: spec.PlanID, PlanCode: spec.PlanCode, PolicyID: p.ID, Owner: spec.Owner, Env: spec.Env, Licensee: spec.Licensee,
-		State: Active, Terms: t, Entitlements: t.Entitlements.over(spec.Entitlements), Seats: t.Seats.N,
+		State: Active, Reason: spec.Reason, Terms: t, Entitlements: t.Entitlements.over(spec.Entitlements), Seats: t.Seats.N,
 		KeyPrefix: spec.KeyPrefix, Version: 1, CreatedAt: now, UpdatedAt: now,
+	}
+	from := now // when the term begins that the policy gives
+	if !spec.IssuedAt.IsZero() {
+		from = spec.IssuedAt.UTC().Truncate(time.Second)
+		l.CreatedAt = from
+	}
+	if spec.State != "" {
+		l.State = spec.State
+	}
+	if l.State == Revoked {
+		l.RevokedAt = now
 	}
 	if spec.Seats != nil {
 		l.Seats = *spec.Seats
@@ -126,18 +166,18 @@ func (s *Service) fresh(spec IssueSpec, p Policy) (License, error) {
 	}
 	l.SeatsMax = t.SeatsMax(l.Seats)
 	if t.UpdatesFor > 0 {
-		l.UpdatesUntil = now.Add(seconds(t.UpdatesFor))
+		l.UpdatesUntil = from.Add(seconds(t.UpdatesFor))
 	}
 	switch {
 	case !spec.ValidUntil.IsZero():
-		l.StartedAt, l.ValidUntil = now, spec.ValidUntil.UTC().Truncate(time.Second)
+		l.StartedAt, l.ValidUntil = from, spec.ValidUntil.UTC().Truncate(time.Second)
 	case t.Starts(): // the term waits for the first activation or validation
 	case t.Duration > 0:
-		l.StartedAt, l.ValidUntil = now, now.Add(seconds(t.Duration))
+		l.StartedAt, l.ValidUntil = from, from.Add(seconds(t.Duration))
 	case t.Type == doc.Subscription:
-		return License{}, errors.New("license: a subscription license needs the instant it is paid through")
+		return License{}, ErrSource.With("/valid_until", "is missing; a subscription license needs the instant it is paid through")
 	default:
-		l.StartedAt = now
+		l.StartedAt = from
 	}
 	return l, l.signable(ErrSource)
 }
@@ -148,10 +188,21 @@ func (s *Service) giveKey(l *License) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	l.KeyLookup = s.lookup(key)
-	l.KeyHint = key[len(key)-5:]
+	return key, s.keepKey(l, key)
+}
+
+// keepKey seals a key as l's. Text of the shape of our keys is looked up as we write it, any other byte for byte.
+func (s *Service) keepKey(l *License, key string) (err error) {
+	l.KeyLookup = s.keyLookup(key)
+	l.KeyHint = hint(key)
 	l.KeySealed, err = s.Seal.Seal([]byte(key), keyPlace(l.ID))
-	return key, err
+	return err
+}
+
+// hint is the end of a key, by which people tell keys apart: five characters, of a short key fewer than half of it.
+func hint(key string) string {
+	runes := []rune(key)
+	return strings.ToUpper(string(runes[len(runes)-min(5, len(runes)/2):]))
 }
 
 func keyPlace(id string) string { return "license/" + id + "/key" }

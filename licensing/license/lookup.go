@@ -18,6 +18,12 @@ func (s *Service) lookup(key string) []byte {
 	return m.Sum(nil)
 }
 
+// keyLookup is the lookup of a license key: of its usual spelling if it has the shape of ours, else byte for byte.
+func (s *Service) keyLookup(text string) []byte {
+	key, _ := doc.NormalizeLicenseKey(text)
+	return s.lookup(key)
+}
+
 // ByCredential names the holder behind a license key or a license token. A credential of no license, or a token that is no
 // longer the current one, is a holder of nothing: an Actor without License, whom every operation answers as it answers
 // for a license that may not do what is asked. So no answer and no status tells unknown from refused. It fails only when the
@@ -41,8 +47,7 @@ func (s *Service) find(ctx context.Context, text string) (License, error) {
 		return License{}, licensing.ErrNotFound
 	}
 	if strings.Count(text, ".") != 2 {
-		key, _ := doc.NormalizeLicenseKey(text)
-		return s.Store.LicenseByKey(ctx, s.lookup(key))
+		return s.Store.LicenseByKey(ctx, s.keyLookup(text))
 	}
 	claims, err := s.Verifier.VerifyLicense(ctx, text)
 	if licensing.KindOf(err) == licensing.Unauthorized {

@@ -199,10 +199,16 @@ func (f *Filter) search(text string) {
 	}
 }
 
-// List returns licenses, newest first: all to staff, their own to customers.
-func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
+// Filter is what a request asks for, whoever asks.
+func (r ListRequest) Filter() Filter {
 	f := Filter{Owner: licensing.Owner(r.Owner), ProductID: r.Product, State: State(r.State), Env: licensing.Env(r.Env)}
 	f.search(r.Query)
+	return f
+}
+
+// List returns licenses, newest first: all to staff, their own to customers.
+func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View], error) {
+	f := r.Filter()
 	switch actor := licensing.ActorFrom(ctx); actor.Kind {
 	case licensing.Staff, licensing.CLI:
 	case licensing.Machine:

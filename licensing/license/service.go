@@ -8,7 +8,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// Deps is what a [Service] is made of. All members but Logger are required.
+// Deps is what a [Service] is made of. All members but Logger are required; Many and Trail by DraftMany and IssueMany alone.
 type Deps struct {
 	Store     Store
 	Policies  Policies
@@ -17,6 +17,8 @@ type Deps struct {
 	Transfers Transfers
 	Trials    Trials
 	Env       licensing.Env // of trials: that of the payments which follow them
+	Many      ManyStore
+	Trail     ManyAuditor
 	Signer    Signer
 	Verifier  Verifier
 	Seal      licensing.Sealer

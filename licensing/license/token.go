@@ -15,6 +15,11 @@ func (s *Service) giveToken(ctx context.Context, l *License) error {
 	if err != nil {
 		return err
 	}
+	return s.tokenAt(ctx, l, at)
+}
+
+// tokenAt signs a token for l under a new jti, at a place in a status list.
+func (s *Service) tokenAt(ctx context.Context, l *License, at slot) error {
 	now := s.now()
 	l.Token = Token{JTI: s.IDs.New("tok"), LicenseID: l.ID, List: at.list, Index: at.idx, CreatedAt: now}
 	return s.sign(ctx, l)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mintreu/mintreu/commerce/notice"
 	"github.com/mintreu/mintreu/commerce/payment"
+	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/service/jobs"
 	"github.com/mintreu/mintreu/service/telemetry"
@@ -25,6 +26,9 @@ func (p *parts) background(context.Context) error {
 	if err := p.jobs.Handle(keyring.JobResign, again, jobs.Options{Timeout: 30 * time.Minute}); err != nil {
 		return err
 	}
+	if err := p.jobs.Handle(bulk.JobWork, p.runs.Work, jobs.Options{Queue: "bulk", Timeout: time.Minute, MaxAttempts: 3}); err != nil {
+		return err
+	}
 	for _, every := range []struct {
 		kind     string
 		interval time.Duration
@@ -35,6 +39,7 @@ func (p *parts) background(context.Context) error {
 		{"notice.sweep", time.Minute, p.notices.Sweep},
 		{"download.sweep", 5 * time.Minute, p.downloads.Sweep},
 		{"support.sweep", 10 * time.Minute, p.helpdesk.Sweep},
+		{"bulk.sweep", 15 * time.Second, p.runs.Sweep},
 		{"activation.cull", time.Minute, func(ctx context.Context) error { _, err := p.activations.Cull(ctx); return err }},
 		{"license.lapse", time.Minute, func(ctx context.Context) error { _, err := p.licenses.Lapse(ctx); return err }},
 		{"keyring.sweep", 15 * time.Second, p.resignForAWhile},

@@ -23,6 +23,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/licensing/usage"
@@ -59,6 +60,7 @@ type parts struct {
 	licenses    *license.Service
 	activations *activation.Service
 	usage       *usage.Service
+	runs        *bulk.Service
 	keys        *apikey.Service
 	accounts    *account.Service
 	notices     *notice.Service
@@ -87,7 +89,7 @@ func newParts(ctx context.Context, a *App, readiness *httpapi.Readiness) (*parts
 		name string
 		make func(context.Context) error
 	}{
-		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight},
+		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"work on many licenses", p.bulk}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight},
 		{"work in the background", p.background},
 	} {
 		if err := step.make(ctx); err != nil {
@@ -188,7 +190,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	if stored := p.keyring.Issuer(); a.config.Production && !strings.HasPrefix(stored, "https://") {
 		return fmt.Errorf("--production: the issuer of this installation is %s, as its first start set it; every license names it for good. Start anew in an empty place with --issuer https://…", stored)
 	}
-	p.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Transfers: st.LicenseOwners(), Trials: st.LicenseOwners(), Signer: p.keyring, Verifier: p.keyring,
+	p.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Transfers: st.LicenseOwners(), Trials: st.LicenseOwners(), Many: st.ManyLicenses(), Trail: p.audit, Signer: p.keyring, Verifier: p.keyring,
 		Seal: seal, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log})
 	p.activations = activation.New(activation.Deps{Store: st.Activations(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log,
@@ -226,7 +228,7 @@ func (p *parts) people(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p.accounts, err = account.New(account.Deps{People: st.People(), Tokens: st.Tokens(), Factors: st.Factors(), Customers: st.Customers(), Personal: st.Personal(), Sessions: st.Sessions(), Renewals: st.Renewals(), Machines: st.Machines(),
+	p.accounts, err = account.New(account.Deps{People: st.People(), Crowd: st.Crowd(), Tokens: st.Tokens(), Factors: st.Factors(), Customers: st.Customers(), Personal: st.Personal(), Sessions: st.Sessions(), Renewals: st.Renewals(), Machines: st.Machines(),
 		Organisations: st.Organisations(), Members: st.Members(), Invites: st.Invites(), Notices: accountNotices{p.notices, a.config.BaseURL},
 		Throttle: limit.Throttle{Limiter: p.limiter}, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, FeedAlive: p.feed.Fresh,
 		Settings: st, Seal: a.storage.key, BaseURL: a.config.BaseURL, Shop: a.config.ShopName, RequireTOTP: a.config.RequireStaffTOTP, Agent: kit.UserAgent, From: from})

@@ -50,6 +50,8 @@ const (
 // Writer writes a row in the transaction in ctx, and fails when there is none. The store implements it.
 type Writer interface {
 	InsertAudit(ctx context.Context, r Row) error
+	// InsertAudits writes many.
+	InsertAudits(ctx context.Context, rows []Row) error
 }
 
 // Deps are what a [Recorder] needs.
@@ -74,6 +76,18 @@ func (a *Recorder) Record(ctx context.Context, e licensing.Event) error {
 		return err
 	}
 	return a.Store.InsertAudit(ctx, r)
+}
+
+// RecordMany records many events at the price of a few statements.
+func (a *Recorder) RecordMany(ctx context.Context, events []licensing.Event) error {
+	rows := make([]Row, len(events))
+	for i, e := range events {
+		var err error
+		if rows[i], err = Compose(ctx, a.Clock, a.IDs, e); err != nil {
+			return err
+		}
+	}
+	return a.Store.InsertAudits(ctx, rows)
 }
 
 // Compose makes the row of an event of the call in ctx. Text from outside is kept on one line: control characters, line separators

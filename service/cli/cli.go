@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -32,7 +33,8 @@ type root struct {
 	Order   orderCommand   `cmd:"" group:"sell" help:"Orders: list, or drive one that is stuck."`
 	Event   eventCommand   `cmd:"" group:"sell" help:"Payment events: what waits, what is parked."`
 	Ticket  ticketCommand  `cmd:"" group:"sell" help:"Tickets of customers: list, show, answer."`
-	License licenseCommand `cmd:"" group:"license" help:"Licenses: inspect a file offline, list, suspend, reinstate, revoke."`
+	License licenseCommand `cmd:"" group:"license" help:"Licenses: issue, import, inspect offline, list, suspend, revoke, one or many."`
+	Run     runCommand     `cmd:"" name:"run" group:"license" help:"Work on many licenses: list, follow, cancel, resume, fetch keys."`
 	Keyring keyringCommand `cmd:"" group:"license" help:"Signing keys, and the root keys that your product pins."`
 
 	Switch    switchCommand    `cmd:"" group:"operate" help:"Kill switches."`
@@ -215,10 +217,15 @@ type consent struct {
 
 // ask asks on the error stream before what cannot be undone, and reads the answer from standard input.
 func (c consent) ask(ctx context.Context, s streams, question string) error {
+	return c.typed(ctx, s, question+" [y/N] ", "y", "yes")
+}
+
+// typed goes on only when one of the answers is typed.
+func (c consent) typed(ctx context.Context, s streams, question string, answers ...string) error {
 	if c.Yes {
 		return nil
 	}
-	_, _ = fmt.Fprintf(s.err, "%s [y/N] ", question)
+	_, _ = fmt.Fprint(s.err, question)
 	answered := make(chan string, 1)
 	go func() {
 		var answer string
@@ -229,9 +236,9 @@ func (c consent) ask(ctx context.Context, s streams, question string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case answer := <-answered:
-		if answer == "y" || answer == "yes" {
+		if slices.Contains(answers, answer) {
 			return nil
 		}
-		return errors.New("nothing was changed; answer y, or give --yes where nobody can answer")
+		return fmt.Errorf("nothing was changed; answer %s, or give --yes where nobody can answer", answers[0])
 	}
 }

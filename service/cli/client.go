@@ -24,6 +24,8 @@ type operator struct {
 	close func() error
 	// resign signs again what a revoked key signed, where no service runs that does; nil where one runs.
 	resign func(ctx context.Context) error
+	// work goes on with a run until it is over, where no service does; nil beside a running one.
+	work func(ctx context.Context, run string) error
 }
 
 // connect finds the running service or opens the data directory.
@@ -56,6 +58,7 @@ func connect(ctx context.Context, cfg app.Config) (*operator, error) {
 		},
 		close:  a.Close,
 		resign: a.Resign,
+		work:   a.WorkOn,
 	}, nil
 }
 

@@ -16,6 +16,10 @@ type licenseCommand struct {
 	Explain   licenseExplain   `cmd:"" help:"Say what is decided on a license, and everything that was found."`
 	Answer    licenseAnswer    `cmd:"" help:"Answer the request of a machine without a network with a license file."`
 	Return    licenseReturn    `cmd:"" help:"Take the return of a machine without a network, which frees its seat."`
+	Issue     licenseIssue     `cmd:"" help:"Issue a license by hand and print its key."`
+	Bulk      licenseBulk      `cmd:"" help:"Issue up to 10,000 licenses of a policy."`
+	Import    licenseImport    `cmd:"" help:"Import licenses and keys from keygen, Gumroad, Lemon Squeezy or a file of your own."`
+	Act       licenseAct       `cmd:"" help:"Do one thing to all licenses that a search finds."`
 	Suspend   licenseSuspend   `cmd:"" help:"Suspend a license until it is reinstated."`
 	Reinstate licenseReinstate `cmd:"" help:"Reinstate a suspended license."`
 	Revoke    licenseRevoke    `cmd:"" help:"Revoke a license for good."`
@@ -27,6 +31,7 @@ type licenseList struct {
 	Env     string `help:"Only those of this environment, live or test." enum:"live,test," default:"" placeholder:"ENV"`
 	Product string `help:"Only those of this product, by slug or id." placeholder:"PRODUCT"`
 	Owner   string `help:"Only those of this customer, by id." placeholder:"ID"`
+	Find    string `help:"Those found by an owner's e-mail address, an id, or the last characters of the key." placeholder:"TEXT"`
 }
 
 // Run shows licenses.
@@ -39,7 +44,7 @@ func (c *licenseList) Run(ctx context.Context, cfg app.Config, s streams) error 
 				return err
 			}
 		}
-		rows, err := o.all(ctx, "/v1/licenses"+filter("state", c.State, "env", c.Env, "product", product, "owner", c.Owner))
+		rows, err := o.all(ctx, "/v1/licenses"+filter("state", c.State, "env", c.Env, "product", product, "owner", c.Owner, "q", c.Find))
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,8 @@ import (
 
 type policyCommand struct {
 	Create policyCreate `cmd:"" help:"Make a license policy of a product from a JSON file."`
+	Apply  policyApply  `cmd:"" help:"Make policies as a YAML file says, after showing what changes."`
+	Export policyExport `cmd:"" help:"Write policies as a YAML file that applies as unchanged."`
 	List   policyList   `cmd:"" help:"Show license policies."`
 }
 

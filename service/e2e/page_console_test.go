@@ -34,6 +34,14 @@ func consoleVisits() map[string][]visit {
 		at("/admin/licenses/{id}/"+what, "/admin/licenses/{license}/"+what)
 	}
 	at("/admin/activations/{id}/release", "/admin/activations/{activation}/release")
+	at("/admin/licenses/new", "/admin/licenses/new")
+	at("/admin/licenses/import", "/admin/licenses/import")
+	at("/admin/licenses/act", "/admin/licenses/act?q={license}", "/admin/licenses/act?q=nobody@example.com")
+	at("/admin/runs", "/admin/runs", "/admin/runs?kind=revoke")
+	at("/admin/runs/{id}", "/admin/runs/{run}")
+	for _, what := range []string{"cancel", "resume"} {
+		at("/admin/runs/{id}/"+what, "/admin/runs/{run}/"+what)
+	}
 	at("/admin/keys", "/admin/keys", "/admin/keys?q=nothing")
 	at("/admin/keys/new", "/admin/keys/new")
 	at("/admin/keys/{id}", "/admin/keys/{key}", "/admin/keys/{disabled-key}")
@@ -95,6 +103,7 @@ func (s *stage) plantConsole(t testing.TB) {
 	t.Helper()
 	s.made(t, "proposal", "/v1/plans/"+s.ids["plan"]+"/prices", object{"price": object{"amount": 5900, "currency": "EUR"}})
 	s.must(t, http.MethodPut, "/v1/switches/ads", object{"off": true, "reason": "nothing to advertise yet", "product_id": s.ids["draft-product"]}, nil)
+	s.made(t, "run", "/v1/licenses/bulk", object{"policy": s.ids["policy"], "owner": s.ids["customer"], "env": "test", "reason": "boxes of a reseller", "count": 3})
 	var events, mails licensing.List[struct{ ID string }]
 	s.must(t, http.MethodGet, "/v1/payment-events", nil, &events)
 	s.ids["event"] = events.Items[0].ID

@@ -15,6 +15,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/pricing"
 	"github.com/mintreu/mintreu/commerce/support"
 	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/service/kit"
 )
 
@@ -27,6 +28,7 @@ type Services struct {
 	Order     *order.Service
 	Payment   *payment.Service
 	Licensing Licensing
+	Bulk      *bulk.Service
 	APIKey    *apikey.Service
 	Download  *download.Service
 	Insight   *insight.Service
@@ -63,6 +65,7 @@ func Routes(s Services) []kit.Route {
 		OrderRoutes(s.Order),
 		PaymentRoutes(s.Payment),
 		LicensingRoutes(s.Licensing),
+		BulkRoutes(s.Bulk),
 		APIKeyRoutes(s.APIKey),
 		DownloadRoutes(s.Download),
 		InsightRoutes(s.Insight),

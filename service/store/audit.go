@@ -50,6 +50,30 @@ func (s *audits) InsertAudit(ctx context.Context, r audit.Row) error {
 	return nil
 }
 
+// InsertAudits implements [audit.Writer].
+func (s *audits) InsertAudits(ctx context.Context, rows []audit.Row) error {
+	u := unitFrom(ctx)
+	if u == nil {
+		return errNoUnit
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	values, pending := make([][]any, len(rows)), make([][]any, len(rows))
+	for i, r := range rows {
+		values[i] = []any{r.ID, r.At, r.Actor, r.Request, r.Operation, r.Action, r.Target, r.Product, r.Reason, r.Detail, r.Leaf[:]}
+		pending[i] = []any{r.ID}
+	}
+	if _, err := s.db.BulkInsert(ctx, "audit", []string{"id", "at", "actor", "request", "operation", "action", "target", "product", "reason", "detail", "leaf"}, values); err != nil {
+		return err
+	}
+	if _, err := s.db.BulkInsert(ctx, "audit_pending", []string{"audit_id"}, pending); err != nil {
+		return err
+	}
+	u.note(rows[0].Target)
+	return nil
+}
+
 // auditWhere returns the statements that write the row of an event in the batch of the change itself, and only if the change
 // happens: when from, a FROM and WHERE clause that yields one row or none, yields one. In it $1 to $11 are taken; the clause's own
 // parameters come behind them. at and leaf name columns of that row whose types those of the parameters are.

@@ -137,9 +137,7 @@ func (s *licenses) LicenseFrom(ctx context.Context, src license.Source) (license
 // ListLicenses implements [license.Store]: newest first.
 func (s *licenses) ListLicenses(ctx context.Context, f license.Filter, page licensing.Page) (licensing.List[license.License], error) {
 	limit := pageSize(page)
-	list := new(narrowing).by("l.owner =", string(f.Owner)).by("l.product_id =", f.ProductID).by("l.state =", string(f.State)).
-		by("l.env =", string(f.Env)).by("l.id <", page.Cursor).by("l.id =", f.ID).by("l.key_hint =", f.Hint).
-		byWrapped("l.owner IN (SELECT c.id FROM customer c WHERE c.email =", f.Email, ")")
+	list := narrowLicenses(f).by("l.id <", page.Cursor)
 	sql, args := list.statement(`SELECT `+namedColumns+fromLicense, "l.id DESC", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanNamed)
@@ -147,6 +145,13 @@ func (s *licenses) ListLicenses(ctx context.Context, f license.Filter, page lice
 		return licensing.List[license.License]{}, err
 	}
 	return cut(items, limit, func(l license.License) string { return l.ID }), nil
+}
+
+// narrowLicenses is the WHERE of a filter.
+func narrowLicenses(f license.Filter) *narrowing {
+	return new(narrowing).by("l.owner =", string(f.Owner)).by("l.product_id =", f.ProductID).by("l.state =", string(f.State)).
+		by("l.env =", string(f.Env)).by("l.id =", f.ID).by("l.key_hint =", f.Hint).
+		byWrapped("l.owner IN (SELECT c.id FROM customer c WHERE c.email =", f.Email, ")")
 }
 
 // SetState implements [license.Store].

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing/license"
@@ -50,15 +48,10 @@ func (s *tokens) LicenseByToken(ctx context.Context, jti string) (license.Licens
 }
 
 // TakenIndexes implements [license.Tokens].
-func (s *tokens) TakenIndexes(ctx context.Context, list int64, among []int64) ([]int64, error) {
-	args := make([]any, 0, len(among)+1)
-	args = append(args, list)
-	marks := make([]string, len(among))
-	for i, idx := range among {
-		args = append(args, idx)
-		marks[i] = fmt.Sprintf("$%d", i+2)
-	}
-	rows, err := s.db.Query(ctx, `SELECT idx FROM license_token WHERE list = $1 AND idx IN (`+strings.Join(marks, ", ")+`)`, args...)
+func (s *tokens) TakenIndexes(ctx context.Context, list int64, indexes []int64) ([]int64, error) {
+	args := []any{list}
+	marks := among(&args, indexes)
+	rows, err := s.db.Query(ctx, `SELECT idx FROM license_token WHERE list = $1 AND idx IN (`+marks+`)`, args...)
 	return db.Collect(rows, err, func(r db.Row) (int64, error) {
 		var idx int64
 		return idx, r.Scan(&idx)

@@ -37,18 +37,15 @@ func (n *narrowing) that(before string, value any, after string) *narrowing {
 
 // statement completes selected, which ends before its WHERE, with order and limit.
 func (n *narrowing) statement(selected, order string, limit int) (sql string, args []any) {
-	var b strings.Builder
-	b.WriteString(selected)
-	for i, c := range n.conditions {
-		if i == 0 {
-			b.WriteString(" WHERE ")
-		} else {
-			b.WriteString(" AND ")
-		}
-		b.WriteString(c)
+	return selected + n.where() + " ORDER BY " + order + " LIMIT $" + strconv.Itoa(len(n.args)+1), append(n.args, limit)
+}
+
+// where is the clause, with a space before it; empty when nothing narrows.
+func (n *narrowing) where() string {
+	if len(n.conditions) == 0 {
+		return ""
 	}
-	b.WriteString(" ORDER BY " + order + " LIMIT $" + strconv.Itoa(len(n.args)+1))
-	return b.String(), append(n.args, limit)
+	return " WHERE " + strings.Join(n.conditions, " AND ")
 }
 
 // pageSize is the number of rows a page holds.
@@ -65,4 +62,22 @@ func cut[T any](items []T, limit int, cursor func(T) string) licensing.List[T] {
 		return licensing.List[T]{Items: items}
 	}
 	return licensing.List[T]{Items: items[:limit], Next: cursor(items[limit-1])}
+}
+
+// among appends values to args and returns their places, for a condition IN (…). The last value is repeated until there are 32, 128, 512
+// or 2048, so that lists of any length make few statements. There must be a value.
+func among[T any](args *[]any, values []T) string {
+	size := 32
+	for size < len(values) {
+		size *= 4
+	}
+	var b strings.Builder
+	for i := range size {
+		*args = append(*args, values[min(i, len(values)-1)])
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("$" + strconv.Itoa(len(*args)))
+	}
+	return b.String()
 }

@@ -32,7 +32,7 @@ type pages struct {
 func Pages(s *site.Site) ([]site.Page, error) {
 	p := &pages{site: s}
 	err := kit.Fill(s.Routes, &p.ops)
-	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.organisationPages(), p.licensePages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
+	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.organisationPages(), p.licensePages(), p.runPages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
 		p.switchPages(), p.paymentPages(), p.mailPages(), p.jobPages(), p.signingPages(), p.auditPages(), p.teamPages()), err
 }
 

@@ -108,7 +108,7 @@ func inert(text string) string {
 func targetHref(id string) string {
 	kind, _, ok := strings.Cut(id, "_")
 	at := map[string]string{"ord": "/admin/orders/", "lic": "/admin/licenses/", "key": "/admin/keys/", "prod": "/admin/products/", "plan": "/admin/plans/", "pol": "/admin/policies/",
-		"rel": "/admin/releases/", "cus": "/admin/customers/", "evt": "/admin/payments/", "tkt": "/admin/tickets/"}[kind]
+		"rel": "/admin/releases/", "cus": "/admin/customers/", "evt": "/admin/payments/", "tkt": "/admin/tickets/", "run": "/admin/runs/"}[kind]
 	if !ok || at == "" {
 		return ""
 	}

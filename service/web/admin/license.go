@@ -72,7 +72,7 @@ func (p *pages) licenses(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(licensesPage(v.Frame("Licenses"), v.Filter(), list, products, next(v, list.Next), filtered(v)))
+	return v.Show(licensesPage(v.Frame("Licenses"), v.Filter(), list, products, next(v, list.Next), filtered(v), may(v, p.ops.ActMany.Spec())))
 }
 
 // licenseView is what the page of a license shows.

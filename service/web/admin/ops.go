@@ -13,6 +13,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/licensing/usage"
@@ -94,6 +95,18 @@ type operations struct {
 	RootExports    kit.Op[keyring.ExportsRequest, keyring.ExportList]    `op:"root_export.list"`
 	ApproveExport  kit.Op[keyring.ExportRequest, keyring.ExportView]     `op:"root_export.approve"`
 	WithdrawExport kit.Op[keyring.ExportRequest, keyring.ExportView]     `op:"root_export.withdraw"`
+
+	IssueOne       kit.Op[bulk.IssueRequest, bulk.IssueResponse]          `op:"license.issue"`
+	IssueMany      kit.Op[bulk.IssueManyRequest, bulk.RunView]            `op:"license.issue_many"`
+	ImportLicenses kit.Op[bulk.ImportRequest, bulk.ImportReport]          `op:"license.import"`
+	Count          kit.Op[bulk.CountRequest, bulk.CountResponse]          `op:"license.count"`
+	ActMany        kit.Op[bulk.ActRequest, bulk.RunView]                  `op:"license.act_many"`
+	Runs           kit.Op[bulk.ListRequest, licensing.List[bulk.RunView]] `op:"run.list"`
+	Run            kit.Op[bulk.RunRequest, bulk.RunView]                  `op:"run.get"`
+	RunRows        kit.Op[bulk.RowsRequest, licensing.List[bulk.RowView]] `op:"run.rows"`
+	CancelRun      kit.Op[bulk.MoveRequest, bulk.RunView]                 `op:"run.cancel"`
+	ResumeRun      kit.Op[bulk.MoveRequest, bulk.RunView]                 `op:"run.resume"`
+	RunKeys        kit.Op[bulk.RunRequest, bulk.KeysResponse]             `op:"run.keys"`
 
 	Switches   kit.Op[killswitch.ListRequest, killswitch.ListResponse]   `op:"switch.list"`
 	Flip       kit.Op[killswitch.FlipRequest, killswitch.View]           `op:"switch.flip"`

@@ -1,0 +1,151 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+)
+
+// Search finds licenses, as the list of licenses does.
+type Search struct {
+	Owner   string `json:"owner,omitempty" query:"owner" doc:"Only those of this customer or organisation, by id."`
+	Product string `json:"product,omitempty" query:"product" doc:"Only those of this product, by id."`
+	State   string `json:"state,omitempty" query:"state" doc:"Only those in this state." enum:"active,suspended,revoked"`
+	Env     string `json:"env,omitempty" query:"env" doc:"Only those of this environment." enum:"live,test"`
+	Query   string `json:"q,omitempty" query:"q" doc:"Find by what is at hand: the id of a license or of its owner, the owner's e-mail address, or the last characters of the key." example:"ada@example.com"`
+}
+
+func (f Search) filter() license.Filter {
+	return license.ListRequest{Owner: f.Owner, Product: f.Product, State: f.State, Env: f.Env, Query: f.Query}.Filter()
+}
+
+// CountRequest asks how many licenses a search finds.
+type CountRequest struct{ Search }
+
+// CountResponse is how many a search finds.
+type CountResponse struct {
+	Count int64 `json:"count" doc:"How many licenses the search finds now."`
+}
+
+// Count counts the licenses that a search finds: what an action on them would be about.
+func (s *Service) Count(ctx context.Context, r CountRequest) (CountResponse, error) {
+	n, err := s.Results.Count(ctx, r.filter())
+	return CountResponse{Count: n}, err
+}
+
+// ActRequest asks for one thing to be done to every license that a search finds.
+type ActRequest struct {
+	Action       string               `json:"action" doc:"What is done to each license." enum:"suspend,reinstate,revoke,extend,entitle"`
+	Search       Search               `json:"search" doc:"Which licenses. Without any member it is all of them."`
+	Count        int64                `json:"count" doc:"How many licenses the search found when it was looked at. Another number now refuses the action."`
+	Reason       string               `json:"reason" doc:"Why, for the audit trail and the holders' support; 1 to 500 bytes."`
+	Days         int64                `json:"days,omitempty" doc:"For extend: how many days are added to the end. Licenses without an end stay as they are."`
+	Entitlements license.Entitlements `json:"entitlements,omitempty" doc:"For entitle: features to add or replace, by code."`
+}
+
+// Validate checks the form.
+func (r *ActRequest) Validate() error {
+	c := &checker{err: errForm}
+	kind := Kind(r.Action)
+	c.that(kind == Suspend || kind == Reinstate || kind == Revoke || kind == Extend || kind == Entitle, "/action", "must be suspend, reinstate, revoke, extend or entitle")
+	c.that(r.Reason != "" && len(r.Reason) <= 500, "/reason", "say why, in at most 500 bytes")
+	c.that(r.Count > 0 && r.Count <= MaxActed, "/count", "must be 1 to %d; narrow the search, or do it in parts", MaxActed)
+	c.that((kind == Extend) == (r.Days != 0), "/days", "belongs to extend, and to nothing else")
+	c.that(r.Days >= 0 && r.Days <= 36_600, "/days", "must be 1 to 36600")
+	c.that((kind == Entitle) == (len(r.Entitlements) > 0), "/entitlements", "belong to entitle, and to nothing else")
+	if text := r.Entitlements.Fault(); text != "" {
+		c.that(false, "/entitlements", "%s", text)
+	}
+	return c.result()
+}
+
+// ErrCount refuses an action on another number of licenses than was looked at.
+var ErrCount = licensing.Fail(licensing.Conflict, "count-changed", "The search finds another number of licenses than the one given. Look again before you go on.")
+
+// acting is the input of an action: which licenses, and what about them. A license that begins to match the search later is none of them.
+type acting struct {
+	IDs          []string             `json:"ids"`
+	Days         int64                `json:"days,omitempty"`
+	Entitlements license.Entitlements `json:"entitlements,omitempty"`
+}
+
+// Act writes down which licenses the search finds now and answers with the run that will do it to each of them.
+func (s *Service) Act(ctx context.Context, r ActRequest) (RunView, error) {
+	ids, err := s.Results.Find(ctx, r.Search.filter(), int(r.Count)+1)
+	if err != nil {
+		return RunView{}, err
+	}
+	if int64(len(ids)) != r.Count {
+		return RunView{}, ErrCount
+	}
+	return s.start(ctx, Run{Kind: Kind(r.Action), ProductID: r.Search.Product, Env: licensing.Env(r.Search.Env), Reason: r.Reason, Total: r.Count},
+		acting{IDs: ids, Days: r.Days, Entitlements: r.Entitlements})
+}
+
+// actionPlan changes licenses.
+type actionPlan struct {
+	service *Service
+	acting
+}
+
+// change is what is done to one license inside the transaction; it reports false when nothing was to be done.
+type change func(ctx context.Context) (bool, error)
+
+func (p *actionPlan) prepare(ctx context.Context, r *Run, from int64, n int) (func(context.Context) ([]Row, error), error) {
+	changes, rows := make([]change, n), make([]Row, n)
+	for i, id := range p.IDs[from : from+int64(n)] {
+		rows[i] = Row{Num: from + int64(i) + 1, License: id}
+		do, err := p.change(ctx, r, id)
+		if err != nil && licensing.KindOf(err) == licensing.Internal {
+			return nil, err
+		}
+		if err != nil {
+			rows[i].Outcome, rows[i].Problem = OutcomeFailed, problem(err)
+		}
+		changes[i] = do
+	}
+	return func(ctx context.Context) ([]Row, error) {
+		for i, do := range changes {
+			if rows[i].Outcome == OutcomeFailed && do == nil {
+				continue
+			}
+			changed, err := do(ctx)
+			switch {
+			case err == nil && changed:
+				rows[i].Outcome, rows[i].Problem = OutcomeDone, ""
+			case err == nil:
+				rows[i].Outcome, rows[i].Problem = OutcomeUnchanged, ""
+			case errors.Is(err, license.ErrState):
+				rows[i].Outcome, rows[i].Problem = OutcomeFailed, problem(err)
+			default:
+				return nil, err
+			}
+		}
+		return rows, nil
+	}, nil
+}
+
+func (p *actionPlan) change(ctx context.Context, r *Run, id string) (change, error) {
+	to := map[Kind]license.State{Suspend: license.Suspended, Reinstate: license.Active, Revoke: license.Revoked}[r.Kind]
+	if to != "" {
+		return func(ctx context.Context) (bool, error) { return p.service.Licenses.Move(ctx, id, to, r.Reason) }, nil
+	}
+	ask := license.ChangeRequest{ID: id, Reason: r.Reason}
+	if r.Kind == Entitle {
+		ask.Entitlements = p.Entitlements
+	} else {
+		l, err := p.service.Licenses.Store.LicenseByID(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if l.ValidUntil.IsZero() {
+			return func(context.Context) (bool, error) { return false, nil }, nil
+		}
+		end := l.ValidUntil.Add(time.Duration(p.Days) * 24 * time.Hour)
+		ask.ValidUntil = &end
+	}
+	return p.service.Licenses.PrepareChange(ctx, ask)
+}

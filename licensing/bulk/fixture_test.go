@@ -1,0 +1,205 @@
+package bulk_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/bulk"
+	"github.com/mintreu/mintreu/licensing/keyring"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/service/audit"
+	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/seal"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// world is the service of runs over a real database, with a product, a policy and customers.
+type world struct {
+	storetest.Env
+	*bulk.Service
+	licenses *license.Service
+	jobs     *queue
+	killed   *switches
+	policy   license.PolicyView
+	ctx      context.Context
+	seal     *seal.Key
+}
+
+func newWorld(t testing.TB, e storetest.Env) *world {
+	t.Helper()
+	w := &world{Env: e, jobs: &queue{}, killed: &switches{}}
+	key, err := seal.New(bytes.Repeat([]byte{7}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.seal = key
+	trail := audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs})
+	keys := keyring.New(keyring.Deps{Store: e.Store.Keyring(), Seal: key, Clock: e.Clock.Now, Tx: e.Store, Audit: trail})
+	if err := keys.Ensure(t.Context(), "https://licenses.example.com"); err != nil {
+		t.Fatal(err)
+	}
+	w.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Many: e.Store.ManyLicenses(), Trail: trail,
+		Signer: keys, Verifier: keys, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: w.killed})
+	w.Service = bulk.New(bulk.Deps{Store: e.Store.Runs(), Results: e.Store.Runs(), Licenses: w.licenses, Products: products{}, Owners: &owners{&account.Service{
+		Deps: account.Deps{Crowd: e.Store.Crowd(), IDs: e.IDs, Clock: e.Clock.Now}}}, Jobs: w.jobs, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail,
+		Switches: w.killed, Small: e.DB.Engine() == db.SQLite})
+	w.ctx = w.as(licensing.Actor{Kind: licensing.Staff, ID: "cus_staff", Role: licensing.RoleAdmin}, t.Context())
+	w.policy = w.makePolicy(t, "standard", license.Terms{Type: doc.Perpetual, Seats: license.Seats{N: 3, By: doc.ByDevice}, Entitlements: license.Entitlements{"export": doc.On()}})
+	return w
+}
+
+const product = "prod_00000000000070008000000000000001"
+
+func (w *world) makePolicy(t testing.TB, code string, terms license.Terms) license.PolicyView {
+	t.Helper()
+	p, err := w.licenses.CreatePolicy(w.ctx, license.CreatePolicyRequest{ProductID: product, Code: code, Name: code, Terms: terms})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// as is a context in which actor calls.
+func (w *world) as(a licensing.Actor, ctx context.Context) context.Context {
+	return licensing.WithCall(ctx, &licensing.Call{Operation: "test", Mutating: true, Actor: a})
+}
+
+// from is what every request of these tests asks for.
+func (w *world) from() bulk.From {
+	return bulk.From{Policy: w.policy.ID, Env: licensing.Live, Reason: "resellers"}
+}
+
+// work runs the jobs that wait, as one worker does, until none is left.
+func (w *world) work(t *testing.T) {
+	t.Helper()
+	for {
+		j, ok := w.jobs.take()
+		if !ok {
+			return
+		}
+		if err := w.run(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) run(ctx context.Context, j licensing.Job) error {
+	args, err := json.Marshal(j.Args)
+	if err != nil {
+		return err
+	}
+	return w.Work(licensing.AsSystem(ctx, bulk.JobWork), args)
+}
+
+// get reads a run.
+func (w *world) get(t *testing.T, id string) bulk.RunView {
+	t.Helper()
+	v, err := w.GetRun(w.ctx, bulk.RunRequest{ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// number counts what a statement finds.
+func (w *world) number(t *testing.T, sql string, args ...any) (n int64) {
+	t.Helper()
+	if err := w.DB.QueryRow(t.Context(), sql, args...).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// sound fails the test if an invariant of licenses does not hold.
+func (w *world) sound(t *testing.T) {
+	t.Helper()
+	broken, err := w.Env.Store.LicenseViolations(t.Context(), w.Clock.Now())
+	if err != nil || len(broken) > 0 {
+		t.Errorf("%v, %v", broken, err)
+	}
+}
+
+type products struct{}
+
+// LicensedProduct implements [bulk.Products].
+func (products) LicensedProduct(_ context.Context, id string) (bulk.Product, error) {
+	if id != product {
+		return bulk.Product{}, licensing.ErrNotFound
+	}
+	return bulk.Product{ID: id, Slug: "editor", KeyPrefix: "EDIT"}, nil
+}
+
+type owners struct{ *account.Service }
+
+// NormalEmail implements [bulk.Owners].
+func (owners) NormalEmail(email string) (string, error) { return account.NormalEmail(email) }
+
+// OwnerExists implements [bulk.Owners].
+func (owners) OwnerExists(_ context.Context, owner licensing.Owner) (bool, error) {
+	return owner == reseller, nil
+}
+
+const reseller = "cus_00000000000070008000000000000002"
+
+// queue is an outbox that a test empties itself.
+type queue struct {
+	mu   sync.Mutex
+	jobs []licensing.Job
+}
+
+// Enqueue implements [licensing.Enqueuer].
+func (q *queue) Enqueue(_ context.Context, j licensing.Job) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.jobs = append(q.jobs, j)
+	return nil
+}
+
+func (q *queue) take() (licensing.Job, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.jobs) == 0 {
+		return licensing.Job{}, false
+	}
+	j := q.jobs[0]
+	q.jobs = q.jobs[1:]
+	return j, true
+}
+
+// switches is a set of kill switches that a test throws.
+type switches struct {
+	mu  sync.Mutex
+	off bool
+}
+
+func (s *switches) set(off bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.off = off
+}
+
+// Check implements [licensing.Switches].
+func (s *switches) Check(context.Context, licensing.Switch, string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.off {
+		return licensing.Fail(licensing.Unavailable, "switched-off", "Switched off.")
+	}
+	return nil
+}
+
+// is fails the test unless err has the code.
+func is(t *testing.T, err error, code string) {
+	t.Helper()
+	var e *licensing.Error
+	if !errors.As(err, &e) || e.Code != code {
+		t.Errorf("got %v, want %s", err, code)
+	}
+}

@@ -1,0 +1,217 @@
+package bulk_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/bulk"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// importing is a request of these tests.
+func (w *world) importing(source, format, data string, dry bool) bulk.ImportRequest {
+	return bulk.ImportRequest{From: w.from(), Source: source, Format: format, Data: data, DryRun: dry}
+}
+
+// imported imports a file that has no problem and returns its report and its run when it is done.
+func (w *world) imported(t *testing.T, r bulk.ImportRequest) (bulk.ImportReport, bulk.RunView) {
+	t.Helper()
+	if err := r.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	report, err := w.ImportFile(w.ctx, r)
+	if err != nil || report.Run == nil {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	w.work(t)
+	return report, w.get(t, report.Run.ID)
+}
+
+// finds fails the test unless the key opens a license in a state, and returns it.
+func (w *world) finds(t *testing.T, key string, state license.State) license.License {
+	t.Helper()
+	holder, err := w.licenses.ByCredential(t.Context(), key)
+	if err != nil || holder.License == "" {
+		t.Fatalf("%q finds %+v, %v", key, holder, err)
+	}
+	l, err := w.licenses.Store.LicenseByID(t.Context(), holder.License)
+	if err != nil || l.State != state {
+		t.Errorf("%q finds a license that is %s, %v", key, l.State, err)
+	}
+	return l
+}
+
+const keygenFile = `{"data": [
+  {"id": "b18e3f3a-2e2e", "type": "licenses", "attributes": {"name": "Ada", "key": "key/eyJhIjoxfQ==.c2lnbmF0dXJl.more", "expiry": "2099-01-01T00:00:00.000Z", "status": "ACTIVE",
+    "suspended": false, "maxMachines": 4, "metadata": {"email": "Ada@Example.com", "tier": 2}, "created": "2024-05-01T10:00:00.000Z"},
+   "relationships": {"product": {"data": {"type": "products", "id": "kp1"}}}},
+  {"id": "c2", "type": "licenses", "attributes": {"name": null, "key": "C1B6DE-39A6E3-DE1529", "expiry": null, "status": "SUSPENDED", "suspended": true, "maxMachines": null,
+    "metadata": {"email": "bob@example.com"}, "created": "2024-05-02T10:00:00.000Z"}, "relationships": {"product": {"data": {"id": "kp1"}}}},
+  {"id": "c3", "type": "licenses", "attributes": {"key": "OTHER-PRODUCT-KEY", "metadata": {}}, "relationships": {"product": {"data": {"id": "kp2"}}}}
+]}`
+
+// Exports of keygen, Gumroad and Lemon Squeezy, with the names that these give, become licenses with their states, ends, seats and owners; their keys
+// open them byte for byte and in no other spelling; the same file again changes nothing.
+func TestImport_Formats(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		r := w.importing("keygen", "json", keygenFile, false)
+		r.Only = "kp1"
+		report, run := w.imported(t, r)
+		if report.Skipped != 1 || report.Fresh != 2 || run.Done != 2 {
+			t.Errorf("keygen: %+v, %+v", report, run)
+		}
+		ada := w.finds(t, "key/eyJhIjoxfQ==.c2lnbmF0dXJl.more", license.Active)
+		if ada.Seats != 4 || ada.Licensee != "Ada" || ada.ValidUntil.Year() != 2099 || ada.CreatedAt.Year() != 2024 || ada.Source.ID != "keygen/b18e3f3a-2e2e" {
+			t.Errorf("%+v", ada)
+		}
+		w.finds(t, "C1B6DE-39A6E3-DE1529", license.Suspended)
+		if holder, _ := w.licenses.ByCredential(t.Context(), "c1b6de-39a6e3-de1529"); holder.License != "" {
+			t.Error("an imported key is found in another spelling")
+		}
+		if again, run := w.imported(t, r); again.Unchanged != 2 || run.Unchanged != 2 || run.Done != 0 {
+			t.Errorf("again: %+v, %+v", again, run)
+		}
+		gumroad := "Purchase ID,Item Name,Buyer Name,Purchase Email,Purchase Time (UTC timezone),Recurring Charge?,Fully Refunded?,Disputed?,Dispute Won?,Access Revoked?,Product ID,Quantity,Giftee Email,License Key,License Key Enabled?,Subscription End Date\n" +
+			"g1,Notes,'=Eve,eve@example.com,2024-03-01 09:00:00 UTC,0,0,0,0,0,abc,1,,85DB562A-C11D4B06-A2335A6B-8C079166,1,\n" +
+			"g2,Notes,Fay,fay@example.com,2024-03-02 09:00:00 UTC,0,1,0,0,0,abc,1,,REFUNDED-KEY-1,1,\n" +
+			"g3,Notes,Gil,gil@example.com,2024-03-03 09:00:00 UTC,0,0,0,0,0,abc,3,hal@example.com,GIFTED-KEY-333,0,\n" +
+			"g4,Notes,Gil,gil@example.com,2024-03-03 09:00:00 UTC,1,0,0,0,0,abc,3,,GIFTED-KEY-333,1,\n" +
+			"Totals,,,,,,,,,,,,,,,\n"
+		if report, run = w.imported(t, w.importing("gumroad", "csv", gumroad, false)); report.Skipped != 2 || run.Done != 3 {
+			t.Errorf("gumroad: %+v, %+v", report, run)
+		}
+		if eve := w.finds(t, "85DB562A-C11D4B06-A2335A6B-8C079166", license.Active); eve.Licensee != "=Eve" {
+			t.Errorf("%+v", eve)
+		}
+		if l := w.finds(t, "REFUNDED-KEY-1", license.Revoked); l.RevokedAt.IsZero() || l.Reason == "" {
+			t.Errorf("%+v", l)
+		}
+		if l := w.finds(t, "GIFTED-KEY-333", license.Suspended); l.Seats != 3 {
+			t.Errorf("%+v", l)
+		}
+		lemon := `{"data": [{"type": "license-keys", "id": "1", "attributes": {"product_id": 7, "user_name": "Ivy", "user_email": "ivy@example.com", "key": "80e15db5-c796-436b-850c-8f9c98a48abe",
+			"activation_limit": null, "disabled": 0, "status": "active", "expires_at": null, "created_at": "2024-05-24T14:15:07.000000Z"}},
+			{"type": "license-keys", "id": "2", "attributes": {"product_id": 7, "user_email": "jo@example.com", "key": "80e15db5-0000-436b-850c-8f9c98a48abe", "activation_limit": 5, "disabled": true,
+			"status": "disabled", "expires_at": "2025-05-24T14:15:07.000000Z", "created_at": "2024-05-24T14:15:07.000000Z"}}]}`
+		if report, run = w.imported(t, w.importing("lemonsqueezy", "json", lemon, false)); run.Done != 2 {
+			t.Errorf("lemon squeezy: %+v, %+v", report, run)
+		}
+		w.finds(t, "80e15db5-c796-436b-850c-8f9c98a48abe", license.Active)
+		if l := w.finds(t, "80e15db5-0000-436b-850c-8f9c98a48abe", license.Suspended); l.Seats != 5 || l.ValidUntil.Year() != 2025 {
+			t.Errorf("%+v", l)
+		}
+		w.sound(t)
+	})
+}
+
+// A dry run names every problem by its line with what to do, those that only the database shows too, and keeps nothing; the real run of the same
+// file keeps nothing either.
+func TestImport_DryRun(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		if _, run := w.imported(t, w.importing("mintreu", "csv", "reference,key,email\n1,THE-FIRST-KEY,ada@example.com\n", false)); run.Done != 1 {
+			t.Fatalf("%+v", run)
+		}
+		before := w.number(t, `SELECT count(*) FROM customer`)
+		file := "reference,key,email,state,seats,valid_until,policy,entitlement_level\n" +
+			"1,THE-FIRST-KEY,ada@example.com,,,,,\n" + // imported before
+			"2,THE-FIRST-KEY,bob@example.com,,,,,\n" + // another license's key
+			"3,SHORT,bob@example.com,,,,,\n" +
+			"4,A-GOOD-KEY-4,nobody,,,,,\n" +
+			"5,A-GOOD-KEY-5,bob@example.com,broken,,,,\n" +
+			"6,A-GOOD-KEY-6,bob@example.com,,many,,,\n" +
+			"7,A-GOOD-KEY-7,bob@example.com,,,soon,,\n" +
+			"8,A-GOOD-KEY-8,bob@example.com,,,,team,\n" +
+			"9,A-GOOD-KEY-9,,,,,,\n" +
+			",A-GOOD-KEY-10,bob@example.com,,,,,\n" +
+			"9,A-GOOD-KEY-11,bob@example.com,,,,,\n" +
+			"12,A-GOOD-KEY-4,bob@example.com,,,,,\n" +
+			"13,A-GOOD-KEY-13,bob@example.com,,,2020-01-01,,\n" + // ends before it was issued
+			"14,A-GOOD-KEY-14,bob@example.com,suspended,2,2099-01-01,standard,7\n"
+		report, err := w.ImportFile(w.ctx, w.importing("mintreu", "csv", file, true))
+		if err != nil || report.Run != nil || report.Fresh != 1 || report.Unchanged != 1 || report.Failed != 12 {
+			t.Fatalf("%+v, %v", report, err)
+		}
+		want := map[int]string{3: "key", 4: "key", 5: "email", 6: "state", 7: "seats", 8: "valid_until", 9: "policy", 10: "email", 11: "reference", 12: "reference", 13: "key", 14: "valid_until"}
+		for _, row := range report.Rows {
+			if field := want[row.Line]; field != "" && (len(row.Problems) == 0 || row.Problems[0].Name != field || row.Problems[0].Detail == "") {
+				t.Errorf("line %d: %+v, want a problem of %s", row.Line, row.Problems, field)
+			}
+		}
+		_, err = w.ImportFile(w.ctx, w.importing("mintreu", "csv", file, false))
+		var refused *licensing.Error
+		if !errors.As(err, &refused) || refused.Code != "import-refused" || !strings.HasPrefix(refused.Fields[0].Name, "line 3") {
+			t.Errorf("%v", err)
+		}
+		if n := w.number(t, `SELECT count(*) FROM bulk_run`); n != 1 || w.number(t, `SELECT count(*) FROM customer`) != before || w.number(t, `SELECT count(*) FROM license`) != 1 {
+			t.Error("something was kept")
+		}
+	})
+}
+
+// Files that cannot be read are refused with where, and none makes the reader fail.
+func TestImport_Unreadable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	for _, c := range []struct{ source, format, data, code string }{
+		{"mintreu", "csv", "", "import-unreadable"},
+		{"mintreu", "csv", "reference,colour\n1,red\n", "import-unreadable"},
+		{"mintreu", "csv", "reference,key\n1\n", "import-unreadable"},
+		{"mintreu", "csv", "reference,key\n", "import-empty"},
+		{"mintreu", "json", `{"licenses": [`, "import-unreadable"},
+		{"mintreu", "json", `{"others": []}`, "import-unreadable"},
+		{"mintreu", "json", `{"licenses": []}`, "import-empty"},
+		{"keygen", "json", `null`, "import-unreadable"},
+		{"gumroad", "csv", "Date,Amount\n", "import-unreadable"},
+		{"mintreu", "csv", "reference,key\n" + many(bulk.MaxRows+1), "import-too-large"},
+	} {
+		_, err := w.ImportFile(w.ctx, w.importing(c.source, c.format, c.data, true))
+		is(t, err, c.code)
+	}
+	r := w.importing("lemonsqueezy", "csv", "a", true)
+	is(t, r.Validate(), "bulk-form")
+	report, err := w.ImportFile(w.ctx, w.importing("mintreu", "json", `[{"reference": "1", "email": "a@example.com", "colour": "red"}, {"reference": 2}]`, true))
+	if err != nil || report.Failed != 2 || report.Rows[0].Problems[0].Name != "colour" {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%d,A-GOOD-KEY-%d\n", i, i)
+	}
+	return b.String()
+}
+
+// FuzzImport: whatever the file, reading it ends with a report or a refusal.
+func FuzzImport(f *testing.F) {
+	w := newWorld(f, storetest.SQLite(f))
+	for _, seed := range []string{keygenFile, "reference,key\n1,A-KEY-OF-OLD\n", `{"licenses": [{"reference": "1", "entitlements": {"a": true}}]}`, "Purchase ID,Purchase Email,License Key\na,b,c\n"} {
+		for which := range byte(5) {
+			f.Add(which, seed)
+		}
+	}
+	kinds := [][2]string{{"mintreu", "csv"}, {"mintreu", "json"}, {"keygen", "json"}, {"lemonsqueezy", "json"}, {"gumroad", "csv"}}
+	f.Fuzz(func(t *testing.T, which byte, data string) {
+		k := kinds[int(which)%len(kinds)]
+		r := w.importing(k[0], k[1], data, true)
+		if r.Validate() != nil {
+			return
+		}
+		report, err := w.ImportFile(w.ctx, r)
+		if licensing.KindOf(err) == licensing.Internal && err != nil {
+			t.Fatal(err)
+		}
+		if err == nil && report.Fresh+report.Unchanged+report.Failed != report.Total {
+			t.Errorf("%+v", report)
+		}
+	})
+}

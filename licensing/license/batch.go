@@ -1,0 +1,74 @@
+package license
+
+import (
+	"context"
+	"maps"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Move takes a license to a state in the caller's transaction, as Suspend, Reinstate and Revoke do. It reports false when the license is in
+// that state already, and [ErrState] when it cannot come to it.
+func (s *Service) Move(ctx context.Context, id string, to State, reason string) (bool, error) {
+	action, from := "license.suspend", []State{Active}
+	switch to {
+	case Active:
+		action, from = "license.reinstate", []State{Suspended}
+	case Revoked:
+		action, from = "license.revoke", []State{Active, Suspended}
+	}
+	l, err := s.load(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	if l.State == to {
+		return false, nil
+	}
+	err = s.transition(ctx, &l, reason, action, to, from)
+	return err == nil, err
+}
+
+// PrepareChange is the part of Change that belongs before the transaction; what it returns is the rest, for the caller's transaction. That
+// reports false, having done nothing, when the license is already as asked, [ErrState] when it is revoked, and [ErrChanged] or
+// [ErrCollision] when something else happened meanwhile, after which the transaction is to be given up and all of it done again.
+func (s *Service) PrepareChange(ctx context.Context, r ChangeRequest) (commit func(ctx context.Context) (bool, error), err error) {
+	was, err := s.load(ctx, r.ID)
+	if err != nil {
+		return nil, err
+	}
+	l := was
+	if err := r.over(&l); err != nil {
+		return nil, err
+	}
+	same := l.Licensee == was.Licensee && l.Seats == was.Seats && l.ValidUntil.Equal(was.ValidUntil) && maps.Equal(l.Entitlements, was.Entitlements)
+	if was.State == Revoked || same {
+		return func(context.Context) (bool, error) {
+			if was.State == Revoked {
+				return false, ErrState
+			}
+			return false, nil
+		}, nil
+	}
+	if err := l.signable(ErrChange); err != nil {
+		return nil, err
+	}
+	if err := s.giveToken(ctx, &l); err != nil {
+		return nil, err
+	}
+	l.UpdatedAt = s.Clock.Now()
+	e := licensing.Event{Action: "license.change", Target: l.ID, Product: l.ProductID, Reason: r.Reason,
+		Detail: map[string]any{"seats": l.Seats, "valid_until": optional(l.ValidUntil)}}
+	return func(ctx context.Context) (bool, error) {
+		saved, err := s.Store.SaveLicense(ctx, l, was.Version)
+		if err == nil && saved {
+			saved, err = s.Tokens.ReplaceToken(ctx, was.Token.JTI, l.Token)
+		}
+		switch {
+		case err != nil:
+			return false, err
+		case !saved:
+			return false, ErrChanged
+		}
+		return true, s.Audit.Record(ctx, e)
+	}, nil
+}

@@ -1,0 +1,44 @@
+package store
+
+import (
+	"context"
+
+	"github.com/mintreu/mintreu/commerce/account"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// crowd implements [account.Crowd].
+type crowd struct{ *Store }
+
+var _ account.Crowd = (*crowd)(nil)
+
+// Crowd returns the store of people by the hundreds.
+func (s *Store) Crowd() *crowd { return &crowd{s} }
+
+// AddPeople implements [account.Crowd].
+func (s *crowd) AddPeople(ctx context.Context, people []account.Person) error {
+	statements := make([]db.Statement, len(people))
+	for i, p := range people {
+		statements[i] = db.Statement{SQL: `INSERT INTO customer (id, email, name, role, password, created_at, updated_at, name_fold)
+			VALUES ($1, $2, '', '', '', $3, $3, '') ON CONFLICT (email) DO NOTHING`, Args: []any{p.ID, p.Email, p.CreatedAt}}
+	}
+	_, err := s.db.Batch(ctx, statements)
+	return err
+}
+
+// IDsByEmail implements [account.Crowd].
+func (s *crowd) IDsByEmail(ctx context.Context, emails []string) (map[string]string, error) {
+	var args []any
+	marks := among(&args, emails)
+	return s.pairs(ctx, `SELECT email, id FROM customer WHERE email IN (`+marks+`)`, args, func(r db.Row) (p pair, err error) {
+		return p, r.Scan(&p.of, &p.is)
+	})
+}
+
+// OwnerExists implements [bulk.Owners].
+func (s *crowd) OwnerExists(ctx context.Context, owner licensing.Owner) (bool, error) {
+	var n int64
+	err := s.db.QueryRow(ctx, `SELECT (SELECT count(*) FROM customer WHERE id = $1) + (SELECT count(*) FROM organisation WHERE id = $1)`, owner).Scan(&n)
+	return n > 0, err
+}
