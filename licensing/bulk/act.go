@@ -11,11 +11,11 @@ import (
 
 // Search finds licenses, as the list of licenses does.
 type Search struct {
-	Owner   string `json:"owner,omitempty" query:"owner" doc:"Only those of this customer or organisation, by id."`
-	Product string `json:"product,omitempty" query:"product" doc:"Only those of this product, by id."`
-	State   string `json:"state,omitempty" query:"state" doc:"Only those in this state." enum:"active,suspended,revoked"`
-	Env     string `json:"env,omitempty" query:"env" doc:"Only those of this environment." enum:"live,test"`
-	Query   string `json:"q,omitempty" query:"q" doc:"Find by what is at hand: the id of a license or of its owner, the owner's e-mail address, or the last characters of the key." example:"ada@example.com"`
+	Owner   string `json:"owner,omitempty" doc:"Only those of this customer or organisation, by id."`
+	Product string `json:"product,omitempty" doc:"Only those of this product, by id."`
+	State   string `json:"state,omitempty" doc:"Only those in this state." enum:"active,suspended,revoked"`
+	Env     string `json:"env,omitempty" doc:"Only those of this environment." enum:"live,test"`
+	Query   string `json:"q,omitempty" doc:"Find by what is at hand: the id of a license or of its owner, the owner's e-mail address, or the last characters of the key." example:"ada@example.com"`
 }
 
 func (f Search) filter() license.Filter {
@@ -23,7 +23,13 @@ func (f Search) filter() license.Filter {
 }
 
 // CountRequest asks how many licenses a search finds.
-type CountRequest struct{ Search }
+type CountRequest struct {
+	Owner   string `query:"owner" doc:"Only those of this customer or organisation, by id."`
+	Product string `query:"product" doc:"Only those of this product, by id."`
+	State   string `query:"state" doc:"Only those in this state." enum:"active,suspended,revoked"`
+	Env     string `query:"env" doc:"Only those of this environment." enum:"live,test"`
+	Query   string `query:"q" doc:"Find by what is at hand: the id of a license or of its owner, the owner's e-mail address, or the last characters of the key." example:"ada@example.com"`
+}
 
 // CountResponse is how many a search finds.
 type CountResponse struct {
@@ -32,7 +38,7 @@ type CountResponse struct {
 
 // Count counts the licenses that a search finds: what an action on them would be about.
 func (s *Service) Count(ctx context.Context, r CountRequest) (CountResponse, error) {
-	n, err := s.Results.Count(ctx, r.filter())
+	n, err := s.Results.Count(ctx, Search(r).filter())
 	return CountResponse{Count: n}, err
 }
 

@@ -5,10 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 
-	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/keyring"
@@ -47,8 +47,7 @@ func newWorld(t testing.TB, e storetest.Env) *world {
 	}
 	w.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Many: e.Store.ManyLicenses(), Trail: trail,
 		Signer: keys, Verifier: keys, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: w.killed})
-	w.Service = bulk.New(bulk.Deps{Store: e.Store.Runs(), Results: e.Store.Runs(), Licenses: w.licenses, Products: products{}, Owners: &owners{&account.Service{
-		Deps: account.Deps{Crowd: e.Store.Crowd(), IDs: e.IDs, Clock: e.Clock.Now}}}, Jobs: w.jobs, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail,
+	w.Service = bulk.New(bulk.Deps{Store: e.Store.Runs(), Results: e.Store.Runs(), Licenses: w.licenses, Products: products{}, Owners: &owners{e}, Jobs: w.jobs, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail,
 		Switches: w.killed, Small: e.DB.Engine() == db.SQLite})
 	w.ctx = w.as(licensing.Actor{Kind: licensing.Staff, ID: "cus_staff", Role: licensing.RoleAdmin}, t.Context())
 	w.policy = w.makePolicy(t, "standard", license.Terms{Type: doc.Perpetual, Seats: license.Seats{N: 3, By: doc.ByDevice}, Entitlements: license.Entitlements{"export": doc.On()}})
@@ -136,10 +135,34 @@ func (products) LicensedProduct(_ context.Context, id string) (bulk.Product, err
 	return bulk.Product{ID: id, Slug: "editor", KeyPrefix: "EDIT"}, nil
 }
 
-type owners struct{ *account.Service }
+// owners makes customers as simply as can be.
+type owners struct{ storetest.Env }
 
 // NormalEmail implements [bulk.Owners].
-func (owners) NormalEmail(email string) (string, error) { return account.NormalEmail(email) }
+func (owners) NormalEmail(email string) (string, error) {
+	if !strings.Contains(email, "@") {
+		return "", licensing.Fail(licensing.Invalid, "invalid", "The e-mail address cannot be used.")
+	}
+	return strings.ToLower(email), nil
+}
+
+// Guests implements [bulk.Owners].
+func (o *owners) Guests(ctx context.Context, emails []string) (map[string]licensing.Owner, error) {
+	out := make(map[string]licensing.Owner, len(emails))
+	for _, email := range emails {
+		_, err := o.DB.Exec(ctx, `INSERT INTO customer (id, email, name, role, password, created_at, updated_at, name_fold)
+			VALUES ($1, $2, '', '', '', $3, $3, '') ON CONFLICT (email) DO NOTHING`, o.IDs.New("cus"), email, o.Clock.Now())
+		if err != nil {
+			return nil, err
+		}
+		var id string
+		if err := o.DB.QueryRow(ctx, `SELECT id FROM customer WHERE email = $1`, email).Scan(&id); err != nil {
+			return nil, err
+		}
+		out[email] = licensing.Owner(id)
+	}
+	return out, nil
+}
 
 // OwnerExists implements [bulk.Owners].
 func (owners) OwnerExists(_ context.Context, owner licensing.Owner) (bool, error) {

@@ -138,7 +138,7 @@ func (p *pages) actLicenses(v *site.Visit) error {
 		}
 	}
 	where := search(f)
-	found, err := p.ops.Count.Call(v.Ctx(), bulk.CountRequest{Search: where})
+	found, err := p.ops.Count.Call(v.Ctx(), bulk.CountRequest(where))
 	if err != nil {
 		return err
 	}
