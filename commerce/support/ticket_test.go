@@ -261,7 +261,7 @@ func TestQueueOrder(t *testing.T) {
 		for query, want := range map[string][]string{
 			"status=pending": {ids[5], ids[3], ids[0]}, "priority=urgent": {ids[2]}, "assignee=cus_sam": {ids[2]}, "assignee=me": {ids[5], ids[3], ids[0]},
 			"assignee=unassigned": {ids[1], ids[4], ids[6], ids[7]}, "owner=cus_bob&status=pending": {ids[5], ids[3]}, "email=ada@example.com&status=pending": {ids[0]},
-			"q=fault+uloo": {ids[4]}, "q=50%25+FAULT+luli": {ids[7]}, "q=bob+olio": nil, "q=bob+oolu": {ids[5]}, "q=%25": {ids[1], ids[4], ids[6], ids[7], ids[5], ids[3], ids[0]}, "q=_": nil, "q=+": nil, "q=%5C": nil,
+			"q=fault+uloo": {ids[4]}, "q=50%25+FAULT+luli": {ids[7]}, "q=bob+olio": nil, "q=bob+oolu": {ids[5]}, "q=%25": {ids[1], ids[4], ids[6], ids[7], ids[5], ids[3], ids[0]}, "q=_": nil, "q=+": want, "q=%5C": nil,
 			"q=" + d.staff(ids[6]).Number: {ids[6]},
 		} {
 			got := d.listed("sue", query)
