@@ -28,7 +28,7 @@ func main() {
 // run reads the command line and the file, and prints what was found. Options are for tests.
 func run(ctx context.Context, args []string, out io.Writer, options ...sdk.Option) error {
 	flags := flag.NewFlagSet("offline-verify", flag.ContinueOnError)
-	cfg := sdk.Config{BaseURL: "https://licenses.invalid"} // never called: nothing here needs the server
+	cfg := sdk.Config{BaseURL: "http://127.0.0.1"} // never called: nothing here needs a server; your product names yours
 	flags.StringVar(&cfg.Product, "product", "", "slug of the product")
 	flags.StringVar(&cfg.Env, "env", "live", "live, or test for licenses of the sandbox")
 	flags.StringVar(&cfg.Version, "version", "", "version of the product, for licenses that cover versions up to a limit")

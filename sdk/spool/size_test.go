@@ -64,9 +64,9 @@ func readAll(t testing.TB, dir string) (n int, opened, read time.Duration, alloc
 }
 
 // A spool of many records is opened, up to its first record, in time that does not depend on them, and read to its end in
-// memory that does not: less is allocated in all than the 32 MiB that may be held. The benchmark does the same with ten million.
+// memory that does not: less is allocated in all than the 32 MiB that may be held. The benchmark does the same with ten million. Not
+// parallel, for what others allocate would count.
 func TestL21_ManyRecords(t *testing.T) {
-	t.Parallel()
 	const records = 600_000
 	dir := fastDir(t)
 	filled(t, dir, records)
