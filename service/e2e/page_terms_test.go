@@ -108,7 +108,7 @@ func TestPolicyPages_NothingIsLost(t *testing.T) {
 	}
 	for name, value := range map[string]string{"duration": "30", "expiry_basis": "creation", "renewal_basis": "from_now", "expired": "allow", "expiry_grace": "", "updates_for": "0.5", "max_version": "", "seats": "5", "by": "device", "overage": "-1", "over_limit": "reject",
 		"dead_after": "2 days", "revive_within": "1", "match": "3", "recheck": "10 min", "fresh": "2 h", "stale": "1 h", "grace": "1 h", "then": "stop", "keep": "export, tier", "status": "off", "status_max_age": "1", "entitlements": "export\ntier = gold", "meters": "",
-		"transfer_expiry": "keep_expiry", "transfer_limit": "", "transfer_period": ""} {
+		"transfer_expiry": "keep_expiry", "transfer_limit": "3", "transfer_period": "2"} {
 		before := s.terms(t, id)
 		f = policyForm(t, c.get(t, at), at)
 		values := f.values(func(d field) string { return d.value })
@@ -118,6 +118,13 @@ func TestPolicyPages_NothingIsLost(t *testing.T) {
 		} else if asText(t, s.terms(t, id)) == asText(t, before) {
 			t.Errorf("%s = %q changes nothing", name, value)
 		}
+	}
+	f = policyForm(t, c.get(t, at), at)
+	values := f.values(func(d field) string { return d.value })
+	values.Set("transfer_limit", "") // together, for a limit has a period
+	values.Set("transfer_period", "")
+	if p := c.fill(t, f, values); p.status != http.StatusSeeOther {
+		t.Errorf("without a limit of transfers it answered %d: %.600s", p.status, mainOf(p.text))
 	}
 	for _, box := range []string{"transfer_approval", "transfer", "floating", "activation"} {
 		before := s.terms(t, id)
