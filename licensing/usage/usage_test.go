@@ -169,8 +169,9 @@ func racing(t *testing.T, w *world, s *usage.Service) int64 {
 		b := w.batch(src, seq, 7)
 		var wg sync.WaitGroup
 		for range 12 {
+			call := *licensing.CallFrom(ctx) // each caller has its own
 			wg.Go(func() {
-				if _, err := s.Count(ctx, b); err != nil && licensing.KindOf(err) != licensing.Unavailable {
+				if _, err := s.Count(licensing.WithCall(ctx, &call), b); err != nil && licensing.KindOf(err) != licensing.Unavailable {
 					t.Error(err)
 				}
 			})
