@@ -25,7 +25,7 @@ type replica struct {
 	*activation.Service
 	licenses *license.Service
 	keys     *keyring.Service
-	killed   *switches
+	killed   *storetest.Switches
 	deps     activation.Deps
 }
 
@@ -38,7 +38,7 @@ func newReplica(t *testing.T, e storetest.Env, d db.DB) *replica {
 	}
 	s := store.New(d, e.Clock.Now, e.IDs).WithSeal(key)
 	trail := audit.New(audit.Deps{Store: s.Audit(), Clock: e.Clock.Now, IDs: e.IDs})
-	r := &replica{killed: &switches{}}
+	r := &replica{killed: new(storetest.Switches)}
 	r.keys = keyring.New(keyring.Deps{Store: s.Keyring(), Seal: key, Clock: e.Clock.Now, Tx: s, Audit: trail})
 	if err := r.keys.Ensure(t.Context(), "https://licenses.example.com"); err != nil {
 		t.Fatal(err)
@@ -193,25 +193,4 @@ func (w *world) lease(t *testing.T, text string) *doc.Lease {
 		t.Fatal(err)
 	}
 	return l
-}
-
-// switches is a set of kill switches that a test throws.
-type switches struct {
-	mu  sync.Mutex
-	off bool
-}
-
-func (s *switches) set(off bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.off = off
-}
-
-func (s *switches) Check(context.Context, licensing.Switch, string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.off {
-		return licensing.Fail(licensing.Unavailable, "switched-off", "Switched off.")
-	}
-	return nil
 }

@@ -22,7 +22,7 @@ func TestSwitchedOffStopsNewActivationsOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.killed.set(true)
+	w.killed.Set(true)
 	if _, err := w.activate(t.Context(), d.Key, device(2)); licensing.KindOf(err) != licensing.Unavailable {
 		t.Errorf("new: %v", err)
 	}

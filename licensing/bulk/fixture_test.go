@@ -26,7 +26,7 @@ type world struct {
 	*bulk.Service
 	licenses *license.Service
 	jobs     *queue
-	killed   *switches
+	killed   *storetest.Switches
 	policy   license.PolicyView
 	ctx      context.Context
 	seal     *seal.Key
@@ -34,7 +34,7 @@ type world struct {
 
 func newWorld(t testing.TB, e storetest.Env) *world {
 	t.Helper()
-	w := &world{Env: e, jobs: &queue{}, killed: &switches{}}
+	w := &world{Env: e, jobs: &queue{}, killed: new(storetest.Switches)}
 	key, err := seal.New(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)
@@ -194,28 +194,6 @@ func (q *queue) take() (licensing.Job, bool) {
 	j := q.jobs[0]
 	q.jobs = q.jobs[1:]
 	return j, true
-}
-
-// switches is a set of kill switches that a test throws.
-type switches struct {
-	mu  sync.Mutex
-	off bool
-}
-
-func (s *switches) set(off bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.off = off
-}
-
-// Check implements [licensing.Switches].
-func (s *switches) Check(context.Context, licensing.Switch, string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.off {
-		return licensing.Fail(licensing.Unavailable, "switched-off", "Switched off.")
-	}
-	return nil
 }
 
 // is fails the test unless err has the code.

@@ -282,7 +282,7 @@ func TestIssue_SwitchedOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.killed.set(true)
+	w.killed.Set(true)
 	if _, err := w.IssueMany(w.ctx, r); licensing.KindOf(err) != licensing.Unavailable {
 		t.Errorf("a run started while licensing is off: %v", err)
 	}
@@ -290,7 +290,7 @@ func TestIssue_SwitchedOff(t *testing.T) {
 	if err := w.run(t.Context(), job); licensing.KindOf(err) != licensing.Unavailable {
 		t.Errorf("it worked while licensing is off: %v", err)
 	}
-	w.killed.set(false)
+	w.killed.Set(false)
 	w.Clock.Advance(time.Minute)
 	if err := w.Sweep(t.Context()); err != nil {
 		t.Fatal(err)

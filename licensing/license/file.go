@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"strings"
 
-	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/sdk/doc"
 )
 
@@ -19,19 +18,9 @@ type FileResponse struct {
 // File returns a license as a file that verifies without a network, to its owner, to staff and to the holder of its key. It has no lease; a
 // machine without a network asks for one by a request of its own.
 func (s *Service) File(ctx context.Context, r GetRequest) (FileResponse, error) {
-	actor := licensing.ActorFrom(ctx)
-	var l License
-	var err error
-	if actor.Kind == licensing.Holder && actor.License != "" && actor.License == r.ID {
-		l, err = s.Store.LicenseByID(ctx, r.ID)
-	} else {
-		l, err = s.load(ctx, r.ID)
-	}
+	l, err := s.handed(ctx, r.ID)
 	if err != nil {
 		return FileResponse{}, err
-	}
-	if l.State == Revoked {
-		return FileResponse{}, ErrState
 	}
 	text, err := s.FileText(ctx, &l, "")
 	return FileResponse{ID: l.ID, Name: FileName(&l), File: text}, err

@@ -3,7 +3,6 @@ package license_test
 import (
 	"bytes"
 	"context"
-	"sync"
 	"testing"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -22,14 +21,14 @@ type world struct {
 	storetest.Env
 	*license.Service
 	keys   *keyring.Service
-	killed *switches
+	killed *storetest.Switches
 	policy license.PolicyView
 	ctx    context.Context
 }
 
 func newWorld(t testing.TB, e storetest.Env, terms license.Terms) *world {
 	t.Helper()
-	w := &world{Env: e, killed: &switches{}}
+	w := &world{Env: e, killed: new(storetest.Switches)}
 	key, err := seal.New(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)
@@ -98,25 +97,4 @@ func (w *world) audited(t *testing.T, action string) (n int) {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// switches is a set of kill switches that a test throws.
-type switches struct {
-	mu  sync.Mutex
-	off bool
-}
-
-func (s *switches) set(off bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.off = off
-}
-
-func (s *switches) Check(context.Context, licensing.Switch, string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.off {
-		return licensing.Fail(licensing.Unavailable, "switched-off", "Switched off.")
-	}
-	return nil
 }

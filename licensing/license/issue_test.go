@@ -101,7 +101,7 @@ func TestIssueOncePerSource(t *testing.T) {
 func TestDraftRefusedWhileSwitchedOff(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storetest.SQLite(t), perpetual())
-	w.killed.set(true)
+	w.killed.Set(true)
 	if _, err := w.Draft(w.ctx, w.spec("line/1/1")); licensing.KindOf(err) != licensing.Unavailable {
 		t.Errorf("got %v", err)
 	}

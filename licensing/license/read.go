@@ -275,20 +275,24 @@ type TokenResponse struct {
 
 // Token returns the license's current token, to its owner, to staff, and to the holder of its key.
 func (s *Service) Token(ctx context.Context, r GetRequest) (TokenResponse, error) {
-	actor := licensing.ActorFrom(ctx)
-	var l License
-	var err error
-	if actor.Kind == licensing.Holder && actor.License != "" && actor.License == r.ID {
-		l, err = s.Store.LicenseByID(ctx, r.ID)
-	} else {
-		l, err = s.load(ctx, r.ID)
-	}
+	l, err := s.handed(ctx, r.ID)
 	if err != nil {
 		return TokenResponse{}, err
 	}
-	if l.State == Revoked {
-		return TokenResponse{}, ErrState
-	}
 	text, err := s.TokenText(ctx, &l)
 	return TokenResponse{ID: l.ID, Token: text}, err
+}
+
+// handed loads a license whose documents are handed out: to its owner, to staff, and to the holder of its key; of a revoked one there are
+// none.
+func (s *Service) handed(ctx context.Context, id string) (l License, err error) {
+	if actor := licensing.ActorFrom(ctx); actor.Kind == licensing.Holder && actor.License != "" && actor.License == id {
+		l, err = s.Store.LicenseByID(ctx, id)
+	} else {
+		l, err = s.load(ctx, id)
+	}
+	if err == nil && l.State == Revoked {
+		return License{}, ErrState
+	}
+	return l, err
 }
