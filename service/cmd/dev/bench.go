@@ -63,7 +63,7 @@ func ratios(out string) error {
 		group := l[1][:max(strings.LastIndexByte(l[1], '/'), 0)]
 		ratio := "-"
 		if m := besideLine.FindStringSubmatch(l[3]); m != nil {
-			ratio = m[1] + " " + m[2]
+			ratio = m[1] + strings.TrimPrefix(" "+m[2], " base")
 		} else if b := base[group]; b > 0 {
 			ratio = fmt.Sprintf("%.2f", ns/b)
 		}
