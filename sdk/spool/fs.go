@@ -113,3 +113,10 @@ func (osFS) Rename(from, to string) error { return os.Rename(from, to) }
 func (osFS) Remove(path string) error     { return os.Remove(path) }
 
 func (f osFile) Lock(wait bool) (bool, error) { return lock(f.File, wait) }
+
+// Close gives the lock back by itself: a child that is being started has the file open too until it runs, and closing alone would
+// leave the lock with it.
+func (f osFile) Close() error {
+	unlock(f.File)
+	return f.File.Close()
+}

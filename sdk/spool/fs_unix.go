@@ -37,6 +37,9 @@ func lock(f *os.File, wait bool) (bool, error) {
 	}
 }
 
+// unlock gives a lock back, if there is one.
+func unlock(f *os.File) { syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+
 func (osFS) SyncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

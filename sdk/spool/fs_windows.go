@@ -31,5 +31,8 @@ func lock(f *os.File, wait bool) (bool, error) {
 	return false, err
 }
 
+// unlock does nothing: no child inherits a file.
+func unlock(*os.File) {}
+
 // SyncDir does nothing: the system keeps names by itself.
 func (osFS) SyncDir(string) error { return nil }

@@ -40,5 +40,6 @@ func lockDirectory(dir string) (*fileLock, error) {
 	return &fileLock{f}, nil
 }
 
-// release gives the lock up. The file stays, since removing it would let two processes lock two different files.
-func (l *fileLock) release() error { return l.file.Close() }
+// release gives the lock up, and by itself: closing alone would leave it with a child that is just being started, which has the
+// file open too until it runs. The file stays, since removing it would let two processes lock two different files.
+func (l *fileLock) release() error { return errors.Join(unlockFile(l.file), l.file.Close()) }
