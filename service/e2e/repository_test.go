@@ -152,6 +152,9 @@ func TestSingleImporters(t *testing.T) {
 		"github.com/redis/go-redis":                     {"service/limit/redis"},
 		"github.com/stripe/stripe-go":                   {"service/pay/stripe"},
 		"github.com/lestrrat-go/jwx":                    {"licensing/keyring"},
+		"github.com/lestrrat-go/jwx/v3":                 {}, // this and the next two are what tests compare with, and no part of the product
+		"github.com/go-jose/go-jose":                    {},
+		"github.com/golang-jwt/jwt":                     {},
 	}
 	found := map[string]bool{}
 	for _, s := range repository(t) {
@@ -165,7 +168,7 @@ func TestSingleImporters(t *testing.T) {
 					continue
 				}
 				if !slices.Contains(dirs, s.dir) {
-					t.Errorf("%s imports %s; only %s may", s.path, imp, strings.Join(dirs, ", "))
+					t.Errorf("%s imports %s; may: %q", s.path, imp, dirs)
 				}
 			}
 		}
