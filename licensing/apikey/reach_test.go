@@ -157,7 +157,8 @@ func TestAddressesAllowed(t *testing.T) {
 	})
 }
 
-// TestSwitchedOff: with the API switched off for its product a key is answered SWITCHED_OFF, nothing is drafted, and nothing is spent.
+// TestSwitchedOff: with the API switched off for its product a key is answered SWITCHED_OFF, nothing is drafted, and nothing is spent;
+// off for all it stops issuing, and verification goes on.
 func TestSwitchedOff(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storetest.SQLite(t))
@@ -172,6 +173,12 @@ func TestSwitchedOff(t *testing.T) {
 		t.Errorf("issue while off: %v", err)
 	}
 	r.switches.off.Store("prd_a", false)
+	r.switches.off.Store("", true)
+	expect(t, "off for all, which lets verification go on", r.code(t, other), apikey.Valid)
+	if _, err := r.Create(as(t, admin), apikey.CreateRequest{Owner: "cus_a", Product: "prd_a", Name: "n"}); licensing.KindOf(err) != licensing.Unavailable {
+		t.Errorf("issue while off for all: %v", err)
+	}
+	r.switches.off.Store("", false)
 	if got := r.verify(t, apikey.VerifyCheck{Key: text}); got.Limits[0].Remaining != 1 {
 		t.Errorf("something was spent while off: %+v", got)
 	}

@@ -29,6 +29,14 @@ func (s *switches) Check(_ context.Context, which licensing.Switch, product stri
 	return nil
 }
 
+// CheckProduct is Check for the press on the product alone.
+func (s *switches) CheckProduct(_ context.Context, which licensing.Switch, product string) error {
+	if off, _ := s.off.Load(product); off == true && product != "" && which == licensing.SwitchAPI {
+		return licensing.Fail(licensing.Unavailable, "switched-off", "off")
+	}
+	return nil
+}
+
 // counted is a Store that counts what verification reads.
 type counted struct {
 	apikey.Store

@@ -18,7 +18,7 @@ type Deps struct {
 	IDs      licensing.IDs
 	Tx       licensing.Transactor
 	Audit    licensing.Auditor
-	Switches licensing.Switches
+	Switches Switches
 	// Prefix starts every key's text, "mtr" unless said.
 	Prefix string
 	// Random is where secrets come from, crypto/rand unless said.
@@ -28,11 +28,21 @@ type Deps struct {
 	FeedAlive func() bool
 }
 
+// Switches is what this package asks of the kill switches. Issuing stops with the api switch, for all or for the product; verifying
+// goes on when it is off for all, and answers [SwitchedOff] only to a press on the product itself.
+type Switches interface {
+	licensing.Switches
+	// CheckProduct is Check for the press on one product alone.
+	CheckProduct(ctx context.Context, s licensing.Switch, product string) error
+}
+
 // Service issues, changes and verifies API keys. It is safe for concurrent use.
 type Service struct {
 	Deps
 	format credential.Format
 	cache  *credential.Cache[*Record]
+	// guesses counts, by address, the texts that were looked up and not found.
+	guesses *guesses
 }
 
 // New makes a Service. It fails on a prefix that a key could not start with.
@@ -40,7 +50,7 @@ func New(d Deps) (*Service, error) {
 	if d.Prefix == "" {
 		d.Prefix = "mtr"
 	}
-	s := &Service{Deps: d, format: credential.Format{Prefix: d.Prefix}}
+	s := &Service{Deps: d, format: credential.Format{Prefix: d.Prefix}, guesses: newGuesses(d.Clock)}
 	if err := s.format.Validate(); err != nil {
 		return nil, err
 	}

@@ -164,7 +164,10 @@ func (s *Service) judge(ctx context.Context, q *Question) (Verdict, error) {
 	if q.KeyID != "" {
 		rec, err = s.byID(ctx, q.KeyID)
 	} else {
-		rec, err = s.find(ctx, q.Text)
+		rec, err = s.find(ctx, q.Text, q.IP)
+	}
+	if wait := guessed(err); wait > 0 {
+		return Verdict{Code: RateLimited, RetryAfter: wait}, nil
 	}
 	if errors.Is(err, licensing.ErrNotFound) {
 		return Verdict{Code: NotFound}, nil
@@ -193,7 +196,7 @@ func (s *Service) standing(ctx context.Context, rec *Record, q *Question) (Code,
 	if !rec.Secret.ExpiresAt.IsZero() && !now.Before(rec.Secret.ExpiresAt) {
 		return IsExpired, nil
 	}
-	if err := s.Switches.Check(ctx, licensing.SwitchAPI, k.ProductID); err != nil {
+	if err := s.Switches.CheckProduct(ctx, licensing.SwitchAPI, k.ProductID); err != nil {
 		if licensing.KindOf(err) == licensing.Unavailable {
 			return SwitchedOff, nil
 		}
@@ -223,15 +226,22 @@ func (k *Key) admits(ip netip.Addr) bool {
 }
 
 // find returns the record of a text. A text without the right form and checksum dies here, before any lookup. The
-// stored digest is compared whole and in constant time, whatever the index said.
-func (s *Service) find(ctx context.Context, text string) (*Record, error) {
+// stored digest is compared whole and in constant time, whatever the index said. An address from which too many unknown texts came is
+// answered from memory alone until it has waited: a key that is known here goes on, so nobody is locked out by who guesses at keys.
+func (s *Service) find(ctx context.Context, text string, from netip.Addr) (*Record, error) {
 	parsed, ok := s.format.Parse(text)
 	if !ok {
 		return nil, licensing.ErrNotFound
 	}
 	digest := credential.Sum(text)
 	rec, err := s.cache.Load(ctx, digest, func(ctx context.Context) (*Record, []string, error) {
+		if wait := s.guesses.wait(from); wait > 0 {
+			return nil, nil, errGuessing.After(wait)
+		}
 		r, err := s.Store.KeyByDigest(ctx, digest.Head())
+		if errors.Is(err, licensing.ErrNotFound) {
+			s.guesses.count(from)
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -258,7 +268,7 @@ func (s *Service) byID(ctx context.Context, id string) (*Record, error) {
 // [ErrCredential], with the reason wrapped for the log, but for a good key from outside its networks, which is [ErrAddress]. The
 // key's limits are not asked here.
 func (s *Service) ByCredential(ctx context.Context, text string, from netip.Addr) (licensing.Actor, error) {
-	rec, err := s.find(ctx, text)
+	rec, err := s.find(ctx, text, from)
 	if errors.Is(err, licensing.ErrNotFound) {
 		return licensing.Actor{}, ErrCredential.Because(err)
 	}

@@ -32,6 +32,7 @@ type Config struct {
 	Issuer           string   `help:"iss of every signed document; set once, by the first start. Default: the base URL." placeholder:"URL" env:"MINTREU_ISSUER" group:"listen"`
 	StorefrontOrigin []string `help:"Origins whose pages may call the catalogue and checkout." placeholder:"ORIGIN,…" env:"MINTREU_STOREFRONT_ORIGIN" group:"listen"`
 	TrustedProxy     []string `help:"Networks whose X-Forwarded-For is believed." placeholder:"NETWORK,…" env:"MINTREU_TRUSTED_PROXY" group:"listen"`
+	AuthorizeFrom    []string `help:"Networks whose proxies may ask whether an API key is good (forward authentication). Default: this machine, unless it is a trusted proxy." placeholder:"NETWORK,…" env:"MINTREU_AUTHORIZE_FROM" group:"listen"`
 
 	Production       bool          `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
 	RedisURL         string        `help:"Redis for counters shared by replicas." placeholder:"URL" env:"MINTREU_REDIS_URL" group:"how"`
@@ -124,7 +125,7 @@ func (c Config) Check() error {
 			bad("%s %q: want the address of a page such as https://shop.example/terms", name, link)
 		}
 	}
-	for name, list := range map[string][]string{"--trusted-proxy": c.TrustedProxy} {
+	for name, list := range map[string][]string{"--trusted-proxy": c.TrustedProxy, "--authorize-from": c.AuthorizeFrom} {
 		if _, err := prefixes(list); err != nil {
 			bad("%s: %w", name, err)
 		}

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -101,8 +103,25 @@ func (p *parts) stack() (kit.Stack, error) {
 	if err != nil {
 		return kit.Stack{}, err
 	}
+	forwarders, err := c.forwarders(proxies)
+	if err != nil {
+		return kit.Stack{}, err
+	}
 	return kit.Stack{Auth: authenticator{p}, Switches: p.switches, Replays: p.app.storage.store, Clock: c.Clock, IDs: c.IDs, Logger: p.app.log, Metrics: p.metrics,
-		CursorKey: p.cursorKey(), Origins: c.StorefrontOrigin, TrustedProxies: proxies}, nil
+		CursorKey: p.cursorKey(), Origins: c.StorefrontOrigin, TrustedProxies: proxies, Forwarders: forwarders}, nil
+}
+
+// forwarders are the networks whose proxies may ask about API keys. Unless said it is this machine, but not when a proxy on it brings
+// the requests of everybody.
+func (c *Config) forwarders(trusted []netip.Prefix) ([]netip.Prefix, error) {
+	if len(c.AuthorizeFrom) > 0 {
+		return prefixes(c.AuthorizeFrom)
+	}
+	own := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	if slices.ContainsFunc(trusted, func(t netip.Prefix) bool { return t.Overlaps(own[0]) || t.Overlaps(own[1]) }) {
+		return nil, nil
+	}
+	return own, nil
 }
 
 // withoutControl keeps the sandbox's levers for misbehaviour off the public listener; tests hold the sandbox itself.

@@ -22,7 +22,8 @@ import (
 // always is a licensing.Switches with everything on.
 type always struct{}
 
-func (always) Check(context.Context, licensing.Switch, string) error { return nil }
+func (always) Check(context.Context, licensing.Switch, string) error        { return nil }
+func (always) CheckProduct(context.Context, licensing.Switch, string) error { return nil }
 
 // BenchmarkAPIKey verifies keys whose records are cached, as they are in service: one without limits, one with two, a wrong one, and
 // many callers at once. The base line is one take of a limit.

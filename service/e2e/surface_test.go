@@ -211,7 +211,7 @@ func startSurface(t testing.TB, dir, postgres string, now time.Time) *surface {
 	t.Cleanup(server.Close)
 	s.base = server.URL
 	var err error
-	s.app, err = app.New(context.WithoutCancel(t.Context()), app.Config{DataDir: dir, Addr: "127.0.0.1:0", OpsAddr: "off", BaseURL: server.URL, Issuer: "https://surface.example", PostgresURL: postgres,
+	s.app, err = app.New(context.WithoutCancel(t.Context()), app.Config{DataDir: dir, Addr: "127.0.0.1:0", OpsAddr: "off", AuthorizeFrom: []string{"198.51.0.0/16"}, BaseURL: server.URL, Issuer: "https://surface.example", PostgresURL: postgres,
 		KeyPrefix: "mtr", ShopName: "Surface", MailFrom: "Shop <shop@localhost>", LogLevel: "debug", StorefrontOrigin: []string{"https://shop.example"},
 		Clock: s.clock.Now, IDs: s.ids.new, Seams: app.Seams{Watch: s.rows.watch}}, app.Options{Log: s.log})
 	if err != nil {

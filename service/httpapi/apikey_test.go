@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"hash/crc32"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -67,6 +69,7 @@ func newPeople(t *testing.T, e storetest.Env) *people {
 	}
 	p.Stack.Auth, p.Stack.Clock, p.Stack.IDs = bearers{p.accounts, p.keys}, e.Clock.Now, e.IDs
 	p.Stack.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	p.Stack.Forwarders = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
 	p.Handler, err3 = kit.NewMux(p.Stack, append(httpapi.AccountRoutes(p.accounts), httpapi.APIKeyRoutes(p.keys)...)...)
 	if err3 != nil {
 		t.Fatal(err3)
@@ -177,6 +180,53 @@ func TestAuthorizeAnswers(t *testing.T) {
 	if log := p.Log.String(); strings.Contains(log, free.Secret) || strings.Contains(log, fenced.Secret) || strings.Contains(log, session) {
 		t.Error("A04: a credential is in the log")
 	}
+}
+
+// TestA03_APrefixTellsNothing: of a live key every beginning, with whatever rest, is answered as a text that has nothing to do with it,
+// byte for byte; and no operation lists keys to one that is not good.
+func TestA03_APrefixTellsNothing(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t, storetest.SQLite(t))
+	live := p.issue(t, p.owner(t), "").Secret
+	answer := func(text string) string {
+		w := p.call(t, "GET", "/v1/keys/authorize", text, "", nil, "X-Request-Id", "req_00000000000000000000000000000000")
+		header := w.Header().Clone()
+		header.Del("Date")
+		return fmt.Sprint(w.Code, header, w.Body)
+	}
+	stranger, err := p.keys.Format().New(licensing.Live, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := answer(stranger.Full)
+	if !strings.HasPrefix(want, "401 ") {
+		t.Fatal(want)
+	}
+	for n := 1; n < len(live); n++ {
+		for _, text := range []string{live[:n], live[:n] + stranger.Full[n:], resummed(live[:n] + stranger.Full[n:])} {
+			if text == live {
+				continue
+			}
+			if got := answer(text); got != want {
+				t.Errorf("%d characters right:\n%s\nwant\n%s", n, got, want)
+			}
+			if w := p.call(t, "GET", "/v1/keys?q="+live[:min(n, 8)], text, "", nil); w.Code != 401 {
+				t.Fatalf("a list for %d characters: %d", n, w.Code)
+			}
+		}
+	}
+}
+
+// resummed gives a text the checksum that its beginning asks for.
+func resummed(text string) string {
+	const alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	out := []byte(text)
+	v := crc32.ChecksumIEEE(out[:len(out)-6])
+	for i := len(out) - 1; i >= len(out)-6; i-- {
+		out[i] = alphabet[v%62]
+		v /= 62
+	}
+	return string(out)
 }
 
 // TestVerifyByMachineToken: a machine token with the scope verifies, one without does not, and a customer never; a refused key is an

@@ -123,6 +123,21 @@ func (r *Reader) Check(_ context.Context, s licensing.Switch, product string) er
 	return nil
 }
 
+// CheckProduct is [Reader.Check] for the press on one product alone, whatever is off for all: for work that a global press lets go on.
+func (r *Reader) CheckProduct(_ context.Context, s licensing.Switch, product string) error {
+	known := r.known.Load()
+	if known == nil {
+		return errUnknown
+	}
+	if len(*known) == 0 || product == "" {
+		return nil
+	}
+	if now := r.Clock.Now(); (*known)[place{s, product}].IsOff(now) {
+		return off((*known)[place{s, product}], now)
+	}
+	return nil
+}
+
 // errUnknown answers while the switches have never been read.
 var errUnknown = licensing.Fail(licensing.Unavailable, "switched-off", "The service is starting. Try again in a moment.").After(time.Second)
 

@@ -178,3 +178,30 @@ func TestM12_ReasonNeededAndReleaseNeverLocked(t *testing.T) {
 		}
 	})
 }
+
+// TestCheckProduct: the press on one product is told apart from a press for all, and ends with its time.
+func TestCheckProduct(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r, s := newReplica(e, e.Store.Switches()), newService(e)
+		r.poll(t)
+		off := func() bool { return r.reader.CheckProduct(t.Context(), licensing.SwitchAPI, product) != nil }
+		flip(t, s, killswitch.FlipRequest{Switch: "api", Off: true})
+		e.Clock.Advance(time.Second)
+		r.poll(t)
+		if off() || !r.off(t, licensing.SwitchAPI, product) {
+			t.Error("a press for all counts as one on the product, or not at all")
+		}
+		until := e.Clock.Now().Add(time.Minute)
+		flip(t, s, killswitch.FlipRequest{Switch: "api", Product: product, Off: true, Until: &until})
+		e.Clock.Advance(time.Second)
+		r.poll(t)
+		if !off() || r.reader.CheckProduct(t.Context(), licensing.SwitchAPI, "prod_other") != nil || r.reader.CheckProduct(t.Context(), licensing.SwitchAPI, "") != nil {
+			t.Error("a press on the product is not told from others")
+		}
+		e.Clock.Advance(time.Minute)
+		if off() {
+			t.Error("off beyond its time")
+		}
+	})
+}

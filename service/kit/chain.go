@@ -39,13 +39,18 @@ type inbound struct {
 type origin struct {
 	address netip.Addr
 	agent   string
+	stray   bool // forward authentication was asked for by somebody who is no forwarder
 }
 
 type originKey struct{}
 
 // withOrigin remembers where r comes from.
-func (b *bound) withOrigin(ctx context.Context, r *http.Request) context.Context {
-	return context.WithValue(ctx, originKey{}, origin{clientIP(r, b.stack.TrustedProxies), r.UserAgent()})
+func (b *bound) withOrigin(ctx context.Context, spec *Spec, r *http.Request) context.Context {
+	ip, forwarded := clientIP(r, b.stack.TrustedProxies), true
+	if spec.Forward {
+		ip, forwarded = asked(r, b.stack.TrustedProxies, b.stack.Forwarders)
+	}
+	return context.WithValue(ctx, originKey{}, origin{ip, r.UserAgent(), !forwarded})
 }
 
 // ClientIP is the address of the caller of the HTTP request under way, for those who count by address: the peer's, or what a
@@ -88,7 +93,7 @@ func (b *bound) identified(spec *Spec) endpoint.Middleware {
 			}
 			in.call = &licensing.Call{Operation: spec.Name, RequestID: in.id, Mutating: mutates, Actor: outer.Actor}
 			if in.r != nil {
-				ctx = b.withOrigin(ctx, in.r)
+				ctx = b.withOrigin(ctx, spec, in.r)
 			}
 			return next(licensing.WithCall(ctx, in.call), in)
 		}

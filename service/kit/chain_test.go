@@ -295,6 +295,46 @@ func TestA19_ForwardedForNeedsATrustedProxy(t *testing.T) {
 	}
 }
 
+// TestA19_ForwardAuthIsForConfiguredNetworks: an operation of forward authentication answers proxies of its networks alone, through
+// whatever trusted proxies they come, and believes the address that they name; to everybody else it is closed, whatever they
+// write into the header.
+func TestA19_ForwardAuthIsForConfiguredNetworks(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ peer, header, want string }{
+		{"10.1.0.5:1", "198.51.100.1", "198.51.100.1"},
+		{"10.1.0.5:1", "192.0.2.1, 198.51.100.1", "198.51.100.1"},
+		{"10.1.0.5:1", "", "10.1.0.5"},
+		{"10.2.0.1:1", "198.51.100.1, 10.1.0.5", "198.51.100.1"},
+		{"10.2.0.1:1", "198.51.100.1", ""},
+		{"10.2.0.1:1", "10.1.0.5, 198.51.100.1", ""},
+		{"203.0.113.9:1", "10.1.0.5", ""},
+		{"203.0.113.9:1", "", ""},
+		{"nonsense", "10.1.0.5", ""},
+	} {
+		var got netip.Addr
+		f := kittest.NewFixture(t)
+		f.TrustedProxies, f.Forwarders = []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}, []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
+		mux, err := kit.NewMux(f.Stack, kit.New(kit.Spec{Name: "who.may", Method: "GET", Path: "/who", Access: kit.Allow{Anonymous: true}, Forward: true},
+			func(ctx context.Context, _ struct{}) (struct{}, error) {
+				got = kit.ClientIP(ctx)
+				return struct{}{}, nil
+			}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest("GET", "/who", nil)
+		r.RemoteAddr = c.peer
+		if c.header != "" {
+			r.Header.Set("X-Forwarded-For", c.header)
+		}
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		if c.want == "" && (w.Code != 403 || got.IsValid()) || c.want != "" && (w.Code >= 300 || got.String() != c.want) {
+			t.Errorf("%s with %q: %d, as %s, want %q", c.peer, c.header, w.Code, got, c.want)
+		}
+	}
+}
+
 // TestConnectionActor: a connection that already stands for somebody (the unix socket) needs no header, and no header changes it.
 func TestConnectionActor(t *testing.T) {
 	t.Parallel()

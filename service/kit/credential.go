@@ -22,6 +22,9 @@ var schemes = map[string]string{"bearer": "Bearer", "license": "License", "lease
 // authenticate returns the actor of r: the one its connection already stands for (a unix socket), the one of its Authorization
 // header, or the anonymous one. Cookies are not looked at.
 func (b *bound) authenticate(ctx context.Context, r *http.Request) (licensing.Actor, error) {
+	if o, _ := ctx.Value(originKey{}).(origin); o.stray {
+		return licensing.Actor{}, errForbidden.Because(errors.New("forward authentication is for the networks of --authorize-from"))
+	}
 	if smuggled(r.URL) {
 		return licensing.Actor{}, errUnauthorized.Because(errors.New("a credential in the query string"))
 	}
@@ -109,25 +112,37 @@ func (a Allow) challenge() string {
 // clientIP is the caller's address. X-Forwarded-For counts only as far as trusted proxies wrote it: the rightmost
 // address that is not one of theirs.
 func clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
+	addr, _ := asked(r, trusted, nil)
+	return addr
+}
+
+// asked is the caller's address for an operation that forwarders may call, and whether one of them asks: it is among those, trusted
+// proxies and forwarders without a gap, through whom the request came.
+func asked(r *http.Request, trusted, forwarders []netip.Prefix) (addr netip.Addr, forwarded bool) {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
-		return netip.Addr{}
+		return netip.Addr{}, false
 	}
-	addr := peer.Addr().Unmap()
-	if len(trusted) == 0 || !among(addr, trusted) {
-		return addr
-	}
-	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+	addr = peer.Addr().Unmap()
+	var hops []string
+	for i := -1; ; i-- {
+		mine := among(addr, forwarders)
+		forwarded = forwarded || mine
+		if !mine && !among(addr, trusted) {
+			return addr, forwarded
+		}
+		if hops == nil {
+			hops = strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+		}
+		if len(hops)+i < 0 {
+			return addr, forwarded
+		}
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[len(hops)+i]))
 		if err != nil {
-			return addr
+			return addr, forwarded
 		}
-		if addr = hop.Unmap(); !among(addr, trusted) {
-			return addr
-		}
+		addr = hop.Unmap()
 	}
-	return addr
 }
 
 func among(addr netip.Addr, prefixes []netip.Prefix) bool {

@@ -217,7 +217,7 @@ func (b *bound) refuse(w http.ResponseWriter, r *http.Request, e *licensing.Erro
 	call := &licensing.Call{RequestID: r.Header.Get(RequestIDHeader), Actor: licensing.Actor{Kind: licensing.Anonymous}}
 	writeProblem(w, call.RequestID, e, "")
 	m.end(statuses[e.Kind], time.Since(start))
-	ctx := b.withOrigin(r.Context(), r)
+	ctx := b.withOrigin(r.Context(), &Spec{}, r)
 	b.line(ctx, "unmatched", statuses[e.Kind], time.Since(start), call, e)
 }
 

@@ -88,7 +88,7 @@ func (b *bound) raw(name string, next http.Handler) http.Handler {
 		if actor := licensing.ActorFrom(r.Context()); actor.Kind != "" {
 			call.Actor = actor
 		}
-		ctx := b.withOrigin(r.Context(), r)
+		ctx := b.withOrigin(r.Context(), &Spec{}, r)
 		ctx = licensing.WithCall(ctx, call)
 		rec := &recorder{ResponseWriter: w}
 		start := time.Now()

@@ -39,6 +39,9 @@ type Spec struct {
 	Status int
 	// Body is the largest request body in bytes, [DefaultBody] unless said.
 	Body int64
+	// Forward marks forward authentication: only a proxy of [Stack.Forwarders] may ask, whoever the credential is of, and the address
+	// that it names is the caller's.
+	Forward bool
 	// CORS lets the configured storefront origins call the operation from a browser, without credentials.
 	CORS bool
 	// KeyRequired refuses the operation without an Idempotency-Key.

@@ -51,4 +51,7 @@ type Stack struct {
 	Origins []string
 	// TrustedProxies may tell the caller's address in X-Forwarded-For; from anybody else that header is ignored.
 	TrustedProxies []netip.Prefix
+	// Forwarders are the networks of the proxies that may call operations marked Forward, to ask about a request that they
+	// hold. In those operations they may tell the caller's address, too.
+	Forwarders []netip.Prefix
 }
