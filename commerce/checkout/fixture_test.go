@@ -173,6 +173,9 @@ func (s *switches) set(w licensing.Switch, off bool) {
 	s.off[w] = off
 }
 
+// CheckProduct always says yes: the presses here are for all.
+func (s *switches) CheckProduct(context.Context, licensing.Switch, string) error { return nil }
+
 func (s *switches) Check(_ context.Context, w licensing.Switch, _ string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
