@@ -174,3 +174,32 @@ func (s *Service) Authorize(ctx context.Context, q Question) (Verdict, error) {
 		return v, ErrCredential
 	}
 }
+
+// Look tells how the limits of keys stand, and spends nothing: each is asked for one unit together with more than it can ever admit at
+// once, so that the whole is refused. A limit whose counter is away says so in Degraded.
+func (s *Service) Look(ctx context.Context, keys []*Key) ([][]LimitState, error) {
+	groups := make([][]Check, 0, len(keys))
+	for _, k := range keys {
+		group, err := k.checks(1)
+		if err != nil {
+			return nil, err
+		}
+		if len(group) > 0 {
+			over := group[0]
+			over.Cost = over.Rate.Burst
+			group = append(group, over)
+		}
+		groups = append(groups, group)
+	}
+	taken, err := s.Limiter.TakeEach(ctx, groups)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]LimitState, len(keys))
+	for i, k := range keys {
+		for n, l := range k.Limits {
+			out[i] = append(out[i], LimitState{Limit: l, Taken: taken[i][n]})
+		}
+	}
+	return out, nil
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/mintreu/mintreu/commerce/access"
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
@@ -74,6 +75,7 @@ type parts struct {
 	files       blob.Store
 	downloads   *download.Service
 	overview    *insight.Service
+	explains    *access.Service
 	work        *jobs.Service
 	helpdesk    *support.Service
 
@@ -89,7 +91,7 @@ func newParts(ctx context.Context, a *App, readiness *httpapi.Readiness) (*parts
 		name string
 		make func(context.Context) error
 	}{
-		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"work on many licenses", p.bulk}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight},
+		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"work on many licenses", p.bulk}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight}, {"access", p.access},
 		{"work in the background", p.background},
 	} {
 		if err := step.make(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/mintreu/mintreu/commerce/access"
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
@@ -31,6 +32,7 @@ type Services struct {
 	Bulk      *bulk.Service
 	APIKey    *apikey.Service
 	Download  *download.Service
+	Access    *access.Service
 	Insight   *insight.Service
 	Support   *support.Service
 	Platform  Platform
@@ -68,6 +70,7 @@ func Routes(s Services) []kit.Route {
 		BulkRoutes(s.Bulk),
 		APIKeyRoutes(s.APIKey),
 		DownloadRoutes(s.Download),
+		AccessRoutes(s.Access),
 		InsightRoutes(s.Insight),
 		SupportRoutes(s.Support),
 		PlatformRoutes(s.Platform),

@@ -28,6 +28,9 @@ func (n *narrowing) byWrapped(before, value, after string) *narrowing {
 	return n
 }
 
+// next is the number of the parameter that the next condition adds, for one that names it twice.
+func (n *narrowing) next() string { return strconv.Itoa(len(n.args) + 1) }
+
 // that adds a condition whatever its value.
 func (n *narrowing) that(before string, value any, after string) *narrowing {
 	n.args = append(n.args, value)

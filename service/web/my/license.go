@@ -29,7 +29,7 @@ type licenseView struct {
 func (v *licenseView) told() []telling {
 	out := standing(&v.View)
 	if v.Decision.Allowed && v.UpdatesUntil != nil && v.Now.After(*v.UpdatesUntil) {
-		out = append(out, telling{"Updates ended", "wait", "Versions that came out until " + ui.When(*v.UpdatesUntil) + " are covered for as long as the license is valid.", "Renew it to get newer ones."})
+		out = append(out, telling{Word: "Updates ended", Tone: "wait", Text: "Versions that came out until " + ui.When(*v.UpdatesUntil) + " are covered for as long as the license is valid.", Do: "Renew it to get newer ones."})
 	}
 	return out
 }

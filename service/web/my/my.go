@@ -1,7 +1,7 @@
 // Package my is what a customer sees of what is theirs: an overview, licenses with their devices, API keys, orders with receipts, downloads,
 // and the settings of their account, which staff have as well in the console.
 //
-// Where a license stands is said in words by one table, [tell], with an entry for every code of package sdk/eval. A secret is shown in the
+// Where a license stands is said in words by package explain, as everywhere else. A secret is shown in the
 // answer to the form that asked for it and never in an address; what cannot be undone is asked for on a page of its own first.
 package my
 

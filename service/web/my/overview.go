@@ -5,6 +5,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/eval"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
 )
@@ -85,7 +86,7 @@ func tasks(o *overviewView) (out []task) {
 		}
 		all := standing(l)
 		t := all[0]
-		if len(all) > 1 && t.Word == tell("ACTIVATION_REQUIRED", true, l).Word {
+		if len(all) > 1 && t.Code == string(eval.ActivationRequired) {
 			t = all[1]
 		}
 		out = append(out, task{t.Tone, product(l) + ": " + lower(t.Word), t.Text, "/account/licenses/" + l.ID, "Look at it"})

@@ -1,52 +1,11 @@
 package my
 
 import (
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk/eval"
 )
-
-// Every code of package sdk/eval has words of its own that say what to do, in whole sentences; an unknown code is admitted to be one.
-func TestTell(t *testing.T) {
-	t.Parallel()
-	end := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	v := license.View{Product: "editor", ProductName: "Editor", Env: "live", ValidUntil: &end, EndsAt: &end}
-	words := map[string]eval.Code{}
-	for _, code := range append(eval.Codes(), "NEVER_HEARD_OF") {
-		for _, allowed := range []bool{false, true} {
-			got := tell(code, allowed, &v)
-			if got.Word == "" || got.Text == "" || !strings.HasSuffix(got.Text, ".") || got.Do != "" && !strings.HasSuffix(got.Do, ".") {
-				t.Errorf("%s: %+v", code, got)
-			}
-			if got.Tone != "good" && got.Tone != "wait" && got.Tone != "bad" || (got.Tone == "good") != (code == eval.Valid) {
-				t.Errorf("%s has the tone %q", code, got.Tone)
-			}
-			if (got.Do == "") != (code == eval.Valid) {
-				t.Errorf("%s: what to do is %q", code, got.Do)
-			}
-			if (got.Word == "Unclear") != (code == "NEVER_HEARD_OF") {
-				t.Errorf("%s is told as %q", code, got.Word)
-			}
-			if other, taken := words[got.Word]; taken && other != code && !strings.HasSuffix(string(code), "_REQUIRED") {
-				t.Errorf("%s and %s are both %q", code, other, got.Word)
-			}
-			words[got.Word] = code
-		}
-	}
-	if got := tell(eval.Expired, true, &v); got.Tone != "wait" || !strings.Contains(got.Text, "1\u00a0Mar\u00a02026, 12:00\u00a0UTC") {
-		t.Errorf("a term that is over, with what it granted: %+v", got)
-	}
-	if got := tell(eval.Expired, false, &v); got.Tone != "bad" {
-		t.Errorf("expired: %+v", got)
-	}
-	v.ValidUntil, v.EndsAt = nil, nil
-	if got := tell(eval.Valid, true, &v); strings.Contains(got.Text, "until") {
-		t.Errorf("a license without an end: %+v", got)
-	}
-}
 
 // What decides is said first, and everything else that was found after it; only what its owner can act on wants attention.
 func TestStanding(t *testing.T) {
