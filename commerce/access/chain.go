@@ -99,13 +99,15 @@ func onStep() explain.Step {
 	return explain.Step{Step: explain.Switch, State: explain.OK, Title: "On", Text: "Nothing that it needs is switched off."}
 }
 
-func (v *viewer) switchedOff(s licensing.Switch, product string) *Off {
+// switchedOff finds the switch that is off for a product, else for all.
+func (v *viewer) switchedOff(s licensing.Switch, product string) (found *Off) {
 	for i := range v.off {
-		if o := &v.off[i]; o.Switch == s && (o.Product == "" || o.Product == product) && (o.Until == nil || v.ask.Now.Before(*o.Until)) {
-			return o
+		o := &v.off[i]
+		if o.Switch == s && (o.Product == "" && found == nil || o.Product != "" && o.Product == product) && (o.Until == nil || v.ask.Now.Before(*o.Until)) {
+			found = o
 		}
 	}
-	return nil
+	return found
 }
 
 // offStep tells of a switch that is off. Its reason is for staff.
@@ -220,8 +222,12 @@ func (v *viewer) key(k *Key) Chain {
 	}
 	v.account(k.Owner, &grant)
 	turned := onStep()
-	if off := v.switchedOff(licensing.SwitchAPI, k.ProductID); off != nil {
-		turned = v.offStep(off, explain.Blocked, "The API is switched off: every request with a key is refused.")
+	switch off := v.switchedOff(licensing.SwitchAPI, k.ProductID); {
+	case off == nil:
+	case off.Product != "":
+		turned = v.offStep(off, explain.Blocked, "The API of this product is switched off: every request with a key is refused.")
+	default:
+		turned = v.offStep(off, explain.Warning, "Keys can neither be made nor rotated, since that is switched off. This one goes on.")
 	}
 	payment, order := v.bought(k.ID, k.Source.Kind, k.Owner)
 	c.Steps = []explain.Step{payment, order, grant, turned, v.spent(k, state)}

@@ -181,7 +181,8 @@ func chains() map[string]struct {
 			w.limits[0].Taken = apikey.Taken{RetryAfter: 7 * time.Second}
 		}, "oooob", false, "Limit reached"},
 		"a key whose counter is away": {func(w *world) { key(func(*access.Key) {})(w); w.limits[0].Taken = apikey.Taken{Degraded: true} }, "ooooo", true, "Valid"},
-		"a key while the API is off":  {func(w *world) { key(func(*access.Key) {})(w); off(licensing.SwitchAPI, "")(w) }, "ooobo", false, "Switched off"},
+		"a key while the API is off":  {func(w *world) { key(func(*access.Key) {})(w); off(licensing.SwitchAPI, "prod_1")(w) }, "ooobo", false, "Switched off"},
+		"a key while keys are off":    {func(w *world) { key(func(*access.Key) {})(w); off(licensing.SwitchAPI, "")(w) }, "ooowo", true, "Switched off"},
 		"a product that was not bought": {func(w *world) {
 			w.facts, w.license.ID, w.ask = facts{Product: &access.Product{ID: "prod_1", Slug: "editor", Name: "Editor", State: "active"}}, "", access.ExplainRequest{Product: "editor"}
 		}, "bnnon", false, "Not bought"},
