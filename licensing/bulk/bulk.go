@@ -163,11 +163,11 @@ type Owners interface {
 	NormalEmail(email string) (string, error)
 	// Guests returns the customer of each address, which must be normal; those who are none become one, as guests are.
 	Guests(ctx context.Context, emails []string) (map[string]licensing.Owner, error)
-	// OwnerExists reports whether there is such a customer or organisation.
-	OwnerExists(ctx context.Context, owner licensing.Owner) (bool, error)
+	// OwnersExist reports which of them are customers or organisations.
+	OwnersExist(ctx context.Context, owners []licensing.Owner) (map[licensing.Owner]bool, error)
 }
 
-// Deps is what a [Service] is made of. All members but Logger are required.
+// Deps is what a [Service] is made of. All members but Logger and Fresh are required.
 type Deps struct {
 	Store    Store
 	Results  Results
@@ -179,23 +179,35 @@ type Deps struct {
 	Clock    licensing.Clock
 	IDs      licensing.IDs
 	Tx       licensing.Transactor
+	Joint    Joint
 	Audit    licensing.Auditor
 	Switches licensing.Switches
 	Logger   *slog.Logger
 	// Small keeps batches short, where a transaction keeps all others from writing.
 	Small bool
+	// Fresh reports whether the change feed can be believed; nil means that products are read anew each time.
+	Fresh func() bool
 }
 
 // Service starts runs, works on them and tells of them. It is safe for concurrent use, also by several processes on one database.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	products licensing.Memo[Product]
+	together together
+}
 
 // New makes a Service.
 func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{d}
+	s := &Service{Deps: d}
+	s.products.Fresh = d.Fresh
+	return s
 }
+
+// ForgetProduct drops what is kept of a product; the change feed calls it for "product", with "" for all.
+func (s *Service) ForgetProduct(id string) { s.products.Forget(id) }
 
 // batch is how many rows a batch has. To change licenses takes some statements for each, so that such batches are shorter: whoever waits
 // for the run does not wait long.

@@ -47,7 +47,7 @@ func newWorld(t testing.TB, e storetest.Env) *world {
 	}
 	w.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Many: e.Store.ManyLicenses(), Trail: trail,
 		Signer: keys, Verifier: keys, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: w.killed})
-	w.Service = bulk.New(bulk.Deps{Store: e.Store.Runs(), Results: e.Store.Runs(), Licenses: w.licenses, Products: products{}, Owners: &owners{e}, Jobs: w.jobs, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail,
+	w.Service = bulk.New(bulk.Deps{Store: e.Store.Runs(), Results: e.Store.Runs(), Licenses: w.licenses, Products: products{}, Owners: &owners{e}, Jobs: w.jobs, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Joint: e.Store, Audit: trail,
 		Switches: w.killed, Small: e.DB.Engine() == db.SQLite})
 	w.ctx = w.as(licensing.Actor{Kind: licensing.Staff, ID: "cus_staff", Role: licensing.RoleAdmin}, t.Context())
 	w.policy = w.makePolicy(t, "standard", license.Terms{Type: doc.Perpetual, Seats: license.Seats{N: 3, By: doc.ByDevice}, Entitlements: license.Entitlements{"export": doc.On()}})
@@ -164,9 +164,9 @@ func (o *owners) Guests(ctx context.Context, emails []string) (map[string]licens
 	return out, nil
 }
 
-// OwnerExists implements [bulk.Owners].
-func (owners) OwnerExists(_ context.Context, owner licensing.Owner) (bool, error) {
-	return owner == reseller, nil
+// OwnersExist implements [bulk.Owners].
+func (owners) OwnersExist(context.Context, []licensing.Owner) (map[licensing.Owner]bool, error) {
+	return map[licensing.Owner]bool{reseller: true}, nil
 }
 
 const reseller = "cus_00000000000070008000000000000002"

@@ -115,26 +115,14 @@ func (s *Service) IssueOne(ctx context.Context, r IssueRequest) (IssueResponse, 
 		return IssueResponse{}, err
 	}
 	m.Source = license.FromGrant
-	owner, err := s.owner(ctx, r.Whom)
-	if err != nil {
-		return IssueResponse{}, err
+	owner, look := licensing.Owner(r.Owner), licensing.Owner(r.Owner)
+	if r.Email != "" {
+		if owner, err = s.owner(ctx, r.Whom); err != nil {
+			return IssueResponse{}, err
+		}
 	}
 	spec := m.spec(&item{Whom: Whom{Owner: string(owner)}, What: r.What}, m.sourceID(r.Reference, s.IDs.New("grt")))
-	draft, err := s.Licenses.Draft(ctx, spec)
-	if err != nil {
-		return IssueResponse{}, err
-	}
-	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
-		issued, err := s.Licenses.Issue(ctx, draft)
-		if err != nil {
-			return err
-		}
-		if !issued {
-			return errExists
-		}
-		licensing.KeepOnce(ctx, draft.Key)
-		return s.Audit.Record(ctx, licensing.Event{Action: "license.grant", Target: draft.License.ID, Product: draft.License.ProductID, Reason: r.Reason})
-	})
+	draft, err := s.issue(ctx, spec, &asked{look: look, named: r.Reference != ""}, r.Reason)
 	if errors.Is(err, errExists) {
 		l, err := s.Licenses.Store.LicenseFrom(ctx, spec.Source)
 		if err != nil {
@@ -147,6 +135,20 @@ func (s *Service) IssueOne(ctx context.Context, r IssueRequest) (IssueResponse, 
 		return IssueResponse{}, err
 	}
 	return IssueResponse{View: s.Licenses.ViewOf(&draft.License), Key: draft.Key}, nil
+}
+
+// issue makes a license and stores it. It starts anew when somebody else took the license's place in a status list meanwhile.
+func (s *Service) issue(ctx context.Context, spec license.IssueSpec, as *asked, reason string) (*license.Draft, error) {
+	for attempt := 1; ; attempt++ {
+		draft, err := s.Licenses.Draft(ctx, spec)
+		if err != nil {
+			return nil, err
+		}
+		a := &asked{look: as.look, named: as.named, Asked: license.Asked{Draft: draft, Call: licensing.CallFrom(ctx), Reason: reason}}
+		if err = s.store(ctx, a); !errors.Is(err, license.ErrCollision) || attempt == attempts {
+			return draft, err
+		}
+	}
 }
 
 // IssueAgain answers a replay of IssueOne.
@@ -165,11 +167,12 @@ func (s *Service) owner(ctx context.Context, w Whom) (licensing.Owner, error) {
 		found, err := s.Owners.Guests(ctx, []string{email})
 		return found[email], err
 	}
-	found, err := s.Owners.OwnerExists(ctx, licensing.Owner(w.Owner))
-	if err == nil && !found {
+	owner := licensing.Owner(w.Owner)
+	found, err := s.Owners.OwnersExist(ctx, []licensing.Owner{owner})
+	if err == nil && !found[owner] {
 		err = errOwner.With("/owner", "is nobody's id")
 	}
-	return licensing.Owner(w.Owner), err
+	return owner, err
 }
 
 // making is what the licenses of a run have in common, and its rows.
@@ -197,7 +200,7 @@ type item struct {
 
 // making checks what licenses are to be made from, and that the caller may.
 func (s *Service) making(ctx context.Context, f From) (*making, error) {
-	policy, err := s.Licenses.GetPolicy(ctx, license.PolicyRequest{ID: f.Policy})
+	policy, err := s.Licenses.KnownPolicy(ctx, f.Policy)
 	if licensing.KindOf(err) == licensing.NotFound {
 		return nil, errForm.With("/policy", "is no policy's id")
 	} else if err != nil {
@@ -206,7 +209,7 @@ func (s *Service) making(ctx context.Context, f From) (*making, error) {
 	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Machine && a.Env != "" && a.Env != f.Env {
 		return nil, errEnv
 	}
-	product, err := s.Products.LicensedProduct(ctx, policy.ProductID)
+	product, err := s.products.Get(ctx, policy.ProductID, s.Products.LicensedProduct)
 	if licensing.KindOf(err) == licensing.NotFound {
 		return nil, errForm.With("/policy", "belongs to a product that is not in the catalogue")
 	} else if err != nil {

@@ -19,8 +19,10 @@ const (
 	candidates = 32
 	// holdDrawn is how long, at least, an index drawn for a draft is kept from other drafts of this process.
 	holdDrawn = time.Minute
-	// recount is how many draws may pass before the lists are counted again.
+	// recount is how many draws may pass, at least, before the lists are counted again; more while they have more room.
 	recount = 500
+	// roomPart says which part of the room it is.
+	roomPart = 16
 )
 
 // slot is a place in a status list.
@@ -32,35 +34,59 @@ type indexes struct {
 	tokens Tokens
 	clock  licensing.Clock
 
+	// stock are free places that were asked for together with one that was drawn, since stocked. They are held, but not for long.
+	stocking sync.Mutex
+	stock    []slot
+	stocked  time.Time
+
 	mu     sync.Mutex
 	open   []int64
+	below  int64 // lists up to this number are full for good, since no place is ever given back
 	left   int
 	drawn  map[slot]bool // since turned
 	older  map[slot]bool // in the minute before
 	turned time.Time
 }
 
-// draw returns a place that was free a moment ago.
+// draw returns a place that was free less than a minute ago. One question to the database finds places for many draws.
 func (x *indexes) draw(ctx context.Context) (slot, error) {
-	for {
-		list, err := x.list(ctx, 1)
-		if err != nil {
+	x.stocking.Lock() // who comes while somebody asks takes of what he gets
+	defer x.stocking.Unlock()
+	now := x.clock.Now()
+	if gone := now.Sub(x.stocked); gone > holdDrawn || gone < 0 {
+		x.stock = nil
+	}
+	for len(x.stock) == 0 {
+		if err := x.restock(ctx); err != nil {
 			return slot{}, err
 		}
-		among := make([]int64, candidates)
-		for i := range among {
-			among[i] = int64(random(doc.StatusListSize))
-		}
-		taken, err := x.tokens.TakenIndexes(ctx, list, among)
-		if err != nil {
-			return slot{}, err
-		}
-		for _, idx := range among {
-			if !slices.Contains(taken, idx) && x.hold(slot{list, idx}) {
-				return slot{list, idx}, nil
-			}
+		x.stocked = now
+	}
+	at := x.stock[len(x.stock)-1]
+	x.stock = x.stock[:len(x.stock)-1]
+	return at, nil
+}
+
+// restock asks which of some places of a list are free, and holds those.
+func (x *indexes) restock(ctx context.Context) error {
+	list, err := x.list(ctx, candidates)
+	if err != nil {
+		return err
+	}
+	among := make([]int64, candidates)
+	for i := range among {
+		among[i] = int64(random(doc.StatusListSize))
+	}
+	taken, err := x.tokens.TakenIndexes(ctx, list, among)
+	if err != nil {
+		return err
+	}
+	for _, idx := range among {
+		if at := (slot{list, idx}); !slices.Contains(taken, idx) && x.hold(at) {
+			x.stock = append(x.stock, at)
 		}
 	}
+	return nil
 }
 
 // hold keeps a place for a draft of this process, false when another draft has it.
@@ -86,28 +112,30 @@ func (x *indexes) list(ctx context.Context, n int) (int64, error) {
 		x.mu.Unlock()
 		return list, nil
 	}
+	below := x.below
 	x.mu.Unlock()
-	counts, err := x.tokens.StatusLists(ctx)
+	counts, err := x.tokens.StatusLists(ctx, below)
 	if err != nil {
 		return 0, err
 	}
 	var open []int64
-	var last int64
+	last, room := below, int64(0)
 	for list, used := range counts {
 		last = max(last, list)
 		if used < listFull {
-			open = append(open, list)
+			open, room = append(open, list), room+listFull-used
 		}
 	}
 	if len(open) == 0 {
-		open = []int64{last + 1}
+		open, room = []int64{last + 1}, listFull
 		if err := x.tokens.OpenStatusList(ctx, last+1, x.clock.Now()); err != nil {
 			return 0, err
 		}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.open, x.left = open, recount-n
+	// Other processes draw too, so only a part of the room is used up before it is looked at again.
+	x.open, x.below, x.left = open, slices.Min(open)-1, max(recount, int(room/roomPart))-n
 	return open[random(len(open))], nil
 }
 

@@ -56,7 +56,7 @@ func (s *Service) Draft(ctx context.Context, spec IssueSpec) (*Draft, error) {
 	if err := s.Switches.Check(ctx, licensing.SwitchLicensing, spec.ProductID); err != nil {
 		return nil, err
 	}
-	policy, err := s.Policies.Policy(ctx, spec.PolicyID)
+	policy, err := s.policies.Get(ctx, spec.PolicyID, s.Policies.Policy)
 	if err != nil {
 		return nil, fmt.Errorf("policy %s: %w", spec.PolicyID, err)
 	}

@@ -233,8 +233,8 @@ type Tokens interface {
 	LicenseByToken(ctx context.Context, jti string) (License, bool, error)
 	// TakenIndexes returns those of the indexes that are taken.
 	TakenIndexes(ctx context.Context, list int64, among []int64) ([]int64, error)
-	// StatusLists returns the numbers of all lists with the number of indexes taken in each.
-	StatusLists(ctx context.Context) (map[int64]int64, error)
+	// StatusLists returns the numbers of all lists above one with the number of indexes taken in each.
+	StatusLists(ctx context.Context, above int64) (map[int64]int64, error)
 	// OpenStatusList opens a list; opening one that exists does nothing.
 	OpenStatusList(ctx context.Context, num int64, at time.Time) error
 	// StatusEntries returns the indexes of a list that are invalid or paused, and whether the list exists.

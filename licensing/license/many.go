@@ -24,6 +24,8 @@ type ManyStore interface {
 // ManyAuditor writes many audit rows at once, in the caller's transaction.
 type ManyAuditor interface {
 	RecordMany(ctx context.Context, events []licensing.Event) error
+	// RecordFor writes a row for each of several calls.
+	RecordFor(ctx context.Context, calls []*licensing.Call, events []licensing.Event) error
 }
 
 // Drafted is what became of one spec of [Service.DraftMany]: a draft, the license that its source has already, or why it can have none.
@@ -90,7 +92,7 @@ func (s *Service) policyFor(ctx context.Context, spec *IssueSpec, read map[strin
 	}
 	policy, ok := read[spec.PolicyID]
 	if !ok {
-		if policy, err = s.Policies.Policy(ctx, spec.PolicyID); err != nil {
+		if policy, err = s.policies.Get(ctx, spec.PolicyID, s.Policies.Policy); err != nil {
 			return Policy{}, fmt.Errorf("policy %s: %w", spec.PolicyID, err)
 		}
 		read[spec.PolicyID] = policy
@@ -187,6 +189,41 @@ func (s *Service) IssueMany(ctx context.Context, drafts []*Draft, detail map[str
 		return err
 	}
 	return s.Trail.RecordMany(ctx, events)
+}
+
+// Asked is a draft that somebody asked for: the call, and why.
+type Asked struct {
+	*Draft
+	Call   *licensing.Call
+	Reason string
+}
+
+// event is the audit event of the issue.
+func (a *Asked) event() licensing.Event {
+	e := issued(&a.License)
+	e.Reason = a.Reason
+	return e
+}
+
+// IssueAsked stores one draft in the caller's transaction as [Service.Issue] does, with the reason that was given.
+func (s *Service) IssueAsked(ctx context.Context, a *Asked) (bool, error) {
+	added, err := s.Store.AddLicense(ctx, a.License)
+	if err != nil || !added {
+		return false, err
+	}
+	return true, s.Audit.Record(ctx, a.event())
+}
+
+// IssueFor stores drafts of several calls in a transaction for all of them. It fails with [ErrCollision] when one of them cannot be stored.
+func (s *Service) IssueFor(ctx context.Context, asked []*Asked) error {
+	ls, calls, events := make([]License, len(asked)), make([]*licensing.Call, len(asked)), make([]licensing.Event, len(asked))
+	for i, a := range asked {
+		ls[i], calls[i], events[i] = a.License, a.Call, a.event()
+	}
+	if err := s.Many.AddLicenses(ctx, ls); err != nil {
+		return err
+	}
+	return s.Trail.RecordFor(ctx, calls, events)
 }
 
 // drawMany draws n places as [indexes.draw] does, a list at a time.

@@ -100,6 +100,18 @@ func (s *Service) policy(ctx context.Context, id string) (Policy, error) {
 	return p, err
 }
 
+// KnownPolicy is a policy as the last two seconds knew it: what licenses are issued from. Nobody may change what it points to.
+func (s *Service) KnownPolicy(ctx context.Context, id string) (Policy, error) {
+	p, err := s.policies.Get(ctx, id, s.Policies.Policy)
+	if err == nil && !reaches(ctx, p.ProductID) {
+		return Policy{}, licensing.ErrNotFound
+	}
+	return p, err
+}
+
+// ForgetPolicy drops what is kept of a policy; the change feed calls it for "policy", with "" for all.
+func (s *Service) ForgetPolicy(id string) { s.policies.Forget(id) }
+
 // reaches reports whether the caller may touch policies of a product: a machine token that is narrowed to another may not.
 func reaches(ctx context.Context, product string) bool {
 	a := licensing.ActorFrom(ctx)
@@ -166,6 +178,7 @@ func (s *Service) ChangePolicy(ctx context.Context, r ChangePolicyRequest) (Poli
 	if err != nil {
 		return PolicyView{}, err
 	}
+	s.ForgetPolicy(r.ID)
 	return s.GetPolicy(ctx, PolicyRequest{ID: r.ID})
 }
 

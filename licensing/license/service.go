@@ -8,7 +8,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// Deps is what a [Service] is made of. All members but Logger are required; Many and Trail by DraftMany and IssueMany alone.
+// Deps is what a [Service] is made of. All members but Logger and Fresh are required; Many and Trail by DraftMany and IssueMany alone.
 type Deps struct {
 	Store     Store
 	Policies  Policies
@@ -28,6 +28,8 @@ type Deps struct {
 	Audit     licensing.Auditor
 	Switches  licensing.Switches
 	Logger    *slog.Logger
+	// Fresh reports whether the change feed can be believed; nil means that nothing is kept in memory which it tells of.
+	Fresh func() bool
 }
 
 // Service issues licenses and answers for them. It is safe for concurrent use.
@@ -36,6 +38,7 @@ type Service struct {
 	lookupKey []byte
 	indexes   *indexes
 	lists     *statusCache
+	policies  licensing.Memo[Policy]
 }
 
 // New makes a Service.
@@ -44,6 +47,7 @@ func New(d Deps) *Service {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Service{Deps: d, lookupKey: d.Seal.Derive("license-key lookup")}
+	s.policies.Fresh = d.Fresh
 	s.indexes = &indexes{tokens: d.Tokens, clock: d.Clock, drawn: map[slot]bool{}}
 	s.lists = &statusCache{texts: map[int64]statusText{}, building: map[int64]*sync.Mutex{}}
 	return s

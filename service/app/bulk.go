@@ -13,7 +13,7 @@ import (
 type licenseOwners struct {
 	accounts *account.Service
 	known    interface {
-		OwnerExists(ctx context.Context, owner licensing.Owner) (bool, error)
+		OwnersExist(ctx context.Context, owners []licensing.Owner) (map[licensing.Owner]bool, error)
 	}
 }
 
@@ -27,16 +27,17 @@ func (o licenseOwners) Guests(ctx context.Context, emails []string) (map[string]
 	return o.accounts.Guests(ctx, emails)
 }
 
-// OwnerExists implements [bulk.Owners].
-func (o licenseOwners) OwnerExists(ctx context.Context, owner licensing.Owner) (bool, error) {
-	return o.known.OwnerExists(ctx, owner)
+// OwnersExist implements [bulk.Owners].
+func (o licenseOwners) OwnersExist(ctx context.Context, owners []licensing.Owner) (map[licensing.Owner]bool, error) {
+	return o.known.OwnersExist(ctx, owners)
 }
 
 // bulk makes what works on many licenses.
 func (p *parts) bulk(context.Context) error {
 	a, st := p.app, p.app.storage.store
 	p.runs = bulk.New(bulk.Deps{Store: st.Runs(), Results: st.Runs(), Licenses: p.licenses, Products: st.Runs(), Owners: licenseOwners{p.accounts, st.Crowd()}, Jobs: p.jobs, Seal: a.storage.key,
-		Clock: a.config.Clock, IDs: a.config.IDs, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log, Small: a.storage.lite != nil})
+		Clock: a.config.Clock, IDs: a.config.IDs, Tx: st, Joint: st, Audit: p.audit, Switches: p.switches, Logger: a.log, Small: a.storage.lite != nil, Fresh: p.feed.Fresh})
+	p.feed.Subscribe("product", drop(p.runs.ForgetProduct))
 	return nil
 }
 

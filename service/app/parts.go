@@ -193,7 +193,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 		return fmt.Errorf("--production: the issuer of this installation is %s, as its first start set it; every license names it for good. Start anew in an empty place with --issuer https://…", stored)
 	}
 	p.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Transfers: st.LicenseOwners(), Trials: st.LicenseOwners(), Many: st.ManyLicenses(), Trail: p.audit, Signer: p.keyring, Verifier: p.keyring,
-		Seal: seal, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log})
+		Seal: seal, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log, Fresh: p.feed.Fresh})
 	p.activations = activation.New(activation.Deps{Store: st.Activations(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log,
 		Throttle: limit.Throttle{Limiter: p.limiter}, Alarm: newLicenseAlarm(p)})
@@ -204,6 +204,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 		return err
 	}
 	p.feed.Subscribe("license", func(context.Context, string) { p.licenses.Forget() })
+	p.feed.Subscribe("policy", drop(p.licenses.ForgetPolicy))
 	p.feed.Subscribe("signing_key", func(context.Context, string) { p.keyring.Forget(); p.licenses.Forget() })
 	p.feed.Subscribe("api_key", drop(p.keys.Invalidate))
 	return nil

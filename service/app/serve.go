@@ -108,7 +108,7 @@ func (p *parts) stack() (kit.Stack, error) {
 		return kit.Stack{}, err
 	}
 	return kit.Stack{Auth: authenticator{p}, Switches: p.switches, Replays: p.app.storage.store, Clock: c.Clock, IDs: c.IDs, Logger: p.app.log, Metrics: p.metrics,
-		CursorKey: p.cursorKey(), Origins: c.StorefrontOrigin, TrustedProxies: proxies, Forwarders: forwarders}, nil
+		CursorKey: p.cursorKey(), Rate: float64(c.Ceiling), Origins: c.StorefrontOrigin, TrustedProxies: proxies, Forwarders: forwarders}, nil
 }
 
 // forwarders are the networks whose proxies may ask about API keys. Unless said it is this machine, but not when a proxy on it brings

@@ -50,8 +50,8 @@ const (
 // Writer writes a row in the transaction in ctx, and fails when there is none. The store implements it.
 type Writer interface {
 	InsertAudit(ctx context.Context, r Row) error
-	// InsertAudits writes many.
-	InsertAudits(ctx context.Context, rows []Row) error
+	// InsertAudits writes many. In a transaction for several calls, calls says whose each row is.
+	InsertAudits(ctx context.Context, rows []Row, calls []*licensing.Call) error
 }
 
 // Deps are what a [Recorder] needs.
@@ -87,7 +87,19 @@ func (a *Recorder) RecordMany(ctx context.Context, events []licensing.Event) err
 			return err
 		}
 	}
-	return a.Store.InsertAudits(ctx, rows)
+	return a.Store.InsertAudits(ctx, rows, nil)
+}
+
+// RecordFor records an event of each of several calls, in a transaction for all of them.
+func (a *Recorder) RecordFor(ctx context.Context, calls []*licensing.Call, events []licensing.Event) error {
+	rows := make([]Row, len(events))
+	for i, e := range events {
+		var err error
+		if rows[i], err = Compose(licensing.WithCall(ctx, calls[i]), a.Clock, a.IDs, e); err != nil {
+			return err
+		}
+	}
+	return a.Store.InsertAudits(ctx, rows, calls)
 }
 
 // Compose makes the row of an event of the call in ctx. Text from outside is kept on one line: control characters, line separators

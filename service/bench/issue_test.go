@@ -45,7 +45,7 @@ func BenchmarkIssue(b *testing.B) {
 		b.ReportMetric(base, "rows/s")
 	})
 	a := serve(b, app.Config{DataDir: b.TempDir(), Addr: "127.0.0.1:0", OpsAddr: "off", LogLevel: "error", KeyPrefix: "mtr", MailFrom: "Shop <shop@example.com>", ShopName: "Shop",
-		PostgresURL: pg.URL, RedisURL: limittest.Redis(b)})
+		Ceiling: 1_000_000, PostgresURL: pg.URL, RedisURL: limittest.Redis(b)})
 	s := newIssuer(b, a)
 	single := 0.0
 	b.Run("single", func(b *testing.B) {

@@ -51,7 +51,7 @@ func (s *audits) InsertAudit(ctx context.Context, r audit.Row) error {
 }
 
 // InsertAudits implements [audit.Writer].
-func (s *audits) InsertAudits(ctx context.Context, rows []audit.Row) error {
+func (s *audits) InsertAudits(ctx context.Context, rows []audit.Row, calls []*licensing.Call) error {
 	u := unitFrom(ctx)
 	if u == nil {
 		return errNoUnit
@@ -71,6 +71,9 @@ func (s *audits) InsertAudits(ctx context.Context, rows []audit.Row) error {
 		return err
 	}
 	u.note(rows[0].Target)
+	for i, call := range calls {
+		u.noteFor(call, rows[i].Target)
+	}
 	return nil
 }
 

@@ -36,9 +36,18 @@ func (s *crowd) IDsByEmail(ctx context.Context, emails []string) (map[string]str
 	})
 }
 
-// OwnerExists implements [bulk.Owners].
-func (s *crowd) OwnerExists(ctx context.Context, owner licensing.Owner) (bool, error) {
-	var n int64
-	err := s.db.QueryRow(ctx, `SELECT (SELECT count(*) FROM customer WHERE id = $1) + (SELECT count(*) FROM organisation WHERE id = $1)`, owner).Scan(&n)
-	return n > 0, err
+// OwnersExist implements [bulk.Owners].
+func (s *crowd) OwnersExist(ctx context.Context, owners []licensing.Owner) (map[licensing.Owner]bool, error) {
+	out := make(map[licensing.Owner]bool, len(owners))
+	if len(owners) == 0 {
+		return out, nil
+	}
+	var args []any
+	marks := among(&args, owners)
+	rows, err := s.db.Query(ctx, `SELECT id FROM customer WHERE id IN (`+marks+`) UNION ALL SELECT id FROM organisation WHERE id IN (`+marks+`)`, args...)
+	found, err := db.Collect(rows, err, func(r db.Row) (o licensing.Owner, err error) { return o, r.Scan(&o) })
+	for _, o := range found {
+		out[o] = true
+	}
+	return out, err
 }

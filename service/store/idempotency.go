@@ -21,36 +21,56 @@ var errNoResult = errors.New("store: the first audit event of an operation with 
 // keepKey writes the row of the call's Idempotency-Key in the transaction in ctx. A later transaction of the same call only adds the
 // secret, if there is one by then.
 func (s *Store) keepKey(ctx context.Context, call *licensing.Call, target string) error {
-	if target == "" && !call.KeyKept {
-		return errNoResult
-	}
-	now := s.clock.Now()
-	actor := call.Actor.String()
-	var secret []byte
-	var until *time.Time
-	if call.Secret != "" && s.seal != nil {
-		sealed, err := s.seal.Seal([]byte(call.Secret), secretPlace(actor, call.Operation, call.IdempotencyKey))
-		if err != nil {
-			return err
-		}
-		end := now.Add(SecretKept)
-		secret, until = sealed, &end
+	k, err := s.keyRow(call, target)
+	if err != nil {
+		return err
 	}
 	if call.KeyKept {
-		if secret == nil {
+		if k.secret == nil {
 			return nil
 		}
 		_, err := s.db.Exec(ctx, `UPDATE idempotency SET secret = $4, secret_until = $5
-			WHERE actor = $1 AND operation = $2 AND idem_key = $3`, actor, call.Operation, call.IdempotencyKey, secret, until)
+			WHERE actor = $1 AND operation = $2 AND idem_key = $3`, k.actor, k.operation, k.key, k.secret, k.until)
 		return err
 	}
 	n, err := s.db.Exec(ctx, `INSERT INTO idempotency (actor, operation, idem_key, hash, result_id, secret, secret_until, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (actor, operation, idem_key) DO NOTHING`,
-		actor, call.Operation, call.IdempotencyKey, call.RequestHash, target, secret, until, now)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (actor, operation, idem_key) DO NOTHING`, k.values()...)
 	if err == nil && n == 0 {
 		return licensing.ErrIdempotent
 	}
 	return err
+}
+
+// keyRow is a row of the table of Idempotency-Keys.
+type keyRow struct {
+	actor, operation, key string
+	hash                  []byte
+	target                string
+	secret                []byte
+	until                 *time.Time
+	at                    time.Time
+}
+
+func (k *keyRow) values() []any {
+	return []any{k.actor, k.operation, k.key, k.hash, k.target, k.secret, k.until, k.at}
+}
+
+// keyRow makes the row of a call's Idempotency-Key, the secret sealed.
+func (s *Store) keyRow(call *licensing.Call, target string) (*keyRow, error) {
+	if target == "" && !call.KeyKept {
+		return nil, errNoResult
+	}
+	k := &keyRow{actor: call.Actor.String(), operation: call.Operation, key: call.IdempotencyKey, hash: call.RequestHash, target: target, at: s.clock.Now()}
+	if call.Secret == "" || s.seal == nil {
+		return k, nil
+	}
+	sealed, err := s.seal.Seal([]byte(call.Secret), secretPlace(k.actor, k.operation, k.key))
+	if err != nil {
+		return nil, err
+	}
+	end := k.at.Add(SecretKept)
+	k.secret, k.until = sealed, &end
+	return k, nil
 }
 
 func secretPlace(actor, operation, key string) string {

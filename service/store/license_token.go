@@ -59,9 +59,9 @@ func (s *tokens) TakenIndexes(ctx context.Context, list int64, indexes []int64) 
 }
 
 // StatusLists implements [license.Tokens].
-func (s *tokens) StatusLists(ctx context.Context) (map[int64]int64, error) {
+func (s *tokens) StatusLists(ctx context.Context, above int64) (map[int64]int64, error) {
 	type count struct{ num, used int64 }
-	rows, err := s.db.Query(ctx, `SELECT n.num, (SELECT count(*) FROM license_token t WHERE t.list = n.num) FROM status_list n`)
+	rows, err := s.db.Query(ctx, `SELECT n.num, (SELECT count(*) FROM license_token t WHERE t.list = n.num) FROM status_list n WHERE n.num > $1`, above)
 	counts, err := db.Collect(rows, err, func(r db.Row) (c count, err error) {
 		return c, r.Scan(&c.num, &c.used)
 	})

@@ -60,7 +60,10 @@ func (s *policies) SavePolicy(ctx context.Context, p license.Policy, was int64) 
 	}
 	n, err := s.db.Exec(ctx, `UPDATE policy SET name = $3, terms = $4, updated_at = $5, version = version + 1
 		WHERE id = $1 AND version = $2`, p.ID, was, p.Name, string(terms), p.UpdatedAt)
-	return n > 0, err
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.changed(ctx, "policy", p.ID)
 }
 
 // Policy implements [license.Policies].

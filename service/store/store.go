@@ -42,6 +42,8 @@ func (s *Store) WithSeal(seal licensing.Sealer) *Store {
 type unit struct {
 	audited bool
 	target  string // of the first audit event
+	// targets are those of the calls that have one, in a transaction for several; nil in others.
+	targets map[*licensing.Call]string
 }
 
 // note remembers that an audit row was written, and the target of the first. Outside a transaction there is nothing to remember.
@@ -59,12 +61,12 @@ func unitFrom(ctx context.Context) *unit {
 	return u
 }
 
-// InTx implements [licensing.Transactor]. The outermost transaction of a mutating operation commits only with an audit row, and
+// InTx implements [licensing.Transactor]; [Store.InTxFor] is the same for several calls. The outermost transaction of a mutating operation commits only with an audit row, and
 // together with the row of its Idempotency-Key; when another request has taken the key, everything is rolled back and the
 // error is [licensing.ErrIdempotent]. A nested call is a savepoint: what it wrote, audit rows too, goes when it fails.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
 	if u := unitFrom(ctx); u != nil {
-		before := *u
+		before := u.copy()
 		err := s.db.InTx(ctx, fn)
 		if err != nil {
 			*u = before
@@ -72,7 +74,7 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) er
 		return err
 	}
 	call := licensing.CallFrom(ctx)
-	keeps := call.Mutating && call.IdempotencyKey != ""
+	keeps := keeps(call)
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		u := &unit{}
 		ctx = context.WithValue(ctx, unitKey{}, u)

@@ -165,3 +165,53 @@ func TestIdempotencyNeedsAResult(t *testing.T) {
 		}
 	})
 }
+
+// A transaction for several calls holds for each of them what one for a single call does: without an audit row of each, or when the
+// Idempotency-Key of one is taken, nothing of any is kept; otherwise each has its row, its key and its secret.
+func TestC08_JointTransaction(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := sealed(t, e)
+		recorder := audit.New(audit.Deps{Store: s.Audit(), Clock: e.Clock.Now, IDs: e.IDs})
+		joint := func(audited int, keys ...string) ([]*licensing.Call, error) {
+			calls, events := make([]*licensing.Call, len(keys)), make([]licensing.Event, len(keys))
+			for i, key := range keys {
+				_, calls[i] = call(t.Context(), key)
+				calls[i].Secret = "secret of " + key
+				events[i] = licensing.Event{Action: "thing.create", Target: "thg_" + key}
+			}
+			return calls, s.InTxFor(t.Context(), calls, func(ctx context.Context) error {
+				return errors.Join(s.PutSetting(ctx, keys[0], []byte("made")), recorder.RecordFor(ctx, calls[:audited], events[:audited]))
+			})
+		}
+		nothing := func(what string, calls []*licensing.Call, err error) {
+			t.Helper()
+			var rows int64
+			if scan := e.DB.QueryRow(t.Context(), `SELECT COUNT(*) FROM audit WHERE target LIKE 'thg_x%'`).Scan(&rows); scan != nil || rows != 0 || err == nil || calls[0].KeyKept {
+				t.Errorf("%s: %d rows, kept %v, %v, %v", what, rows, calls[0].KeyKept, err, scan)
+			}
+		}
+		calls, err := joint(1, "x1", "x2")
+		nothing("a call without an audit row", calls, err)
+		if calls, err = joint(2, "a", "b"); err != nil || !calls[0].KeyKept || !calls[1].KeyKept {
+			t.Fatalf("%+v, %v", calls, err)
+		}
+		for _, key := range []string{"a", "b"} {
+			hash, id, secret, found, err := s.Find(t.Context(), "customer:cus_1", "thing.create", key)
+			if err != nil || !found || id != "thg_"+key || secret != "secret of "+key || string(hash) != key+" hash" {
+				t.Errorf("%q %q %q %v %v", hash, id, secret, found, err)
+			}
+		}
+		calls, err = joint(2, "x1", "b")
+		nothing("a key that is taken", calls, err)
+		calls, err = joint(2, "x1", "x1")
+		nothing("a key that two have", calls, err)
+		if !errors.Is(err, licensing.ErrIdempotent) {
+			t.Error(err)
+		}
+		if err := s.InTx(t.Context(), func(ctx context.Context) error {
+			return s.InTxFor(ctx, nil, func(context.Context) error { return nil })
+		}); err == nil {
+			t.Error("inside another transaction")
+		}
+	})
+}

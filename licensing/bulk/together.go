@@ -1,0 +1,242 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+)
+
+// Joint runs one transaction for several calls: for each of them holds what a [licensing.Transactor] promises one, so each must leave an
+// audit row and keeps its Idempotency-Key. All commit, or none does.
+type Joint interface {
+	InTxFor(ctx context.Context, calls []*licensing.Call, fn func(ctx context.Context) error) error
+}
+
+const (
+	jointMost = 64 // licenses of one transaction
+	liteMost  = 32 // where it keeps all others from writing
+	lanes     = 2  // transactions at once, so that one is filled while another is made durable
+)
+
+// asked is a single license on its way into the database.
+type asked struct {
+	license.Asked
+	look  licensing.Owner // who must exist; empty when that is known
+	named bool            // whether the source is the caller's own name, which may have a license
+
+	err   error // why there is no license
+	alone bool  // the transaction it was in is undone: it is to have one of its own
+	// ready tells a waiting caller that his license is dealt with (nil), or that he leads those it holds, his own first.
+	ready chan []*asked
+}
+
+// together lets licenses that are asked for at the same time share a transaction, which is made durable once for all of them. A caller who
+// finds a lane free goes at once; while all lanes are taken, callers gather, and when one becomes free the first of them leads the others. No
+// answer is given before its license is durable. The zero value is ready; it is safe for concurrent use.
+type together struct {
+	mu    sync.Mutex
+	taken int // lanes
+	queue []*asked
+}
+
+// store stores a license with others that come at the same time. One that keeps the others from being stored fails alone: when a
+// transaction is undone, each of its licenses has one of its own.
+func (s *Service) store(ctx context.Context, a *asked) error {
+	a.ready = make(chan []*asked, 1)
+	t := &s.together
+	t.mu.Lock()
+	if t.taken < s.lanes() {
+		t.taken++
+		t.mu.Unlock()
+		s.lead(ctx, []*asked{a})
+	} else {
+		t.queue = append(t.queue, a)
+		t.mu.Unlock()
+		if err := s.wait(ctx, a); err != nil {
+			return err
+		}
+	}
+	if a.alone {
+		return s.storeAlone(ctx, a)
+	}
+	return a.err
+}
+
+// wait returns when a is dealt with. Whoever gives up before his turn asks for nothing; later, he gets what became of it.
+func (s *Service) wait(ctx context.Context, a *asked) error {
+	select {
+	case led := <-a.ready:
+		if led != nil {
+			s.lead(ctx, led)
+		}
+		return nil
+	case <-ctx.Done():
+	}
+	t := &s.together
+	t.mu.Lock()
+	if i := slices.Index(t.queue, a); i >= 0 {
+		t.queue = slices.Delete(t.queue, i, i+1)
+		t.mu.Unlock()
+		return context.Cause(ctx)
+	}
+	t.mu.Unlock()
+	if led := <-a.ready; led != nil {
+		s.lead(ctx, led)
+	}
+	return nil
+}
+
+func (s *Service) lanes() int {
+	if s.Small {
+		return 1
+	}
+	return lanes
+}
+
+// Waiting is how many callers gather for the next transaction.
+func (s *Service) Waiting() int {
+	s.together.mu.Lock()
+	defer s.together.mu.Unlock()
+	return len(s.together.queue)
+}
+
+// lead deals with licenses, the caller's own first, tells the others, and hands the lane to the first of those who came meanwhile.
+func (s *Service) lead(ctx context.Context, all []*asked) {
+	defer s.pass()
+	defer func() {
+		p := recover()
+		for _, a := range all {
+			if p != nil {
+				a.err = errDropped
+			}
+		}
+		for _, a := range all[1:] {
+			a.ready <- nil
+		}
+		if p != nil {
+			panic(p)
+		}
+	}()
+	// What follows is everybody's: it ends neither with the leader's patience nor does it bear his name.
+	ctx = licensing.WithCall(context.WithoutCancel(ctx), &licensing.Call{Operation: licensing.CallFrom(ctx).Operation, Actor: licensing.Actor{Kind: licensing.System}})
+	good, err := s.known(ctx, all)
+	if err == nil {
+		err = s.storeAll(ctx, good)
+	}
+	for _, a := range good {
+		a.err = err
+	}
+	if errors.Is(err, errUndone) {
+		for _, a := range good {
+			a.alone = true
+		}
+	}
+}
+
+// errDropped answers those whose leader panicked.
+var errDropped = errors.New("bulk: the transaction of several licenses was broken off")
+
+// pass hands the lane to the first of those who wait.
+func (s *Service) pass() {
+	most := jointMost
+	if s.Small {
+		most = liteMost
+	}
+	t := &s.together
+	t.mu.Lock()
+	n := min(len(t.queue), most)
+	if n == 0 {
+		t.taken--
+		t.mu.Unlock()
+		return
+	}
+	next := slices.Clone(t.queue[:n])
+	t.queue = slices.Delete(t.queue, 0, n)
+	t.mu.Unlock()
+	next[0].ready <- next
+}
+
+// known looks who exists and which sources have a license, for all in as few questions as there are kinds of them, and returns those that may be
+// stored. When it cannot tell, those are all, and the error [errUndone].
+func (s *Service) known(ctx context.Context, all []*asked) ([]*asked, error) {
+	var owners []licensing.Owner
+	var sources []string
+	for _, a := range all {
+		if a.look != "" && !slices.Contains(owners, a.look) {
+			owners = append(owners, a.look)
+		}
+		if a.named {
+			sources = append(sources, a.License.Source.ID)
+		}
+	}
+	existing, err := s.Owners.OwnersExist(ctx, owners)
+	var has map[string]string
+	if err == nil {
+		has, err = s.Licenses.Many.IDsFrom(ctx, license.FromGrant, sources)
+	}
+	if err != nil {
+		return all, fmt.Errorf("%w: %w", errUndone, err)
+	}
+	out := make([]*asked, 0, len(all))
+	for _, a := range all {
+		switch {
+		case a.look != "" && !existing[a.look]:
+			a.err = errOwner.With("/owner", "is nobody's id")
+		case has[a.License.Source.ID] != "":
+			a.err = errExists
+		default:
+			out = append(out, a)
+		}
+	}
+	return out, nil
+}
+
+// errUndone says that nothing of what several licenses share was stored, because of one of them perhaps.
+var errUndone = errors.New("bulk: several licenses were not stored")
+
+// storeAll stores licenses in one transaction. When that is undone because of one of them, the error is [errUndone]; with any other nobody can
+// say whether it was.
+func (s *Service) storeAll(ctx context.Context, all []*asked) error {
+	if len(all) == 0 {
+		return nil
+	}
+	calls, rows := make([]*licensing.Call, len(all)), make([]*license.Asked, len(all))
+	for i, a := range all {
+		calls[i], rows[i] = a.Call, &a.Asked
+		a.Call.Secret = a.Key // shown once, and again to whoever asks again soon
+	}
+	undone := false
+	err := s.Joint.InTxFor(ctx, calls, func(ctx context.Context) error {
+		err := s.Licenses.IssueFor(ctx, rows)
+		undone = err != nil
+		return err
+	})
+	if err != nil && (undone || errors.Is(err, licensing.ErrIdempotent)) {
+		err = fmt.Errorf("%w: %w", errUndone, err)
+	}
+	return err
+}
+
+// storeAlone stores a license in a transaction of its own.
+func (s *Service) storeAlone(ctx context.Context, a *asked) error {
+	a.err = nil
+	if good, err := s.known(ctx, []*asked{a}); err != nil || len(good) == 0 {
+		return errors.Join(a.err, err)
+	}
+	return s.Tx.InTx(ctx, func(ctx context.Context) error {
+		issued, err := s.Licenses.IssueAsked(ctx, &a.Asked)
+		if err != nil {
+			return err
+		}
+		if !issued {
+			return errExists
+		}
+		licensing.KeepOnce(ctx, a.Key)
+		return nil
+	})
+}
