@@ -1,11 +1,9 @@
 package usage
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -15,6 +13,7 @@ import (
 
 // Bounds of what a batch may say.
 const (
+	quarter  = sdk.UsageBucket * time.Second
 	hashLen  = 16 // hex digits of a digest that a source remembers
 	lateFrom = 24 * time.Hour
 	attempts = 4
@@ -28,11 +27,7 @@ func (s *Service) Open(ctx context.Context, r sdk.SourceRequest) (sdk.SourceResp
 	if n := len(r.Nonce); n < 16 || n > 64 {
 		return sdk.SourceResponse{}, errForm.With("/nonce", "must have 16 to 64 characters")
 	}
-	actor := licensing.ActorFrom(ctx)
-	if actor.License == "" {
-		return sdk.SourceResponse{}, licensing.ErrNotFound
-	}
-	src, err := s.Store.OpenSource(ctx, Source{ID: s.IDs.New("src"), Holder: actor.ID, Nonce: r.Nonce, Carrier: actor.License, CreatedAt: s.Clock.Now()})
+	src, err := s.open(ctx, r.Nonce)
 	if err != nil {
 		return sdk.SourceResponse{}, err
 	}
@@ -40,6 +35,24 @@ func (s *Service) Open(ctx context.Context, r sdk.SourceRequest) (sdk.SourceResp
 		return sdk.SourceResponse{}, err
 	}
 	return sdk.SourceResponse{Source: src.ID}, nil
+}
+
+// open makes a source of the caller's with a name, or returns the one that is there.
+func (s *Service) open(ctx context.Context, nonce string) (Source, error) {
+	actor := licensing.ActorFrom(ctx)
+	carrier := carrierOf(actor)
+	if carrier == "" {
+		return Source{}, licensing.ErrNotFound
+	}
+	return s.Store.OpenSource(ctx, Source{ID: s.IDs.New("src"), Holder: actor.ID, Nonce: nonce, Carrier: carrier, CreatedAt: s.Clock.Now()})
+}
+
+// carrierOf is what the usage that an actor reports counts for: the license it speaks for, or the API key itself.
+func carrierOf(a licensing.Actor) string {
+	if a.Kind == licensing.APIKey {
+		return a.ID
+	}
+	return a.License
 }
 
 // Count counts a batch, once however often it is sent, and answers with its receipt.
@@ -89,14 +102,15 @@ func (s *Service) Count(ctx context.Context, r sdk.UsageRequest) (sdk.UsageRespo
 // the same license, so that what it sent last is known to be counted or not.
 func (s *Service) own(ctx context.Context, id string) (Source, error) {
 	actor := licensing.ActorFrom(ctx)
+	carrier := carrierOf(actor)
 	src, err := s.Store.Source(ctx, id)
-	if errors.Is(err, licensing.ErrNotFound) || err == nil && (actor.License == "" || src.Carrier != actor.License) {
+	if errors.Is(err, licensing.ErrNotFound) || err == nil && (carrier == "" || src.Carrier != carrier) {
 		return Source{}, ErrUnknown
 	}
 	if err != nil || src.Holder == actor.ID {
 		return src, err
 	}
-	moved, err := s.Store.HandOver(ctx, id, actor.License, actor.ID)
+	moved, err := s.Store.HandOver(ctx, id, carrier, actor.ID)
 	if err == nil && !moved {
 		err = ErrUnknown
 	}
@@ -165,46 +179,13 @@ func check(r *sdk.UsageRequest) error {
 	return nil
 }
 
-// batch adds the rows up by quarter of an hour and by month. A quarter that cannot be, because it is to come or long before us,
-// counts as the present one.
+// batch adds the rows up by every span and scope.
 func (s *Service) batch(src Source, r *sdk.UsageRequest, digest string) Batch {
 	now := s.Clock.Now()
-	b := Batch{Source: src, From: src.Seq, Seq: r.Seq, Hash: digest[:hashLen], At: now}
-	quarters, months := map[Key]Sum{}, map[Key]Sum{}
+	sums := newAdder(&src, r.Seq, now)
 	for i := range r.Rows {
 		w := &r.Rows[i]
-		at := time.Unix(w.At, 0).UTC()
-		if at.After(now) || at.Before(earliest) {
-			at = now.Truncate(sdk.UsageBucket * time.Second)
-		}
-		one := Sum{Events: w.Events, Total: w.Sum, Max: w.Max}
-		if now.Sub(at) > lateFrom {
-			one.Late = w.Events
-		}
-		b.Events += w.Events
-		b.Total += w.Sum
-		key := Key{Meter: w.Meter, Subject: w.Subject, Group: w.Group, Starts: at}
-		add(quarters, key, one)
-		key.Starts = time.Date(at.Year(), at.Month(), 1, 0, 0, 0, 0, time.UTC)
-		add(months, key, one)
+		sums.add(w.Meter, w.Subject, w.Group, sums.instant(time.Unix(w.At, 0)), Value{Events: w.Events, Total: w.Sum, Max: w.Max}, nil)
 	}
-	b.Quarters, b.Months = sorted(quarters), sorted(months)
-	return b
-}
-
-func add(to map[Key]Sum, key Key, one Sum) {
-	sum := to[key]
-	to[key] = Sum{Key: key, Events: sum.Events + one.Events, Total: sum.Total + one.Total, Max: max(sum.Max, one.Max), Late: sum.Late + one.Late}
-}
-
-// sorted lists sums by key, the order in which all batches take their rows, so that no two wait for each other.
-func sorted(sums map[Key]Sum) []Sum {
-	list := make([]Sum, 0, len(sums))
-	for _, sum := range sums {
-		list = append(list, sum)
-	}
-	slices.SortFunc(list, func(a, b Sum) int {
-		return cmp.Or(a.Starts.Compare(b.Starts), cmp.Compare(a.Meter, b.Meter), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Group, b.Group))
-	})
-	return list
+	return Batch{Source: src, From: src.Seq, Seq: r.Seq, Hash: digest[:hashLen], At: now, Tally: sums.tally()}
 }

@@ -32,7 +32,7 @@ func (s *Service) OfLicense(ctx context.Context, r OfLicenseRequest) (licensing.
 	if err != nil {
 		return licensing.List[Total]{}, err
 	}
-	page, err := s.Store.Months(ctx, reach, r.License, r.Page)
+	page, err := s.Reads.Months(ctx, reach, r.License, r.Page)
 	if err != nil {
 		return licensing.List[Total]{}, err
 	}

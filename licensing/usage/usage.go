@@ -25,9 +25,9 @@ import (
 // Source is who sends batches, and how far it has come. Zero times mean never.
 type Source struct {
 	ID        string
-	Holder    string // the credential: "act_…" of a lease, "lic_…" of a license token
+	Holder    string // the credential: "act_…" of a lease, "lic_…" of a license token, "key_…" of an API key
 	Nonce     string // the holder's name for it, so that asking twice makes one
-	Carrier   string // what the usage counts for: the license
+	Carrier   string // what the usage counts for: the license, or the API key
 	ProductID string
 	Env       licensing.Env
 	Seq       int64  // of the last batch that was counted, 0 before the first
@@ -37,33 +37,18 @@ type Source struct {
 	CreatedAt time.Time
 }
 
-// Key names what is added up.
-type Key struct {
-	Meter, Subject, Group string
-	Starts                time.Time
-}
-
-// Sum is what happened of a key. Late are those events that came more than a day after their quarter of an hour.
-type Sum struct {
-	Key
-	Events, Total, Max, Late int64
-}
-
 // Batch is one to be counted: Seq follows From, which is what the source's Seq must be for the batch to count.
 type Batch struct {
 	Source    Source
 	From, Seq int64
 	Hash      string
-	Quarters  []Sum // by quarter of an hour, sorted by key
-	Months    []Sum // the same by calendar month in UTC, sorted by key
-	Events    int64
-	Total     int64
 	At        time.Time
+	Tally
 }
 
 // Store keeps sources and sums. Not found is [licensing.ErrNotFound].
 type Store interface {
-	// OpenSource makes a source for a license that is there, or returns the one of the same holder and nonce.
+	// OpenSource makes a source for a license or API key that is there, or returns the one of the same holder and nonce.
 	OpenSource(ctx context.Context, s Source) (Source, error)
 	Source(ctx context.Context, id string) (Source, error)
 	// Advance moves a source from From to Seq and reports whether it was there; a step of more than one is kept as a gap. In the
@@ -75,8 +60,39 @@ type Store interface {
 	HandOver(ctx context.Context, id, license, to string) (bool, error)
 	// Flag remembers that a source was seen to be used by two.
 	Flag(ctx context.Context, id string, at time.Time) error
-	// Months returns what was counted for a license within reach by calendar month in UTC, newest first. One round trip.
+	// Fresh keeps digests of events and reports which of them are new. In the caller's transaction.
+	Fresh(ctx context.Context, digests [][]byte) ([]bool, error)
+	// Tick moves a source of events up by one. In the caller's transaction.
+	Tick(ctx context.Context, source string, t *Tally, at time.Time) error
+	// MetersFor returns every meter of a product.
+	MetersFor(ctx context.Context, product string) ([]Meter, error)
+}
+
+// Meters keeps what staff defined. Writers run in the caller's transaction.
+type Meters interface {
+	AddMeter(ctx context.Context, m Meter) error
+	// SaveMeter changes a meter at a version, and reports whether it was there.
+	SaveMeter(ctx context.Context, m Meter) (bool, error)
+	Meter(ctx context.Context, id string) (Meter, error)
+	ListMeters(ctx context.Context, product string, page licensing.Page) (licensing.List[Meter], error)
+}
+
+// Reads answers what was counted. A carrier out of reach does not exist.
+type Reads interface {
+	// Months returns what was counted for a license or API key within reach by calendar month in UTC, newest first. One round trip.
 	Months(ctx context.Context, reach license.Reach, carrier string, page licensing.Page) (licensing.List[Sum], error)
+	// Carrier returns a license or API key within reach, with the meter of a code if its product has one.
+	Carrier(ctx context.Context, reach license.Reach, id, meter string) (Carrier, error)
+	// Values hands on the sums of a selection, range by range.
+	Values(ctx context.Context, s Selection, ranges []Range, each func(starts time.Time, v Value) error) error
+	// Members hands on the different values of a selection, each once for every row it stands in, ordered by time within a range.
+	Members(ctx context.Context, s Selection, ranges []Range, each func(starts time.Time, digest []byte) error) error
+	// Consumers hands on what each subject, group or carrier of a selection used, once for every range in which it did.
+	Consumers(ctx context.Context, s Selection, by string, ranges []Range, each func(name string, v Value) error) error
+	// ConsumerMembers does the same with how many different values each had in all ranges.
+	ConsumerMembers(ctx context.Context, s Selection, by string, ranges []Range, each func(name string, v Value) error) error
+	// Rows hands on the sums by subject and group of one span, ordered by time.
+	Rows(ctx context.Context, s Selection, span Span, from, to time.Time, each func(Sum) error) error
 }
 
 // Keyring signs receipts and reads them.
@@ -89,6 +105,9 @@ type Keyring interface {
 // Deps is what a [Service] is made of. All members but Logger are required.
 type Deps struct {
 	Store    Store
+	Meters   Meters
+	Reads    Reads
+	Audit    licensing.Auditor
 	Keyring  Keyring
 	Clock    licensing.Clock
 	IDs      licensing.IDs

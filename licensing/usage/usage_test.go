@@ -47,7 +47,7 @@ func newWorld(t *testing.T, e storetest.Env) *world {
 	}
 	licenses := license.New(license.Deps{Store: s.Licenses(), Policies: s.Policies(), Tokens: s.LicenseTokens(), Signer: w.keys, Verifier: w.keys,
 		Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Audit: trail, Switches: w})
-	w.deps = usage.Deps{Store: s.Usage(), Keyring: w.keys, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Switches: w}
+	w.deps = usage.Deps{Store: s.Usage(), Meters: s.Meters(), Reads: s.UsageReads(), Audit: trail, Keyring: w.keys, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Switches: w}
 	w.Service = usage.New(w.deps)
 	ctx := licensing.WithCall(t.Context(), &licensing.Call{Operation: "test", Mutating: true,
 		Actor: licensing.Actor{Kind: licensing.Staff, ID: "cus_staff", Role: licensing.RoleAdmin}})
@@ -216,11 +216,10 @@ func TestINV5_PlantedLookFirstFails(t *testing.T) {
 	if n := racing(t, w, usage.New(deps)); n <= 140 {
 		t.Fatalf("%d counted: the race finds nothing", n)
 	}
-	if _, err := e.DB.Exec(t.Context(), `DELETE FROM usage_total`); err != nil { // or the invariant says so, as it must
-		t.Fatal(err)
-	}
-	if _, err := e.DB.Exec(t.Context(), `UPDATE usage_source SET events = 0, total = 0`); err != nil {
-		t.Fatal(err)
+	for _, change := range []string{`DELETE FROM usage_total`, `DELETE FROM usage_rollup`, `DELETE FROM usage_line`, `UPDATE usage_source SET events = 0, total = 0`} {
+		if _, err := e.DB.Exec(t.Context(), change); err != nil { // or the invariants say so, as they must
+			t.Fatal(err)
+		}
 	}
 }
 

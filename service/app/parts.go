@@ -197,7 +197,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	p.activations = activation.New(activation.Deps{Store: st.Activations(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log,
 		Throttle: limit.Throttle{Limiter: p.limiter}, Alarm: newLicenseAlarm(p)})
-	p.usage = usage.New(usage.Deps{Store: st.Usage(), Keyring: p.keyring, Clock: clock, IDs: ids, Tx: st, Switches: p.switches, Logger: a.log})
+	p.usage = usage.New(usage.Deps{Store: st.Usage(), Meters: st.Meters(), Reads: st.UsageReads(), Audit: p.audit, Keyring: p.keyring, Clock: clock, IDs: ids, Tx: st, Switches: p.switches, Logger: a.log})
 	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,
 		Prefix: a.config.KeyPrefix, FeedAlive: p.feed.Fresh})
 	if err != nil {

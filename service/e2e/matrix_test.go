@@ -63,6 +63,9 @@ func (s *surface) as(c kit.Caller) string {
 	case licensing.Machine:
 		return s.Machine[c.Scope]
 	case licensing.APIKey:
+		if c.Actor.Has("usage:write") {
+			return s.Reporter
+		}
 		return "Bearer " + s.A.APIKey
 	case licensing.Holder:
 		return "License " + s.A.Key

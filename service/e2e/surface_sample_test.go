@@ -38,7 +38,7 @@ func (s *surface) idOf(path string) string {
 	}
 	for prefix, id := range map[string]string{"/v1/products/": s.Product, "/v1/plans/": s.Plan, "/v1/prices/": s.Price, "/v1/policies/": s.Policy,
 		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/customers/": nothing("cus_"), "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
-		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/runs/": nothing("run_"), "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
+		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/runs/": nothing("run_"), "/v1/meters/": nothing("met_"), "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
 		"/v1/canned-replies/{id}": s.Canned, "/v1/faq/{slug}": "first-steps", "/v1/faq-articles/{id}": s.Article,
 		"/v1/signing-keys/{kid}": strings.Repeat("k", 43), "/v1/root-exports/{id}": nothing("rex_")} {
 		if strings.HasPrefix(path, prefix) {
@@ -143,6 +143,9 @@ func (s *surface) bodies() map[string]object {
 		"license.answer": {"request": offlineAsk(s.A.Key, s.Slug), "name": "Press in hall 3"}, "license.return": {"return": "MREL1.e30"},
 		"usage.open":        {"nonce": strings.Repeat("n", 32)},
 		"usage.count":       {"source": nothing("src_"), "seq": 1, "receipt": "r", "rows": []any{object{"meter": "pages", "subject": "s", "group": "g", "at": 1767225600, "events": 1, "sum": 1, "max": 1}}},
+		"usage.events":      {"events": []any{object{"specversion": "1.0", "id": "1", "source": "s", "type": "page", "subject": "s", "time": "2026-01-01T00:00:00Z", "data": object{"value": 1}}}},
+		"meter.create":      {"product_id": s.Product, "code": "pages", "name": "Pages", "kind": "sum", "unit": "page", "event": "page", "value": "pages", "group": "region"},
+		"meter.change":      {"version": 1, "name": "Pages", "unit": "page", "event": "page", "value": "pages", "group": "region"},
 		"activation.borrow": {"until": 1}, "activation.return": {},
 		"license.issue": {"policy": s.Policy, "plan": "pro", "env": "test", "reason": "because", "owner": s.StaffID[licensing.RoleSupport], "licensee": "Ada", "seats": 2, "valid_until": "2099-01-01T00:00:00Z", "entitlements": object{"export": true}, "reference": "order 1"},
 		"license.issue_many": {"policy": s.Policy, "plan": "pro", "env": "test", "reason": "because", "owner": s.StaffID[licensing.RoleSupport], "rows": []any{object{"email": "reader@example.com", "licensee": "Ada", "seats": 2,

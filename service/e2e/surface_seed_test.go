@@ -223,6 +223,7 @@ func (s *surface) plantDeadKeys() {
 	}
 	s.Dead["apikey:expired"], _ = issue(object{"name": "short", "expires_at": s.clock.Now().Add(time.Second)})
 	s.clock.Advance(2 * time.Second)
+	s.Reporter, _ = issue(object{"name": "back end", "scopes": []string{"usage:write"}})
 	revoked, id := issue(object{"name": "revoked"})
 	s.must(request{Method: "POST", Path: "/v1/keys/" + id + "/revoke", As: cli, Body: object{"reason": "seed"}}, nil)
 	s.Dead["apikey:revoked"] = revoked

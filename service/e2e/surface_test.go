@@ -68,6 +68,7 @@ type seeded struct {
 	MachineBeta string // every scope, but for the other product alone
 	Dead        map[string]string
 	Stale       string // bearer of A, signed in more than ten minutes ago
+	Reporter    string // bearer of an API key of A that may report usage
 	Member      string // bearer of a member of A's organisation who acts for it
 	OrgAdmin    string // bearer of an admin of it who acts for it
 	Secrets     map[string]string

@@ -27,7 +27,7 @@ type Licensing struct {
 
 // LicensingRoutes are the operations of policies, licenses, activations and signing keys.
 func LicensingRoutes(l Licensing) []kit.Route {
-	return slices.Concat(licenseRoutes(l.Licenses), activationRoutes(l.Activations), usageRoutes(l.Usage), policyRoutes(l.Licenses), keyRoutes(l.Keys))
+	return slices.Concat(licenseRoutes(l.Licenses), activationRoutes(l.Activations), usageRoutes(l.Usage), meterRoutes(l.Usage), policyRoutes(l.Licenses), keyRoutes(l.Keys))
 }
 
 func licenseRoutes(s *license.Service) []kit.Route {
@@ -108,23 +108,6 @@ func activationRoutes(s *activation.Service) []kit.Route {
 		kit.New(kit.Spec{Name: "activation.release", Method: http.MethodPost, Path: "/v1/activations/{id}/release", Tag: tag,
 			Access:  kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}, Machine: "licenses:write"},
 			Summary: "Release a device's seat", Detail: "For the license's owner or staff. The answer says until when the device may still run offline."}, s.Release).Again(s.ReleaseAgain),
-	}
-}
-
-func usageRoutes(s *usage.Service) []kit.Route {
-	const tag = "Usage"
-	return []kit.Route{
-		kit.New(kit.Spec{Name: "usage.open", Method: http.MethodPost, Path: "/v1/usage/sources", Tag: tag, Reads: true, Switch: licensing.SwitchAPI,
-			Access:  kit.Allow{Device: true, Holder: true},
-			Summary: "Get a source to report usage with", Detail: "It is the caller's alone. Asking again with the same nonce answers with the same source."}, s.Open),
-		kit.New(kit.Spec{Name: "usage.count", Method: http.MethodPost, Path: "/v1/usage", Tag: tag, Reads: true, Switch: licensing.SwitchAPI,
-			Access:  kit.Allow{Device: true, Holder: true},
-			Summary: "Report a batch of usage",
-			Detail: "Counts it exactly once: a batch that is sent again, after a lost answer, changes nothing and gets its receipt. " +
-				"A number that was used for another batch is refused (source-forked), and so is one too high (usage-gap) unless the receipt of the batch before comes with it."}, s.Count),
-		kit.New(kit.Spec{Name: "usage.license", Method: http.MethodGet, Path: "/v1/licenses/{id}/usage", Tag: tag,
-			Access:  kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "licenses:read"},
-			Summary: "Read what was counted for a license", Detail: "By meter and calendar month in UTC, the newest month first."}, s.OfLicense),
 	}
 }
 

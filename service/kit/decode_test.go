@@ -166,3 +166,24 @@ func TestQueryIsStrict(t *testing.T) {
 	}
 	problem(t, h.send("GET", "/v1/widgets/wid_1", `{}x`, "Authorization", "Bearer customer"), 400, "malformed-json")
 }
+
+// TestI06_WrappedTypes: a body of a media type that the operation wraps is read as what stands inside, one value of JSON that cannot break
+// out of its place.
+func TestI06_WrappedTypes(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const wrapped = "application/parts+json"
+	for _, media := range []string{wrapped, wrapped + "; charset=UTF-8"} {
+		good[widget](t, h.send("POST", "/v1/widgets", `{"name":"p","count":1}`, "Content-Type", media), 201)
+	}
+	made := h.toy.reached()
+	for body, code := range map[string]string{`{"name":"p","count":1},{"name":"q","count":1}`: "malformed-json", `{"name":"p","count":1}],"tags":["x"`: "malformed-json",
+		`"p"`: "invalid-request", `{"name":"p","count":1,"other":1}`: "invalid-request", "": "body-missing"} {
+		problem(t, h.send("POST", "/v1/widgets", body, "Content-Type", wrapped), 400, code)
+	}
+	problem(t, h.send("POST", "/v1/widgets", `{"name":"p","count":1}`, "Content-Type", wrapped+"; charset=latin1"), 415, "unsupported-media-type")
+	problem(t, h.send("POST", "/v1/widgets", `{"name":"p","count":1}`, "Content-Type", "application/other+json"), 415, "unsupported-media-type")
+	if h.toy.reached() != made {
+		t.Errorf("%d more were made", h.toy.reached()-made)
+	}
+}

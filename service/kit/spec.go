@@ -46,9 +46,15 @@ type Spec struct {
 	CORS bool
 	// KeyRequired refuses the operation without an Idempotency-Key.
 	KeyRequired bool
+	// Wraps are media types besides application/json that the body may have, each with what it is to be put between to become the
+	// JSON object that the operation takes.
+	Wraps map[string]Wrap
 	// Cache is the Cache-Control of a success, "no-store" unless said.
 	Cache string
 }
+
+// Wrap is what stands before and after a body of another media type.
+type Wrap struct{ Open, Close string }
 
 // DefaultBody is the largest request body, in bytes, of an operation whose Spec does not say.
 const DefaultBody = 256 << 10

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -147,7 +148,8 @@ func (p *plan) read(v reflect.Value, spec *Spec, r *http.Request) error {
 		}
 		return nil
 	}
-	if err := checkType(r.Header); err != nil {
+	wrap, err := checkType(r.Header, spec.Wraps)
+	if err != nil {
 		return err
 	}
 	buf := buffers.Get().(*bytes.Buffer)
@@ -156,24 +158,33 @@ func (p *plan) read(v reflect.Value, spec *Spec, r *http.Request) error {
 	if _, err := buf.ReadFrom(r.Body); err != nil {
 		return bodyFailure(err, spec.Body)
 	}
-	return decodeBody(buf.Bytes(), p.body, v.Addr().Interface())
+	body := buf.Bytes()
+	if wrap != (Wrap{}) {
+		if !jsontext.Value(body).IsValid() {
+			return malformed("The body is not one value of strict JSON (RFC 8259, UTF-8).")
+		}
+		body = slices.Concat([]byte(wrap.Open), body, []byte(wrap.Close))
+	}
+	return decodeBody(body, p.body, v.Addr().Interface())
 }
 
-// checkType refuses every body that is not declared to be plain, uncompressed UTF-8 JSON, in one way.
-func checkType(h http.Header) error {
+// checkType refuses every body that is not declared to be plain, uncompressed UTF-8 JSON, in one way, and returns the wrap of a media
+// type that has one.
+func checkType(h http.Header, wraps map[string]Wrap) (Wrap, error) {
 	fail := licensing.Fail(licensing.Unsupported, "unsupported-media-type", "The body must be JSON.")
 	if e := h["Content-Encoding"]; len(e) > 0 && !(len(e) == 1 && strings.EqualFold(e[0], "identity")) {
-		return fail.With("Content-Encoding", "must be absent; send the body uncompressed")
+		return Wrap{}, fail.With("Content-Encoding", "must be absent; send the body uncompressed")
 	}
 	types := h["Content-Type"]
 	if len(types) == 1 {
 		media, params, err := mime.ParseMediaType(types[0])
 		charset, has := params["charset"]
-		if err == nil && media == "application/json" && (len(params) == 0 || len(params) == 1 && has && strings.EqualFold(charset, "utf-8")) {
-			return nil
+		wrap, wrapped := wraps[media]
+		if err == nil && (media == "application/json" || wrapped) && (len(params) == 0 || len(params) == 1 && has && strings.EqualFold(charset, "utf-8")) {
+			return wrap, nil
 		}
 	}
-	return fail.With("Content-Type", "must be given once and be application/json (charset utf-8)")
+	return Wrap{}, fail.With("Content-Type", "must be given once and be application/json (charset utf-8)")
 }
 
 func bodyFailure(err error, limit int64) error {

@@ -18,11 +18,27 @@ var licenseChecks = []struct{ invariant, sql string }{
 	{"INV4", `SELECT a.license_id, 'one device or user holds two seats' FROM activation a
 		WHERE a.state = 'held' GROUP BY a.license_id, a.subject HAVING count(*) > 1`},
 	{"INV5", `SELECT s.carrier, 'what its sources counted is not what is added up for it' FROM usage_source s GROUP BY s.carrier
-		HAVING SUM(s.events) <> (SELECT COALESCE(SUM(t.events), 0) FROM usage_total t WHERE t.carrier = s.carrier AND t.span = 'quarter')
-			OR SUM(s.total) <> (SELECT COALESCE(SUM(t.total), 0) FROM usage_total t WHERE t.carrier = s.carrier AND t.span = 'quarter')`},
-	{"INV5", `SELECT t.carrier, 'its months do not add up to its quarters of an hour' FROM usage_total t GROUP BY t.carrier
+		HAVING SUM(s.events) + (SELECT COALESCE(SUM(c.events), 0) FROM usage_correction c WHERE c.carrier = s.carrier)
+				<> (SELECT COALESCE(SUM(t.events), 0) FROM usage_total t WHERE t.carrier = s.carrier AND t.span = 'quarter')
+			OR SUM(s.total) + (SELECT COALESCE(SUM(c.total), 0) FROM usage_correction c WHERE c.carrier = s.carrier)
+				<> (SELECT COALESCE(SUM(t.total), 0) FROM usage_total t WHERE t.carrier = s.carrier AND t.span = 'quarter')`},
+	{"INV5", `SELECT a.carrier, 'the lines of its account are not what is added up for it' FROM (
+			SELECT carrier, meter, events, total FROM usage_line UNION ALL SELECT carrier, meter, events, total FROM usage_correction
+			UNION ALL SELECT carrier, meter, -events, -total FROM usage_total WHERE span = 'quarter') a
+		GROUP BY a.carrier, a.meter HAVING SUM(a.events) <> 0 OR SUM(a.total) <> 0`},
+	{"INV5", `SELECT t.carrier, 'its days and months do not add up to its quarters of an hour' FROM usage_total t GROUP BY t.carrier, t.meter
 		HAVING SUM(CASE WHEN t.span = 'month' THEN t.events ELSE 0 END) <> SUM(CASE WHEN t.span = 'quarter' THEN t.events ELSE 0 END)
-			OR SUM(CASE WHEN t.span = 'month' THEN t.total ELSE 0 END) <> SUM(CASE WHEN t.span = 'quarter' THEN t.total ELSE 0 END)`},
+			OR SUM(CASE WHEN t.span = 'month' THEN t.total ELSE 0 END) <> SUM(CASE WHEN t.span = 'quarter' THEN t.total ELSE 0 END)
+			OR SUM(CASE WHEN t.span = 'day' THEN t.events ELSE 0 END) <> SUM(CASE WHEN t.span = 'quarter' THEN t.events ELSE 0 END)
+			OR SUM(CASE WHEN t.span = 'day' THEN t.total ELSE 0 END) <> SUM(CASE WHEN t.span = 'quarter' THEN t.total ELSE 0 END)`},
+	{"INV5", `SELECT a.carrier, 'its sums over all subjects are not those of its subjects' FROM (
+			SELECT carrier, meter, span, events, total FROM usage_total
+			UNION ALL SELECT scope, meter, span, -events, -total FROM usage_rollup WHERE grp = '*' AND scope NOT LIKE '%/%') a
+		GROUP BY a.carrier, a.meter, a.span HAVING SUM(a.events) <> 0 OR SUM(a.total) <> 0`},
+	{"INV5", `SELECT a.meter, 'the sums of products are not those of their licenses and keys' FROM (
+			SELECT meter, span, CASE WHEN scope LIKE '%/%' THEN -events ELSE events END AS events, CASE WHEN scope LIKE '%/%' THEN -total ELSE total END AS total
+			FROM usage_rollup WHERE grp = '*') a
+		GROUP BY a.meter, a.span HAVING SUM(a.events) <> 0 OR SUM(a.total) <> 0`},
 	{"INV9", `SELECT a.id, 'it holds a seat of a revoked license' FROM activation a JOIN license l ON l.id = a.license_id
 		WHERE a.state = 'held' AND l.state = 'revoked'`},
 	{"INV9", `SELECT t.jti, 'it is the valid token of a revoked license' FROM license_token t JOIN license l ON l.id = t.license_id
@@ -40,7 +56,7 @@ var licenseChecks = []struct{ invariant, sql string }{
 //
 //	INV3   every license names its source; that an order unit's license is its grant is [Store.OrderViolations]' to say
 //	INV4   activations holding a seat are those counted, and no more than there are seats
-//	INV5   what sources of usage counted is what is added up, by quarters of an hour and by months
+//	INV5   what sources of usage counted is what is added up, by every span and scope, and what the lines of accounts say
 //	INV9   a revoked license has no activation with a seat and no valid token
 //	TOKEN  every other license has a valid token
 //	KEYS   exactly one signing key is active, and it can sign

@@ -3,11 +3,11 @@ package store
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
-	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/failpoint"
@@ -16,10 +16,20 @@ import (
 // usages implements [usage.Store].
 type usages struct{ *Store }
 
-var _ usage.Store = (*usages)(nil)
+var (
+	_ usage.Store  = (*usages)(nil)
+	_ usage.Meters = (*usages)(nil)
+	_ usage.Reads  = (*usages)(nil)
+)
 
 // Usage returns the store of usage.
 func (s *Store) Usage() usage.Store { return &usages{s} }
+
+// Meters returns the store of meters.
+func (s *Store) Meters() usage.Meters { return &usages{s} }
+
+// UsageReads answers what was counted.
+func (s *Store) UsageReads() usage.Reads { return &usages{s} }
 
 const sourceColumns = `s.id, s.holder, s.nonce, s.carrier, s.product_id, s.env, s.last_seq, s.last_hash, s.last_at, s.forked_at, s.created_at`
 
@@ -31,14 +41,21 @@ func scanSource(row db.Row) (usage.Source, error) {
 	return s, missing(err)
 }
 
-// OpenSource implements [usage.Store].
+// OpenSource implements [usage.Store]. What it finds, it does not write.
 func (s *usages) OpenSource(ctx context.Context, src usage.Source) (usage.Source, error) {
+	found := func() (usage.Source, error) {
+		return scanSource(s.db.QueryRow(ctx, `SELECT `+sourceColumns+` FROM usage_source s WHERE s.holder = $1 AND s.nonce = $2`, src.Holder, src.Nonce))
+	}
+	if there, err := found(); !errors.Is(err, licensing.ErrNotFound) {
+		return there, err
+	}
 	if _, err := s.db.Exec(ctx, `INSERT INTO usage_source (id, holder, nonce, carrier, product_id, env, last_seq, last_hash, events, total, created_at)
-		SELECT $1, $2, $3, l.id, l.product_id, l.env, 0, '', 0, 0, COALESCE($5, l.created_at) FROM license l WHERE l.id = $4
-		ON CONFLICT (holder, nonce) DO NOTHING`, src.ID, src.Holder, src.Nonce, src.Carrier, src.CreatedAt); err != nil {
+		SELECT $1, $2, $3, c.id, c.product_id, c.env, 0, '', 0, 0, COALESCE($5, c.created_at) FROM (SELECT id, product_id, env, created_at FROM license WHERE id = $4
+			UNION ALL SELECT id, product_id, env, created_at FROM api_key WHERE id = $4) c
+		WHERE true ON CONFLICT (holder, nonce) DO NOTHING`, src.ID, src.Holder, src.Nonce, src.Carrier, src.CreatedAt); err != nil {
 		return src, err
 	}
-	return scanSource(s.db.QueryRow(ctx, `SELECT `+sourceColumns+` FROM usage_source s WHERE s.holder = $1 AND s.nonce = $2`, src.Holder, src.Nonce))
+	return found()
 }
 
 // Source implements [usage.Store].
@@ -60,29 +77,117 @@ func (s *usages) Advance(ctx context.Context, b usage.Batch) (bool, error) {
 	return true, err
 }
 
-// The spans that sums are kept by.
-const (
-	spanQuarter = "quarter" // of an hour
-	spanMonth   = "month"   // in UTC
-)
+// usageColumns are what sums are made of, after their key.
+const usageColumns = `events, total, peak, late, last_at, last_id, last_value`
+
+// chunks are the sizes of the statements that add sums: few statements, each prepared once, and few of them a batch.
+var chunks = [...]int{64, 16, 4, 1}
+
+// upsert adds rows of a table of sums whose key has the given columns.
+func upsert(table, key string, rows [][]any) []db.Statement {
+	var out []db.Statement
+	for _, size := range chunks {
+		for ; len(rows) >= size; rows = rows[size:] {
+			args := make([]any, 0, size*len(rows[0]))
+			for _, row := range rows[:size] {
+				args = append(args, row...)
+			}
+			out = append(out, db.Statement{SQL: `INSERT INTO ` + table + ` AS t (` + key + `, ` + usageColumns + `) VALUES ` + tuples(size, len(rows[0])) + `
+				ON CONFLICT (` + key + `) DO UPDATE SET events = t.events + EXCLUDED.events, total = t.total + EXCLUDED.total, late = t.late + EXCLUDED.late,
+					peak = CASE WHEN EXCLUDED.peak > t.peak THEN EXCLUDED.peak ELSE t.peak END,
+					last_at = CASE WHEN ` + newer + ` THEN EXCLUDED.last_at ELSE t.last_at END,
+					last_id = CASE WHEN ` + newer + ` THEN EXCLUDED.last_id ELSE t.last_id END,
+					last_value = CASE WHEN ` + newer + ` THEN EXCLUDED.last_value ELSE t.last_value END`, Args: args})
+		}
+	}
+	return out
+}
+
+const newer = `EXCLUDED.last_at IS NOT NULL AND (t.last_at IS NULL OR EXCLUDED.last_at > t.last_at OR EXCLUDED.last_at = t.last_at AND EXCLUDED.last_id > t.last_id)`
+
+// tuples are the places of rows of parameters: ($1, $2), ($3, $4).
+func tuples(rows, columns int) string {
+	var b strings.Builder
+	for i := range rows * columns {
+		switch {
+		case i == 0:
+			b.WriteString("(")
+		case i%columns == 0:
+			b.WriteString("), (")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteString("$" + strconv.Itoa(i+1))
+	}
+	return b.String() + ")"
+}
 
 // Add implements [usage.Store].
 func (s *usages) Add(ctx context.Context, b usage.Batch) error {
-	statements := make([]db.Statement, 0, len(b.Quarters)+len(b.Months))
-	for _, of := range []struct {
-		span string
-		sums []usage.Sum
-	}{{spanQuarter, b.Quarters}, {spanMonth, b.Months}} {
-		for _, sum := range of.sums {
-			statements = append(statements, db.Statement{SQL: `INSERT INTO usage_total AS t (carrier, span, starts_at, meter, subject, grp, events, total, peak, late)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-				ON CONFLICT (carrier, span, starts_at, meter, subject, grp) DO UPDATE SET events = t.events + EXCLUDED.events,
-					total = t.total + EXCLUDED.total, late = t.late + EXCLUDED.late, peak = CASE WHEN EXCLUDED.peak > t.peak THEN EXCLUDED.peak ELSE t.peak END`,
-				Args: []any{b.Source.Carrier, of.span, sum.Starts, sum.Meter, sum.Subject, sum.Group, sum.Events, sum.Total, sum.Max, sum.Late}})
-		}
+	statements := added(&b.Tally)
+	for _, l := range b.Lines {
+		statements = append(statements, db.Statement{SQL: `INSERT INTO usage_line AS t (carrier, meter, day, source, month, first_seq, last_seq, batches, events, total, late)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			ON CONFLICT (carrier, meter, day, source, month) DO UPDATE SET last_seq = CASE WHEN EXCLUDED.last_seq > t.last_seq THEN EXCLUDED.last_seq ELSE t.last_seq END,
+				batches = t.batches + EXCLUDED.batches, events = t.events + EXCLUDED.events, total = t.total + EXCLUDED.total, late = t.late + EXCLUDED.late`,
+			Args: []any{l.Carrier, l.Meter, l.Day, l.Source, l.Month, l.First, l.Last, l.Batches, l.Events, l.Total, l.Late}})
 	}
 	_, err := s.db.Batch(ctx, statements)
 	failpoint.Hit("usage-batch-row")
+	return err
+}
+
+// added are the statements that add sums and different values.
+func added(t *usage.Tally) []db.Statement {
+	value := func(v *usage.Value) []any {
+		return []any{v.Events, v.Total, v.Max, v.Late, nullable(v.LastAt), v.LastID, v.Last}
+	}
+	rows, rolled, members := make([][]any, len(t.Rows)), make([][]any, len(t.Rolled)), make([][]any, len(t.Members))
+	for i, r := range t.Rows {
+		rows[i] = append([]any{r.Scope, r.Meter, string(r.Span), r.Subject, r.Group, r.Starts}, value(&r.Value)...)
+	}
+	for i, r := range t.Rolled {
+		rolled[i] = append([]any{r.Scope, r.Meter, string(r.Span), r.Group, r.Starts}, value(&r.Value)...)
+	}
+	for i := range t.Members {
+		m := &t.Members[i]
+		members[i] = []any{m.Scope, m.Meter, string(m.Span), m.Subject, m.Group, m.Starts, m.Digest[:]}
+	}
+	out := append(upsert("usage_total", "carrier, meter, span, subject, grp, starts_at", rows), upsert("usage_rollup", "scope, meter, span, grp, starts_at", rolled)...)
+	for _, size := range chunks {
+		for ; len(members) >= size; members = members[size:] {
+			args := make([]any, 0, size*7)
+			for _, m := range members[:size] {
+				args = append(args, m...)
+			}
+			out = append(out, db.Statement{SQL: `INSERT INTO usage_member (scope, meter, span, subject, grp, starts_at, member) VALUES ` + tuples(size, 7) + ` ON CONFLICT DO NOTHING`, Args: args})
+		}
+	}
+	return out
+}
+
+// Fresh implements [usage.Store].
+func (s *usages) Fresh(ctx context.Context, digests [][]byte) ([]bool, error) {
+	statements := make([]db.Statement, len(digests))
+	for i, d := range digests {
+		statements[i] = db.Statement{SQL: `INSERT INTO usage_event (digest) VALUES ($1) ON CONFLICT DO NOTHING`, Args: []any{d}}
+	}
+	rows, err := s.db.Batch(ctx, statements)
+	if err != nil {
+		return nil, err
+	}
+	fresh := make([]bool, len(rows))
+	for i, n := range rows {
+		fresh[i] = n == 1
+	}
+	failpoint.Hit("usage-event-row")
+	return fresh, nil
+}
+
+// Tick implements [usage.Store].
+func (s *usages) Tick(ctx context.Context, source string, t *usage.Tally, at time.Time) error {
+	_, err := s.db.Exec(ctx, `UPDATE usage_source SET last_seq = last_seq + 1, last_at = $2, events = events + $3, total = total + $4 WHERE id = $1`,
+		source, at, t.Events, t.Total)
 	return err
 }
 
@@ -98,39 +203,4 @@ func (s *usages) HandOver(ctx context.Context, id, license, to string) (bool, er
 func (s *usages) Flag(ctx context.Context, id string, at time.Time) error {
 	_, err := s.db.Exec(ctx, `UPDATE usage_source SET forked_at = $2 WHERE id = $1 AND forked_at IS NULL`, id, at)
 	return err
-}
-
-// Months implements [usage.Store]. The cursor is the last row's month and codes, none of which has a line feed.
-func (s *usages) Months(ctx context.Context, reach license.Reach, carrier string, page licensing.Page) (licensing.List[usage.Sum], error) {
-	limit := pageSize(page)
-	sql, args := `SELECT starts_at, meter, subject, grp, events, total, peak, late FROM usage_total WHERE carrier = $1 AND span = $2 `, []any{carrier, spanMonth}
-	if page.Cursor != "" {
-		after := strings.Split(page.Cursor, "\n")
-		at, err := time.Parse(time.RFC3339, after[0])
-		if err != nil || len(after) != 4 {
-			return licensing.List[usage.Sum]{}, errors.New("usage: a cursor of another list")
-		}
-		sql += `AND (starts_at < $4 OR starts_at = $4 AND (meter, subject, grp) > ($5, $6, $7)) `
-		args = append(args, limit+1, at, after[1], after[2], after[3])
-	} else {
-		args = append(args, limit+1)
-	}
-	var found []string
-	var items []usage.Sum
-	err := s.db.Ask(ctx, reached(reach, carrier, &found), db.Question{SQL: sql + `ORDER BY starts_at DESC, meter, subject, grp LIMIT $3`, Args: args,
-		Each: func(row db.Row) error {
-			var m usage.Sum
-			err := row.Scan(&m.Starts, &m.Meter, &m.Subject, &m.Group, &m.Events, &m.Total, &m.Max, &m.Late)
-			items = append(items, m)
-			return err
-		}})
-	if err == nil && len(found) == 0 {
-		err = licensing.ErrNotFound
-	}
-	if err != nil {
-		return licensing.List[usage.Sum]{}, err
-	}
-	return cut(items, limit, func(m usage.Sum) string {
-		return strings.Join([]string{m.Starts.UTC().Format(time.RFC3339), m.Meter, m.Subject, m.Group}, "\n")
-	}), nil
 }

@@ -1,0 +1,52 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/usage"
+	"github.com/mintreu/mintreu/service/kit"
+)
+
+// scopeUsage is what an API key must have to report usage.
+const scopeUsage = "usage:write"
+
+func usageRoutes(s *usage.Service) []kit.Route {
+	const tag = "Usage"
+	report := kit.Allow{Device: true, Holder: true, APIKey: scopeUsage}
+	ask := kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "usage:read"}
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "usage.open", Method: http.MethodPost, Path: "/v1/usage/sources", Tag: tag, Reads: true, Switch: licensing.SwitchAPI, Access: report,
+			Summary: "Get a source to report usage with", Detail: "It is the caller's alone. Asking again with the same nonce answers with the same source. An API key's usage counts for the key, that of a lease or license token for the license."}, s.Open),
+		kit.New(kit.Spec{Name: "usage.count", Method: http.MethodPost, Path: "/v1/usage", Tag: tag, Reads: true, Switch: licensing.SwitchAPI, Access: report,
+			Summary: "Report a batch of usage",
+			Detail: "Counts it exactly once: a batch that is sent again, after a lost answer, changes nothing and gets its receipt. " +
+				"A number that was used for another batch is refused (source-forked), and so is one too high (usage-gap) unless the receipt of the batch before comes with it."}, s.Count),
+		kit.New(kit.Spec{Name: "usage.events", Method: http.MethodPost, Path: "/v1/usage/events", Tag: tag, Reads: true, Switch: licensing.SwitchAPI, Access: report, Body: 1 << 20,
+			Wraps:   map[string]kit.Wrap{"application/cloudevents+json": {Open: `{"events":[`, Close: `]}`}, "application/cloudevents-batch+json": {Open: `{"events":`, Close: `}`}},
+			Summary: "Report single events",
+			Detail: "As CloudEvents 1.0: one as application/cloudevents+json, a list as application/cloudevents-batch+json, or as this object. " +
+				"Each is counted exactly once by its source and id, by every meter of the product whose event type it has; all are counted or none."}, s.Events),
+		kit.New(kit.Spec{Name: "usage.query", Method: http.MethodGet, Path: "/v1/usage", Tag: tag, Access: ask,
+			Summary: "Ask what was counted", Detail: "By window of time in any zone, of a license, an API key or, for staff and machine tokens, a product. Customers ask for their own. A year of quarters of an hour fits in an answer."}, s.Query),
+		kit.New(kit.Spec{Name: "usage.top", Method: http.MethodGet, Path: "/v1/usage/top", Tag: tag, Access: ask,
+			Summary: "Ask who used most", Detail: "The subjects or groups of a license or key, or the licenses and keys of a product."}, s.Top),
+		kit.New(kit.Spec{Name: "usage.license", Method: http.MethodGet, Path: "/v1/licenses/{id}/usage", Tag: tag,
+			Access:  kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "licenses:read"},
+			Summary: "Read what was counted for a license", Detail: "By meter and calendar month in UTC, the newest month first."}, s.OfLicense),
+	}
+}
+
+func meterRoutes(s *usage.Service) []kit.Route {
+	const tag = "Meters"
+	read := kit.Allow{Staff: licensing.AllRoles(), Machine: "meters:read"}
+	change := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleCatalogue}, Machine: "meters:write"}
+	return []kit.Route{
+		kit.New(kit.Spec{Name: "meter.create", Method: http.MethodPost, Path: "/v1/meters", Tag: tag, Access: change, Status: http.StatusCreated,
+			Summary: "Define a meter", Detail: "What products report under a code that is not defined is counted as a sum until it is."}, s.CreateMeter).Again(s.MeterAgain),
+		kit.New(kit.Spec{Name: "meter.list", Method: http.MethodGet, Path: "/v1/meters", Tag: tag, Access: read, Summary: "List meters"}, s.ListMeters),
+		kit.New(kit.Spec{Name: "meter.get", Method: http.MethodGet, Path: "/v1/meters/{id}", Tag: tag, Access: read, Summary: "Read a meter"}, s.GetMeter),
+		kit.New(kit.Spec{Name: "meter.change", Method: http.MethodPut, Path: "/v1/meters/{id}", Tag: tag, Access: change,
+			Summary: "Change a meter", Detail: "Its name and what feeds it from now on. Its code and kind stay."}, s.ChangeMeter),
+	}
+}
