@@ -7,6 +7,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/access"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/db"
 )
 
@@ -216,11 +217,11 @@ func usedBy(list []license.License, metered []string, now time.Time, out *[]acce
 	}
 	var questions []db.Question
 	for name, from := range access.Periods(now) {
-		span := spanMonth
+		span := usage.Month
 		if name == "day" || name == "week" {
-			span = spanQuarter
+			span = usage.Day
 		}
-		args := []any{span, from}
+		args := []any{string(span), from}
 		in := among(&args, metered)
 		questions = append(questions, db.Question{SQL: `SELECT t.carrier, t.meter, CAST(SUM(t.total) AS bigint) FROM usage_total t
 			WHERE t.span = $1 AND t.starts_at >= $2 AND t.carrier IN (` + in + `) GROUP BY t.carrier, t.meter`, Args: args,
