@@ -54,8 +54,9 @@ func (r VerifyRequest) Validate() error {
 type LimitView struct {
 	Name       string  `json:"name" doc:"Name of the limit."`
 	Limit      int64   `json:"limit" doc:"Units that come back in each period."`
-	Seconds    int64   `json:"seconds" doc:"The period in seconds."`
-	Burst      int64   `json:"burst" doc:"Units that can be taken at once."`
+	Seconds    int64   `json:"seconds,omitempty" doc:"The period of a rate in seconds."`
+	Burst      int64   `json:"burst,omitempty" doc:"Units of a rate that can be taken at once."`
+	Every      Every   `json:"every,omitempty" doc:"The calendar period of a quota." enum:"hour,day,week,month,year"`
 	Remaining  int64   `json:"remaining" doc:"Units that could be taken at once now."`
 	Reset      float64 `json:"reset_seconds" doc:"Seconds until the counter is as if never used."`
 	RetryAfter float64 `json:"retry_after_seconds,omitempty" doc:"Seconds until the same cost would be admitted; absent when it was."`
@@ -66,7 +67,7 @@ type LimitView struct {
 // VerifyResult is the answer for one key.
 type VerifyResult struct {
 	Valid      bool            `json:"valid" doc:"Whether the use may go on."`
-	Code       Code            `json:"code" doc:"Why." enum:"VALID,NOT_FOUND,DISABLED,REVOKED,EXPIRED,FORBIDDEN_IP,INSUFFICIENT_SCOPE,RATE_LIMITED,SWITCHED_OFF"`
+	Code       Code            `json:"code" doc:"Why." enum:"VALID,NOT_FOUND,DISABLED,REVOKED,EXPIRED,FORBIDDEN_IP,INSUFFICIENT_SCOPE,RATE_LIMITED,QUOTA_EXCEEDED,SWITCHED_OFF"`
 	KeyID      string          `json:"key_id,omitempty" doc:"Id of the key."`
 	Owner      licensing.Owner `json:"owner,omitempty" doc:"Customer or organisation that owns the key."`
 	Product    string          `json:"product,omitempty" doc:"Id of the key's product."`
@@ -75,7 +76,7 @@ type VerifyResult struct {
 	Scopes     []string        `json:"scopes,omitempty" doc:"Scopes the key carries."`
 	ExpiresAt  *time.Time      `json:"expires_at,omitempty" doc:"When the key ends."`
 	Limits     []LimitView     `json:"limits,omitempty" doc:"How the key's limits stand after the answer."`
-	RetryAfter float64         `json:"retry_after_seconds,omitempty" doc:"Seconds to wait when the code is RATE_LIMITED."`
+	RetryAfter float64         `json:"retry_after_seconds,omitempty" doc:"Seconds to wait when the code is RATE_LIMITED or QUOTA_EXCEEDED."`
 	Degraded   bool            `json:"degraded,omitempty" doc:"A counter was away; the limit's degraded mode answered."`
 }
 
@@ -143,7 +144,7 @@ func (s *Service) result(v Verdict) VerifyResult {
 	}
 	for _, l := range v.Limits {
 		out.Limits = append(out.Limits, LimitView{
-			Name: l.Limit.Name, Limit: l.Limit.Count, Seconds: l.Limit.Seconds, Burst: l.Limit.Burst, Remaining: l.Remaining,
+			Name: l.Limit.Name, Limit: l.Limit.Count, Seconds: l.Limit.Seconds, Burst: l.Limit.Burst, Every: l.Limit.Every, Remaining: l.Remaining,
 			Reset: l.Reset.Seconds(), RetryAfter: l.RetryAfter.Seconds(), Allowed: l.Allowed, Degraded: l.Degraded,
 		})
 	}
@@ -168,7 +169,7 @@ func (s *Service) Authorize(ctx context.Context, q Question) (Verdict, error) {
 		return v, licensing.Fail(licensing.Forbidden, "insufficient-scope", "The API key does not carry what this needs.")
 	case SwitchedOff:
 		return v, licensing.Fail(licensing.Unavailable, "switched-off", "The service is switched off for now.")
-	case RateLimited:
+	case RateLimited, QuotaExceeded:
 		return v, licensing.Fail(licensing.TooMany, "quota-exceeded", "A limit of the API key is used up. Try again later.").After(v.RetryAfter)
 	default:
 		return v, ErrCredential

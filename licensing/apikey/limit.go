@@ -19,20 +19,44 @@ type Rate struct {
 // Degrade says what a limit does while its counters are away.
 type Degrade string
 
-// The degraded modes: refuse, or admit up to this replica's share of the limit.
+// The degraded modes: refuse, admit what this replica took up front while there were counters, or admit up to its share of the
+// limit.
 const (
-	Closed Degrade = "closed"
-	Open   Degrade = "open"
+	Closed    Degrade = "closed"
+	LeaseOnly Degrade = "lease_only"
+	Open      Degrade = "open"
 )
 
-// Check asks for Cost units of one counter.
+// Quota bounds what is spent in one calendar period: at most Most units from From on and before Until. The counter of the next
+// period is another one.
+type Quota struct {
+	Most        int64
+	From, Until time.Time
+}
+
+// Check asks for Cost units of one counter, which is that of a Rate or, when Quota says how many, of a Quota.
 type Check struct {
 	// Key names the counter. It includes the owner, so that no counter spans owners.
-	Key      string
+	Key string
+	// Owner is whose counter it is, "" for one that is nobody's. Checks with an owner are counted together with others of
+	// that owner; a group has one owner, or one check.
+	Owner    licensing.Owner
 	Rate     Rate
+	Quota    Quota
 	Cost     int64
 	Degraded Degrade // Closed unless said
 }
+
+// Unit is what counters are kept together by: the owner, or the counter itself when it has none.
+func (c *Check) Unit() string {
+	if c.Owner != "" {
+		return string(c.Owner)
+	}
+	return c.Key
+}
+
+// IsQuota reports whether the check is against a quota.
+func (c *Check) IsQuota() bool { return c.Quota != Quota{} }
 
 // Taken is the answer to a [Check].
 type Taken struct {
@@ -41,7 +65,7 @@ type Taken struct {
 	Remaining int64
 	// RetryAfter is how long until the same cost would be admitted, zero when it was.
 	RetryAfter time.Duration
-	// Reset is how long until the counter is as if never used.
+	// Reset is how long until the counter is as if never used: for a quota, until its period ends.
 	Reset time.Duration
 	// Degraded reports that the counters were away and the answer follows the limit's degraded mode.
 	Degraded bool
@@ -50,11 +74,15 @@ type Taken struct {
 // Limiter counts. It is safe for concurrent use.
 type Limiter interface {
 	// Take decides a group of checks: all of them are admitted and spent, or none is spent. The results are in the order
-	// of the checks. A cost outside 1 to the rate's burst, or a rate that cannot be counted, is an error of kind
-	// [licensing.Invalid] and spends nothing.
+	// of the checks. A cost outside 1 to the rate's burst or what the quota gives, or a limit that cannot be counted, is an
+	// error of kind [licensing.Invalid] and spends nothing.
 	Take(ctx context.Context, group []Check) ([]Taken, error)
 	// TakeEach decides several groups, first in first out, each by itself, in one step.
 	TakeEach(ctx context.Context, groups [][]Check) ([][]Taken, error)
+	// Give gives back what was taken and not used, once: the caller sees to that. Counters never hold less than nothing, and
+	// giving to one that is not there any more does nothing. It is an effort, not a promise: while counters are away, units
+	// of a rate are lost, which come back by themselves.
+	Give(ctx context.Context, units []Check)
 }
 
 // ErrCost refuses a cost that could never be admitted.
@@ -83,8 +111,26 @@ func (r Rate) Validate() error {
 	return nil
 }
 
-// Validate returns [ErrRate] or [ErrCost] for a check that no counter could decide.
+// ErrOwner refuses a group whose counters are not of one owner.
+var ErrOwner = licensing.Fail(licensing.Invalid, "limit-owner", "Limits that are spent together must be of one owner.")
+
+// ErrQuota refuses a quota that cannot be counted.
+var ErrQuota = licensing.Fail(licensing.Invalid, "quota", "A quota needs 1 to 1,000,000,000,000,000 units and a period that ends after it begins.")
+
+// maxQuota is the largest quota. Counters are exact to 2^53.
+const maxQuota = 1_000_000_000_000_000
+
+// Validate returns [ErrQuota], [ErrRate] or [ErrCost] for a check that no counter could decide.
 func (c Check) Validate() error {
+	if c.IsQuota() {
+		switch q := c.Quota; {
+		case q.Most < 1 || q.Most > maxQuota || !q.From.Before(q.Until) || c.Rate != Rate{}:
+			return ErrQuota
+		case c.Cost < 1 || c.Cost > q.Most:
+			return ErrCost
+		}
+		return nil
+	}
 	if err := c.Rate.Validate(); err != nil {
 		return err
 	}
@@ -104,14 +150,17 @@ const (
 	PerOwner Span = "owner" // all keys of the owner for the product
 )
 
-// Limit is one named limit of a key.
+// Limit is one named limit of a key: a rate, which comes back steadily, or, with Every, a quota, which begins anew with each
+// calendar period.
 type Limit struct {
 	Name     string  `json:"name" doc:"Name of the limit, unique within the key: 1 to 32 of a-z, 0-9, _ and -."`
 	Per      Span    `json:"per,omitempty" doc:"What is counted together: one key, all keys of the owner in the plan, or all keys of the owner for the product. One key unless said." enum:"key,plan,owner"`
 	Count    int64   `json:"count" doc:"Units that come back in each period." example:"60"`
-	Seconds  int64   `json:"seconds" doc:"The period in seconds." example:"60"`
-	Burst    int64   `json:"burst,omitempty" doc:"Units that can be taken at once; count unless said." example:"10"`
-	Degraded Degrade `json:"degraded,omitempty" doc:"While counters are away: closed refuses, open admits up to a replica's share. Closed unless said." enum:"closed,open"`
+	Seconds  int64   `json:"seconds,omitempty" doc:"The period of a rate in seconds: units come back steadily." example:"60"`
+	Burst    int64   `json:"burst,omitempty" doc:"Units of a rate that can be taken at once; count unless said." example:"10"`
+	Every    Every   `json:"every,omitempty" doc:"Instead of seconds, the calendar period of a quota: all units come back when it ends." enum:"hour,day,week,month,year"`
+	Zone     string  `json:"zone,omitempty" doc:"Time zone of the quota's calendar, UTC unless said." example:"Europe/Berlin"`
+	Degraded Degrade `json:"degraded,omitempty" doc:"While counters are away: closed refuses, lease_only admits what a replica took up front, open admits up to a replica's share. Closed unless said." enum:"closed,lease_only,open"`
 }
 
 const maxLimits = 8
@@ -123,7 +172,7 @@ func (l Limit) normal() Limit {
 	if l.Per == "" {
 		l.Per = PerKey
 	}
-	if l.Burst == 0 {
+	if l.Burst == 0 && l.Every == "" {
 		l.Burst = l.Count
 	}
 	if l.Degraded == "" {
@@ -132,7 +181,7 @@ func (l Limit) normal() Limit {
 	return l
 }
 
-// Rate is the limit as counters know it.
+// Rate is the limit as counters know it, if it is a rate.
 func (l Limit) Rate() Rate {
 	if l.Seconds < 0 || l.Seconds > int64(maxSpan/time.Second) {
 		return Rate{}
@@ -140,9 +189,38 @@ func (l Limit) Rate() Rate {
 	return Rate{Count: l.Count, Period: time.Duration(l.Seconds) * time.Second, Burst: l.Burst}
 }
 
+// Quota is the quota of the period that an instant lies in, if the limit is one. A valid limit's zone is known.
+func (l Limit) Quota(at time.Time) Quota {
+	zone, ok := zoneOf(l.Zone)
+	if l.Every == "" || !ok {
+		return Quota{}
+	}
+	from, until := l.Every.Period(at, zone)
+	return Quota{Most: l.Count, From: from, Until: until}
+}
+
 func (l Limit) valid() bool {
+	if l.Every != "" {
+		_, known := zoneOf(l.Zone)
+		if !l.Every.valid() || !known || l.Count < 1 || l.Count > maxQuota || l.Seconds != 0 || l.Burst != 0 {
+			return false
+		}
+	} else if l.Zone != "" || l.Rate().Validate() != nil {
+		return false
+	}
 	return limitName.MatchString(l.Name) && (l.Per == PerKey || l.Per == PerPlan || l.Per == PerOwner) &&
-		(l.Degraded == Closed || l.Degraded == Open) && l.Rate().Validate() == nil
+		(l.Degraded == Closed || l.Degraded == LeaseOnly || l.Degraded == Open)
+}
+
+// check is the check of the limit for one use of a key.
+func (l Limit) check(k *Key, cost int64, now time.Time) Check {
+	c := Check{Key: l.counter(k), Owner: k.Owner, Cost: cost, Degraded: l.Degraded}
+	if l.Every != "" {
+		c.Quota = l.Quota(now)
+	} else {
+		c.Rate = l.Rate()
+	}
+	return c
 }
 
 // counter is the name of the counter of a limit for a key. The environment keeps tests from spending what is live.

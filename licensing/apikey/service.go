@@ -193,7 +193,7 @@ func badLimit(limits []Limit) string {
 	seen := map[string]bool{}
 	for _, l := range limits {
 		if !l.valid() {
-			return "each needs a name of a-z, 0-9, _ and -, a count and seconds of at least 1, and a burst that fits in 366 days"
+			return "each needs a name of a-z, 0-9, _ and - and a count, and either seconds and a burst that fit in 366 days, or every with hour, day, week, month or year and the name of a time zone"
 		}
 		if seen[l.Name] {
 			return "names must differ"

@@ -15,7 +15,7 @@ import (
 // Code is the outcome of a verification.
 type Code string
 
-// The codes (keys-and-usage §3). QUOTA_EXCEEDED and NO_CREDITS belong to limits of those kinds.
+// The codes (keys-and-usage §3). NO_CREDITS belongs to keys that have credits.
 const (
 	Valid             Code = "VALID"
 	NotFound          Code = "NOT_FOUND"
@@ -25,6 +25,7 @@ const (
 	ForbiddenIP       Code = "FORBIDDEN_IP"
 	InsufficientScope Code = "INSUFFICIENT_SCOPE"
 	RateLimited       Code = "RATE_LIMITED"
+	QuotaExceeded     Code = "QUOTA_EXCEEDED"
 	SwitchedOff       Code = "SWITCHED_OFF"
 )
 
@@ -48,7 +49,17 @@ type Question struct {
 // LimitState is how one limit of a key stands after the answer.
 type LimitState struct {
 	Limit Limit
+	Quota Quota // of the period, if the limit is one
 	Taken
+}
+
+// Window is what can be taken in which time, for the RateLimit-Policy field: a burst and how long it takes to come back, or a quota
+// and its period.
+func (l LimitState) Window() (most int64, window time.Duration) {
+	if l.Limit.Every != "" {
+		return l.Quota.Most, l.Quota.Until.Sub(l.Quota.From)
+	}
+	return l.Limit.Burst, l.Limit.Rate().Interval() * time.Duration(l.Limit.Burst)
 }
 
 // Verdict is the answer to a [Question]. Key is nil when there is none that the asker may know of.
@@ -58,7 +69,7 @@ type Verdict struct {
 	Limits []LimitState
 	// Degraded reports that a limit's counters were away.
 	Degraded bool
-	// RetryAfter is how long to wait after [RateLimited].
+	// RetryAfter is how long to wait after [RateLimited] and [QuotaExceeded].
 	RetryAfter time.Duration
 }
 
@@ -109,7 +120,7 @@ func (s *Service) Ask(ctx context.Context, questions []Question) ([]Verdict, err
 		if v.Code != Valid || len(v.Key.Limits) == 0 {
 			continue
 		}
-		group, err := v.Key.checks(q.Cost)
+		group, err := v.Key.checks(q.Cost, s.Clock.Now())
 		if errors.Is(err, ErrCost) && len(questions) > 1 {
 			verdicts[i].Code = RateLimited // never admitted, however long one waits; the others are answered all the same
 			continue
@@ -127,16 +138,16 @@ func (s *Service) Ask(ctx context.Context, questions []Question) ([]Verdict, err
 		return nil, err
 	}
 	for g, i := range asked {
-		verdicts[i].count(taken[g])
+		verdicts[i].count(groups[g], taken[g])
 	}
 	return verdicts, nil
 }
 
 // checks are the checks of every limit of the key for one use.
-func (k *Key) checks(cost int64) ([]Check, error) {
+func (k *Key) checks(cost int64, now time.Time) ([]Check, error) {
 	group := make([]Check, len(k.Limits))
 	for i, l := range k.Limits {
-		group[i] = Check{Key: l.counter(k), Rate: l.Rate(), Cost: cost, Degraded: l.Degraded}
+		group[i] = l.check(k, cost, now)
 		if err := group[i].Validate(); err != nil {
 			return nil, err
 		}
@@ -145,14 +156,18 @@ func (k *Key) checks(cost int64) ([]Check, error) {
 }
 
 // count lays the limiter's answers over the verdict.
-func (v *Verdict) count(taken []Taken) {
+func (v *Verdict) count(group []Check, taken []Taken) {
 	v.Limits = make([]LimitState, len(taken))
 	for i, t := range taken {
-		v.Limits[i] = LimitState{Limit: v.Key.Limits[i], Taken: t}
+		v.Limits[i] = LimitState{Limit: v.Key.Limits[i], Quota: group[i].Quota, Taken: t}
 		v.Degraded = v.Degraded || t.Degraded
-		if !t.Allowed {
+		if t.Allowed {
+			continue
+		}
+		if v.RetryAfter = max(v.RetryAfter, t.RetryAfter); v.Key.Limits[i].Every != "" {
+			v.Code = QuotaExceeded // says more than that a rate is too high as well
+		} else if v.Code != QuotaExceeded {
 			v.Code = RateLimited
-			v.RetryAfter = max(v.RetryAfter, t.RetryAfter)
 		}
 	}
 }

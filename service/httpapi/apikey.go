@@ -111,12 +111,12 @@ func rateLimitFields(limits []apikey.LimitState) http.Header {
 	}
 	var policies, states []string
 	for _, l := range limits {
-		window := l.Limit.Rate().Interval().Seconds() * float64(l.Limit.Burst)
+		most, window := l.Window()
 		until := l.Reset
 		if l.RetryAfter > 0 {
 			until = l.RetryAfter
 		}
-		policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", l.Limit.Name, l.Limit.Burst, int64(math.Ceil(window))))
+		policies = append(policies, fmt.Sprintf("%q;q=%d;w=%d", l.Limit.Name, most, int64(math.Ceil(window.Seconds()))))
 		states = append(states, fmt.Sprintf("%q;r=%d;t=%d", l.Limit.Name, l.Remaining, int64(math.Ceil(until.Seconds()))))
 	}
 	header.Set("RateLimit-Policy", strings.Join(policies, ", "))

@@ -6,6 +6,9 @@
 // are spent, or none. The words (Rate, Check, Taken) are those of package apikey, whose port [Limiter] this implements.
 //
 // Within any window of length w a counter admits at most burst + ⌊w ÷ interval⌋ units, wherever the window begins.
+//
+// The counter of a quota is what was used of it, one counter for each calendar period. Quotas outlive the place where they are
+// counted: a [Keeper] writes them down and begins a counter that is lost where it was.
 package limit
 
 import (
@@ -20,6 +23,7 @@ import (
 type (
 	Limiter = apikey.Limiter
 	Rate    = apikey.Rate
+	Quota   = apikey.Quota
 	Check   = apikey.Check
 	Result  = apikey.Taken
 )
@@ -29,6 +33,9 @@ func Validate(group []Check) error {
 	for i := range group {
 		if err := group[i].Validate(); err != nil {
 			return err
+		}
+		if group[i].Owner != group[0].Owner || i > 0 && group[i].Owner == "" && group[i].Key != group[0].Key {
+			return apikey.ErrOwner
 		}
 	}
 	return nil
@@ -64,6 +71,18 @@ func Answer(r Rate, used, over int64) Result {
 	return answer(interval, r.Burst*interval, used, over)
 }
 
+// refusedFor is the retry-after of a refusal for want of counters.
+const refusedFor = time.Second
+
+// Refused is the answer to a group whose counters are away and whose limits do not admit without.
+func Refused(group []Check) []Result {
+	out := make([]Result, len(group))
+	for i := range out {
+		out[i] = Result{RetryAfter: refusedFor, Degraded: true}
+	}
+	return out
+}
+
 // Throttle slows attempts down by a [Limiter]. It has the shape that package account asks for.
 type Throttle struct{ Limiter Limiter }
 
@@ -89,4 +108,15 @@ func Share(r Rate, n int64) (Rate, bool) {
 		part.Count, part.Period = r.Count, r.Period*time.Duration(n) // less than one a period for each: the same rate, over n periods
 	}
 	return part, part.Burst > 0 && part.Validate() == nil
+}
+
+// Part is a check against the share of one of n replicas. It reports false when nothing is left.
+func Part(c Check, n int64) (Check, bool) {
+	if c.IsQuota() {
+		c.Quota.Most /= max(n, 1)
+		return c, c.Quota.Most > 0
+	}
+	rate, ok := Share(c.Rate, n)
+	c.Rate = rate
+	return c, ok
 }

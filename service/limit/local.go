@@ -22,20 +22,29 @@ type Local struct {
 	shards [localShards]localShard
 }
 
-var _ Limiter = (*Local)(nil)
+var (
+	_ Limiter = (*Local)(nil)
+	_ Engine  = (*Local)(nil)
+)
 
 type localShard struct {
 	mu    sync.Mutex
-	tat   map[string]int64 // microseconds since 1970
+	value map[string]count
 	added int
 	_     [40]byte // a shard a cache line
+}
+
+// count is a counter: the TAT of a rate in microseconds since 1970, which is also when it is as if never used; or what is used of
+// a quota, and when its period ends.
+type count struct {
+	n, ends int64
 }
 
 // NewLocal makes a limiter without counters.
 func NewLocal(clock licensing.Clock) *Local {
 	l := &Local{clock: clock, seed: maphash.MakeSeed()}
 	for i := range l.shards {
-		l.shards[i].tat = map[string]int64{}
+		l.shards[i].value = map[string]count{}
 	}
 	return l
 }
@@ -45,11 +54,16 @@ func (l *Local) Take(_ context.Context, group []Check) ([]Result, error) {
 	if err := Validate(group); err != nil {
 		return nil, err
 	}
-	return l.take(group), nil
+	return l.take(group, fromZero), nil
 }
 
-// TakeEach implements [Limiter].
-func (l *Local) TakeEach(_ context.Context, groups [][]Check) ([][]Result, error) {
+// TakeEach implements [Limiter]. Quotas begin at nothing used.
+func (l *Local) TakeEach(ctx context.Context, groups [][]Check) ([][]Result, error) {
+	return l.Decide(ctx, groups, fromZero)
+}
+
+// Decide implements [Engine].
+func (l *Local) Decide(_ context.Context, groups [][]Check, known Known) ([][]Result, error) {
 	for _, group := range groups {
 		if err := Validate(group); err != nil {
 			return nil, err
@@ -57,24 +71,59 @@ func (l *Local) TakeEach(_ context.Context, groups [][]Check) ([][]Result, error
 	}
 	out := make([][]Result, len(groups))
 	for i, group := range groups {
-		out[i] = l.take(group)
+		out[i] = l.take(group, known)
 	}
 	return out, nil
 }
 
-func (l *Local) shard(key string) int {
-	return int(maphash.String(l.seed, key) % localShards)
+// Give implements [Limiter].
+func (l *Local) Give(_ context.Context, units []Check) {
+	for i := range units {
+		c := &units[i]
+		counter := Counter(c)
+		shard := &l.shards[l.shard(counter)]
+		shard.mu.Lock()
+		if v, there := shard.value[counter]; there {
+			if c.IsQuota() {
+				v.n = max(v.n-c.Cost, 0)
+			} else {
+				v.n -= c.Cost * c.Rate.Interval().Microseconds()
+				v.ends = v.n
+			}
+			shard.value[counter] = v
+		}
+		shard.mu.Unlock()
+	}
 }
 
-// take decides one group under the locks of all shards it touches, taken in ascending order.
-func (l *Local) take(group []Check) []Result {
+func (l *Local) shard(counter string) int {
+	return int(maphash.String(l.seed, counter) % localShards)
+}
+
+// step is a check on its way through a decision.
+type step struct {
+	*Check
+	counter string
+	shard   *localShard
+	before  count
+	there   bool // before was
+}
+
+// take decides one group under the locks of all shards it touches, taken in ascending order. It returns nil for a group with a
+// quota of which nothing is known.
+func (l *Local) take(group []Check, known Known) []Result {
 	results := make([]Result, len(group))
 	if len(group) == 0 {
 		return results
 	}
+	var room [8]step
+	steps := room[:0]
 	var touched uint64
 	for i := range group {
-		touched |= 1 << l.shard(group[i].Key)
+		counter := Counter(&group[i])
+		n := l.shard(counter)
+		touched |= 1 << n
+		steps = append(steps, step{Check: &group[i], counter: counter, shard: &l.shards[n]})
 	}
 	for set := touched; set != 0; set &= set - 1 {
 		l.shards[bits.TrailingZeros64(set)].mu.Lock()
@@ -84,65 +133,87 @@ func (l *Local) take(group []Check) []Result {
 			l.shards[bits.TrailingZeros64(set)].mu.Unlock()
 		}
 	}()
-	l.decide(group, results)
+	if !l.decide(steps, results, known) {
+		return nil
+	}
 	return results
 }
 
 // decide evaluates the group and stores it when all of it is admitted. Checks of one group on the same counter add up. The
 // clock is read under the locks, so that instants follow the order of decisions.
-func (l *Local) decide(group []Check, results []Result) {
+func (l *Local) decide(steps []step, results []Result, known Known) (decided bool) {
 	now := l.clock.Now().UnixMicro()
-	before := make([]int64, len(group))
 	admitted := true
-	for i := range group {
-		c := &group[i]
-		shard := &l.shards[l.shard(c.Key)]
-		stored, known := shard.tat[c.Key]
-		stored = min(stored, now+c.Rate.Burst*c.Rate.Interval().Microseconds())
-		before[i] = stored
-		result, next := decide(c, stored, now)
-		results[i] = result
-		admitted = admitted && result.Allowed
-		if !known {
-			shard.grow(now)
+	for i := range steps {
+		s := &steps[i]
+		v, there := s.shard.value[s.counter]
+		if !there && s.IsQuota() {
+			used, ok := known(s.counter)
+			if !ok {
+				restore(steps[:i])
+				return false
+			}
+			v = count{n: used, ends: s.Quota.Until.UnixMicro()}
+			s.shard.grow(now)
+			s.shard.value[s.counter] = v // it is known now, whatever becomes of the group
+			there = true
+		} else if !there {
+			s.shard.grow(now)
 		}
-		shard.tat[c.Key] = next
+		s.before, s.there = v, there
+		if s.IsQuota() {
+			results[i], v.n = decideQuota(s.Check, v.n, now)
+		} else {
+			v.n = min(v.n, now+s.Rate.Burst*s.Rate.Interval().Microseconds())
+			s.before.n = v.n
+			results[i], v.n = decide(s.Check, v.n, now)
+			v.ends = v.n
+		}
+		admitted = admitted && results[i].Allowed
+		s.shard.value[s.counter] = v
 	}
 	if admitted {
-		return
+		return true
 	}
-	for i := len(group) - 1; i >= 0; i-- { // backwards, so that the first value of a counter is the last to be put back
-		c := &group[i]
-		shard := &l.shards[l.shard(c.Key)]
-		if before[i] <= now {
-			delete(shard.tat, c.Key)
-		} else {
-			shard.tat[c.Key] = before[i]
+	restore(steps)
+	for i := range steps {
+		if results[i].Allowed {
+			results[i] = unspent(steps[i].Check, steps[i].shard.value[steps[i].counter].n, now)
 		}
 	}
-	for i := range group {
-		if results[i].Allowed {
-			results[i] = unspent(&group[i], l.shards[l.shard(group[i].Key)].tat[group[i].Key], now)
+	return true
+}
+
+// restore puts counters back, backwards, so that the first value of a counter is the last to be put back.
+func restore(steps []step) {
+	for i := len(steps) - 1; i >= 0; i-- {
+		if s := &steps[i]; s.there {
+			s.shard.value[s.counter] = s.before
+		} else {
+			delete(s.shard.value, s.counter)
 		}
 	}
 }
 
 // unspent is the result of a check that would have been admitted but was not spent, because another of its group was refused.
 func unspent(c *Check, stored, now int64) Result {
+	if c.IsQuota() {
+		return QuotaAnswer(c.Quota, stored, now, true)
+	}
 	interval := c.Rate.Interval().Microseconds()
 	span := c.Rate.Burst * interval
 	return answer(interval, span, min(max(stored, now), now+span)-now, 0)
 }
 
-// grow makes room for a new counter: every so often it drops those whose TAT has passed.
+// grow makes room for a new counter: every so often it drops those that are as if never used.
 func (s *localShard) grow(now int64) {
-	if s.added++; s.added < max(sweepEvery, len(s.tat)/2) {
+	if s.added++; s.added < max(sweepEvery, len(s.value)/2) {
 		return
 	}
 	s.added = 0
-	for key, tat := range s.tat {
-		if tat <= now {
-			delete(s.tat, key)
+	for counter, v := range s.value {
+		if v.ends <= now {
+			delete(s.value, counter)
 		}
 	}
 }
@@ -152,7 +223,7 @@ func (l *Local) Len() int {
 	n := 0
 	for i := range l.shards {
 		l.shards[i].mu.Lock()
-		n += len(l.shards[i].tat)
+		n += len(l.shards[i].value)
 		l.shards[i].mu.Unlock()
 	}
 	return n
@@ -162,7 +233,7 @@ func (l *Local) Len() int {
 func (l *Local) Clear() {
 	for i := range l.shards {
 		l.shards[i].mu.Lock()
-		clear(l.shards[i].tat)
+		clear(l.shards[i].value)
 		l.shards[i].mu.Unlock()
 	}
 }

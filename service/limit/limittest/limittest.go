@@ -33,7 +33,9 @@ func Run(t *testing.T, open func(t *testing.T) Env) {
 	for name, test := range map[string]func(*testing.T, Env){
 		"A13_ExactUnderConcurrency": exact, "A14_BurstBound": bound, "A22_CostsRefused": costs, "RatesRefused": rates,
 		"AllOrNothing": allOrNothing, "SameCounterAddsUp": addsUp, "FirstInFirstOut": inOrder, "RetryAfter": retryAfter,
-		"Answers": answers, "KeysApart": apart, "NothingAsked": nothing,
+		"Answers": answers, "KeysApart": apart, "NothingAsked": nothing, "GroupsOfOneOwner": owners,
+		"A13_QuotaExactUnderConcurrency": quotaExact, "QuotaPeriods": periods, "QuotaWithRate": quotaWithRate, "QuotasRefused": quotas,
+		"QuotaLowered": lowered, "A21_GivenBack": given, "QuotaOutlivesItsCounter": outlives,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,12 +111,12 @@ func bound(t *testing.T, e Env) {
 func costs(t *testing.T, e Env) {
 	l := e.New(t)
 	for _, cost := range []int64{0, -1, math.MinInt64, 11, math.MaxInt64, math.MaxInt64 / 1000} {
-		_, err := l.Take(t.Context(), []limit.Check{{Key: "good", Rate: slow(10), Cost: 10}, {Key: "bad", Rate: slow(10), Cost: cost}})
+		_, err := l.Take(t.Context(), []limit.Check{{Key: "good", Owner: "o", Rate: slow(10), Cost: 10}, {Key: "bad", Owner: "o", Rate: slow(10), Cost: cost}})
 		if !errors.Is(err, apikey.ErrCost) {
 			t.Errorf("cost %d: %v", cost, err)
 		}
 	}
-	if !take(t, l, limit.Check{Key: "good", Rate: slow(10), Cost: 10})[0].Allowed {
+	if !take(t, l, limit.Check{Key: "good", Owner: "o", Rate: slow(10), Cost: 10})[0].Allowed {
 		t.Error("a refused request spent something")
 	}
 }
@@ -143,7 +145,7 @@ func rates(t *testing.T, e Env) {
 // allOrNothing: when one check of a group is refused, none of the group is spent, and the others say so.
 func allOrNothing(t *testing.T, e Env) {
 	l := e.New(t)
-	small, large := limit.Check{Key: "small", Rate: slow(1), Cost: 1}, limit.Check{Key: "large", Rate: slow(5), Cost: 1}
+	small, large := limit.Check{Key: "small", Owner: "o", Rate: slow(1), Cost: 1}, limit.Check{Key: "large", Owner: "o", Rate: slow(5), Cost: 1}
 	take(t, l, small, large)
 	for range 10 {
 		out := take(t, l, large, small, large)
@@ -175,7 +177,7 @@ func inOrder(t *testing.T, e Env) {
 	l := e.New(t)
 	var groups [][]limit.Check
 	for i := range 600 {
-		groups = append(groups, []limit.Check{{Key: "order", Rate: slow(300), Cost: 1}, {Key: fmt.Sprint("own", i), Rate: slow(1), Cost: 1}})
+		groups = append(groups, []limit.Check{{Key: "order", Owner: "o", Rate: slow(300), Cost: 1}, {Key: fmt.Sprint("own", i), Owner: "o", Rate: slow(1), Cost: 1}})
 	}
 	out, err := l.TakeEach(t.Context(), groups)
 	if err != nil || len(out) != len(groups) {
@@ -186,7 +188,7 @@ func inOrder(t *testing.T, e Env) {
 			t.Fatalf("group %d: %+v", i, results)
 		}
 	}
-	if !take(t, l, limit.Check{Key: "own599", Rate: slow(1), Cost: 1})[0].Allowed {
+	if !take(t, l, limit.Check{Key: "own599", Owner: "o", Rate: slow(1), Cost: 1})[0].Allowed {
 		t.Error("a refused group spent its own counter")
 	}
 }

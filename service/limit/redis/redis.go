@@ -1,19 +1,25 @@
-// Package redis counts on Redis 7.0, so that all replicas share their counters: the algorithm of package limit as one Lua script on
-// Redis's own clock. It is the only package that names go-redis.
+// Package redis counts on Redis 7.0, one server or a cluster, so that all replicas share their counters: what package limit says, as
+// one Lua script on Redis's own clock. It is the only package that names go-redis.
 //
-// Calls are combined: one script is under way at a time, an idle caller runs his own at once, and those who come meanwhile go
-// together in the next. A script has a budget, 10 ms unless said, and is never sent twice: a lost reply leaves its tokens
-// spent. When Redis does not answer in time the checks follow their limits' degraded mode: closed refuses, open admits up to this
-// replica's share of the limit, counted in process. Nothing in Redis is needed to start, and nothing there cannot be lost: what is
-// admitted stays within the limit in any window in which Redis kept its data, and within twice the limit in one in which it did not.
+// Calls are combined: one batch is under way at a time, an idle caller runs his own at once, and those who come meanwhile go
+// together in the next. A batch is one script; on a cluster it is one script for each bucket, of 64 by owner, and the scripts for a
+// node go out together. A script has a budget, 10 ms unless said, and is never sent twice: a lost reply leaves its tokens spent.
+//
+// What was refused is refused again from memory for as long as Redis said, two seconds at most, so that a flood over a limit
+// reaches nobody.
+//
+// When Redis does not answer in time the checks follow their limits' degraded mode: closed refuses, lease_only admits what this
+// replica took up front, open admits up to this replica's share of the limit, counted in process. Nothing in Redis is needed to
+// start, and nothing there cannot be lost: what is admitted stays within the limit in any window in which Redis kept its data, and
+// within twice the limit in one in which it did not.
 package redis
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,26 +28,25 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/mintreu/mintreu/licensing"
-	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/dial"
 	"github.com/mintreu/mintreu/service/limit"
 )
 
-//go:embed gcra.lua
-var source string
-
 const (
 	// maxBatch is how many checks one script decides at most.
 	maxBatch = 256
-	// pause is how long Redis is left alone after two failures in a row.
+	// pause is how long a bucket is left alone after two failures in a row.
 	pause = 200 * time.Millisecond
-	// degradedRetry is the retry-after of a refusal in degraded mode.
-	degradedRetry = time.Second
+	// buckets is into how many parts a cluster's counters fall, by owner; each is one script.
+	buckets = 64
+	// lanes is how many batches a cluster may have under way, each of its own buckets.
+	lanes = 8
 )
 
 // Config sets up a [Limiter].
 type Config struct {
-	// URL is "redis://user:password@host:port/db", or rediss:// with TLS.
+	// URL is "redis://user:password@host:port/db", or rediss:// with TLS. A cluster is named by some of its nodes:
+	// "redis://host1:port?addr=host2:port&addr=host3:port".
 	URL string
 	// Prefix starts every key, "mtr" unless said.
 	Prefix string
@@ -55,24 +60,51 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Limiter counts on Redis. It is safe for concurrent use.
-type Limiter struct {
-	cfg    Config
-	client *goredis.Client
-	script *goredis.Script
-	local  *limit.Local
-
-	failures  atomic.Int64
-	downUntil atomic.Int64 // since start, nanoseconds
-	degraded  atomic.Int64 // checks answered by the degraded mode
-	start     time.Time
-
-	mu    sync.Mutex
-	busy  bool
-	queue []*call
+// client is what there is of go-redis for one server and for a cluster.
+type client interface {
+	goredis.Scripter
+	Ping(ctx context.Context) *goredis.StatusCmd
+	Pipelined(ctx context.Context, fn func(goredis.Pipeliner) error) ([]goredis.Cmder, error)
+	Close() error
 }
 
-var _ limit.Limiter = (*Limiter)(nil)
+// Limiter counts on Redis. It is safe for concurrent use.
+type Limiter struct {
+	cfg       Config
+	client    client
+	cluster   *goredis.ClusterClient // nil for one server
+	combiners []*combiner            // one, or those of a cluster's lanes
+	buckets   []bucket
+	local     *limit.Local
+	start     time.Time
+	degraded  atomic.Int64 // checks answered by the degraded mode
+	reloading atomic.Bool
+
+	background sync.WaitGroup // leases being taken
+
+	refused refusals
+	leases  leases
+
+	mu   sync.Mutex
+	owed map[string]debt // to quotas, by counter
+}
+
+// bucket is how it stands with a part of the counters.
+type bucket struct {
+	failures  atomic.Int64
+	downUntil atomic.Int64 // since start, nanoseconds
+}
+
+// debt is what is to be added to a quota's counter: what was admitted while it was away.
+type debt struct {
+	units int64
+	until time.Time
+}
+
+var (
+	_ limit.Limiter = (*Limiter)(nil)
+	_ limit.Engine  = (*Limiter)(nil)
+)
 
 // New makes a limiter. It does not connect: until Redis answers, limits follow their degraded mode.
 func New(cfg Config) (*Limiter, error) {
@@ -92,25 +124,59 @@ func New(cfg Config) (*Limiter, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	silence.Do(func() { goredis.SetLogger(mute{}) })
-	opts, err := goredis.ParseURL(cfg.URL)
+	l := &Limiter{cfg: cfg, local: limit.NewLocal(cfg.Clock), start: time.Now(), owed: map[string]debt{}}
+	err := l.connect()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	opts.MaxRetries = -1 // a retry after a lost reply would count twice
-	opts.DialTimeout, opts.DialerRetries = time.Second, 1
+	return l, nil
+}
+
+// connect makes the client: every timeout is the budget, and nothing is ever sent twice, since a retry after a lost reply would
+// count twice.
+func (l *Limiter) connect() error {
+	const dialTimeout, connections = time.Second, 4 // a few, for pings and for a connection that hangs
+	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	u, err := url.Parse(l.cfg.URL)
+	if err != nil {
+		return err
+	}
+	if !u.Query().Has("addr") {
+		opts, err := goredis.ParseURL(l.cfg.URL)
+		if err != nil {
+			return err
+		}
+		connect := dial.Trusted()
+		if opts.TLSConfig != nil {
+			connect = dial.OverTLS(connect, opts.TLSConfig)
+		}
+		opts.MaxRetries, opts.DialTimeout, opts.DialerRetries = -1, dialTimeout, 1
+		opts.Dialer = dial.Within(connect, dialTimeout)
+		opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = l.cfg.Budget, l.cfg.Budget, l.cfg.Budget
+		opts.PoolSize, opts.MinIdleConns = connections, 1
+		opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = true, true, quiet
+		l.client, l.combiners, l.buckets = goredis.NewClient(opts), []*combiner{{}}, make([]bucket, 1)
+		return nil
+	}
+	opts, err := goredis.ParseClusterURL(l.cfg.URL)
+	if err != nil {
+		return err
+	}
 	connect := dial.Trusted()
 	if opts.TLSConfig != nil {
 		connect = dial.OverTLS(connect, opts.TLSConfig)
 	}
-	opts.Dialer = dial.Within(connect, opts.DialTimeout)
-	opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = cfg.Budget, cfg.Budget, cfg.Budget
-	opts.ContextTimeoutEnabled = true
-	opts.PoolSize, opts.MinIdleConns = 4, 1 // one script at a time; the rest is for pings and for a connection that hangs
-	opts.DisableIdentity = true
-	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return &Limiter{
-		cfg: cfg, client: goredis.NewClient(opts), script: goredis.NewScript(source), local: limit.NewLocal(cfg.Clock), start: time.Now(),
-	}, nil
+	opts.MaxRedirects, opts.MaxRetries, opts.DialTimeout, opts.DialerRetries = -1, -1, dialTimeout, 1
+	opts.Dialer = dial.Within(connect, dialTimeout)
+	opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = l.cfg.Budget, l.cfg.Budget, l.cfg.Budget
+	opts.PoolSize, opts.MinIdleConns = connections+lanes, 1
+	opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = true, true, quiet
+	l.cluster = goredis.NewClusterClient(opts)
+	l.client, l.buckets = l.cluster, make([]bucket, buckets)
+	for range lanes {
+		l.combiners = append(l.combiners, &combiner{})
+	}
+	return nil
 }
 
 // go-redis logs every failed dial to standard error, for the whole process; here the limiter's own logger is told once.
@@ -120,8 +186,14 @@ type mute struct{}
 
 func (mute) Printf(context.Context, string, ...any) {}
 
-// Close ends the connections.
-func (l *Limiter) Close() error { return l.client.Close() }
+// Close gives leases back and ends the connections.
+func (l *Limiter) Close() error {
+	l.background.Wait()
+	if units := l.leases.rest(); len(units) > 0 {
+		l.Give(context.Background(), units)
+	}
+	return l.client.Close()
+}
 
 // Ping reports whether Redis answers, within a second.
 func (l *Limiter) Ping(ctx context.Context) error {
@@ -142,148 +214,66 @@ func (l *Limiter) Take(ctx context.Context, group []limit.Check) ([]limit.Result
 	return out[0], nil
 }
 
-// TakeEach implements [limit.Limiter].
+// TakeEach implements [limit.Limiter]. Quotas whose counters are not there begin at nothing used.
 func (l *Limiter) TakeEach(ctx context.Context, groups [][]limit.Check) ([][]limit.Result, error) {
-	checks := 0
-	for _, group := range groups {
-		if err := limit.Validate(group); err != nil {
+	return l.Decide(ctx, groups, func(string) (int64, bool) { return 0, true })
+}
+
+// Decide implements [limit.Engine].
+func (l *Limiter) Decide(ctx context.Context, groups [][]limit.Check, known limit.Known) ([][]limit.Result, error) {
+	for _, g := range groups {
+		if err := limit.Validate(g); err != nil {
 			return nil, err
 		}
-		checks += len(group)
 	}
-	c := &call{groups: groups, checks: checks, ready: make(chan []*call, 1)}
-	if err := l.combine(ctx, c); err != nil {
-		return nil, err
-	}
-	return c.results, nil
-}
-
-// run decides the groups of several calls in as few scripts as their number of checks asks for.
-func (l *Limiter) run(calls []*call) {
-	var groups [][]limit.Check
-	for _, c := range calls {
-		groups = append(groups, c.groups...)
-	}
-	results := make([][]limit.Result, 0, len(groups))
-	for len(groups) > 0 {
-		n, checks := 0, 0
-		for n < len(groups) && (n == 0 || checks+len(groups[n]) <= maxBatch) {
-			checks += len(groups[n])
-			n++
-		}
-		results = append(results, l.decide(groups[:n])...)
-		groups = groups[n:]
-	}
-	for _, c := range calls {
-		c.results, results = results[:len(c.groups):len(c.groups)], results[len(c.groups):]
-	}
-}
-
-// decide asks Redis, or the degraded mode when Redis was away a moment ago or does not answer in time.
-func (l *Limiter) decide(groups [][]limit.Check) [][]limit.Result {
-	if int64(time.Since(l.start)) < l.downUntil.Load() {
-		return l.without(groups)
-	}
-	results, err := l.eval(groups)
-	if err != nil {
-		failures := l.failures.Add(1)
-		if failures == 2 {
-			l.cfg.Logger.Warn("redis is away; limits follow their degraded mode", "error", err)
-		}
-		if failures >= 2 {
-			l.downUntil.Store(int64(time.Since(l.start) + pause))
-		}
-		return l.without(groups)
-	}
-	if l.failures.Swap(0) >= 2 {
-		l.cfg.Logger.Info("redis is back")
-	}
-	return results
-}
-
-// eval runs the script once. It uses a context of its own, since a script serves many callers.
-func (l *Limiter) eval(groups [][]limit.Check) ([][]limit.Result, error) {
-	place := map[string]int{}
-	var keys []string
-	args := []any{len(groups)}
-	for _, group := range groups {
-		args = append(args, len(group))
-		for i := range group {
-			c := &group[i]
-			at, known := place[c.Key]
-			if !known {
-				keys = append(keys, l.cfg.Prefix+":"+c.Key)
-				at = len(keys)
-				place[c.Key] = at
-			}
-			interval := c.Rate.Interval().Microseconds()
-			args = append(args, at, c.Rate.Burst*interval, c.Cost*interval)
-		}
-	}
-	if len(keys) == 0 {
-		return make([][]limit.Result, len(groups)), nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Budget)
-	defer cancel()
-	numbers, err := l.script.Run(ctx, l.client, keys, args...).Int64Slice()
-	if err != nil {
-		return nil, err
-	}
-	return results(groups, numbers)
-}
-
-// results puts the script's numbers into words.
-func results(groups [][]limit.Check, numbers []int64) ([][]limit.Result, error) {
 	out := make([][]limit.Result, len(groups))
-	for g, group := range groups {
-		out[g] = make([]limit.Result, len(group))
-		for i := range group {
-			if len(numbers) < 2 {
-				return nil, errors.New("redis: the script's answer is too short")
-			}
-			out[g][i] = limit.Answer(group[i].Rate, numbers[1], numbers[0])
-			numbers = numbers[2:]
+	calls := make([]*call, len(l.combiners))
+	places := make([][]int, len(l.combiners))
+	for i, checks := range groups {
+		if len(checks) == 0 {
+			out[i] = []limit.Result{}
+			continue
+		}
+		g := l.group(checks)
+		if out[i] = l.refused.answer(&g); out[i] != nil {
+			continue
+		}
+		lane := g.bucket % len(l.combiners)
+		if calls[lane] == nil {
+			calls[lane] = &call{known: known, ready: make(chan []*call, 1)}
+		}
+		calls[lane].groups, calls[lane].checks = append(calls[lane].groups, g), calls[lane].checks+len(checks)
+		places[lane] = append(places[lane], i)
+	}
+	if err := l.each(ctx, calls); err != nil {
+		return nil, err
+	}
+	for lane, c := range calls {
+		for j, i := range places[lane] {
+			out[i] = c.results[j]
 		}
 	}
 	return out, nil
 }
 
-// without answers by the degraded modes. A group with a closed limit is refused whole; one whose limits are all open is
-// admitted up to this replica's share of each.
-func (l *Limiter) without(groups [][]limit.Check) [][]limit.Result {
-	replicas := l.cfg.Replicas()
-	out := make([][]limit.Result, len(groups))
-	for g, group := range groups {
-		l.degraded.Add(int64(len(group)))
-		out[g] = l.shared(group, replicas)
-	}
-	return out
-}
-
-func (l *Limiter) shared(group []limit.Check, replicas int64) []limit.Result {
-	share := make([]limit.Check, len(group))
-	for i, c := range group {
-		rate, ok := limit.Share(c.Rate, replicas)
-		if c.Degraded != apikey.Open || replicas < 1 || !ok || c.Cost > rate.Burst {
-			return refused(group)
+// each runs the calls of the lanes, side by side when they are several.
+func (l *Limiter) each(ctx context.Context, calls []*call) error {
+	var busy []int
+	for lane, c := range calls {
+		if c != nil {
+			busy = append(busy, lane)
 		}
-		c.Rate = rate
-		share[i] = c
 	}
-	out, err := l.local.Take(context.Background(), share)
-	if err != nil { // every check was validated, and its share too
-		return refused(group)
+	errs := make([]error, len(calls))
+	do := func(lane int) { errs[lane] = l.combiners[lane].do(ctx, calls[lane], l.run) }
+	var wg sync.WaitGroup
+	for i, lane := range busy {
+		if i == len(busy)-1 {
+			do(lane)
+			break
+		}
+		wg.Go(func() { do(lane) })
 	}
-	for i := range out {
-		out[i].Degraded = true
-	}
-	return out
-}
-
-func refused(group []limit.Check) []limit.Result {
-	out := make([]limit.Result, len(group))
-	for i := range out {
-		out[i] = limit.Result{RetryAfter: degradedRetry, Degraded: true}
-	}
-	return out
+	wg.Wait()
+	return errors.Join(errs...)
 }

@@ -1,0 +1,250 @@
+package limit
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Known tells what is used of a quota whose counter is not there, or that it does not know.
+type Known func(counter string) (used int64, ok bool)
+
+// fromZero knows that nothing is used of any quota.
+func fromZero(string) (int64, bool) { return 0, true }
+
+func unknown(string) (int64, bool) { return 0, false }
+
+// Engine is where counters live: [Local], or Redis.
+type Engine interface {
+	Limiter
+	// Decide is TakeEach for quotas that outlive their counters. A quota whose counter is not there begins at what known tells; a
+	// group with one that is not known stays undecided, spends nothing, and has nil for its results.
+	Decide(ctx context.Context, groups [][]Check, known Known) ([][]Result, error)
+}
+
+// Spent is what one process has admitted of a quota's period.
+type Spent struct {
+	Counter string
+	Used    int64
+	Until   time.Time // end of the period, after which nobody asks any more
+}
+
+// Ledger is where quotas are kept for good. Nothing in it is added up by anyone but a reader: each process writes its own totals,
+// so that a write that is repeated, or whose answer was lost, changes nothing.
+type Ledger interface {
+	// Keep writes what a process has admitted, as totals; seq grows from write to write, and an older one changes nothing.
+	Keep(ctx context.Context, process string, seq int64, spent []Spent) error
+	// Used adds up, by counter, what all processes but one have admitted.
+	Used(ctx context.Context, counters []string, but string) (map[string]int64, error)
+}
+
+// flushEvery is how often a [Keeper] writes, and so how much of a quota's use is forgotten when process and counters are lost together.
+const flushEvery = time.Second
+
+// Keeper is the limiter of a service: an [Engine] whose quotas outlive it. What it admits of a quota it writes to the ledger, once a
+// second; when a counter is not there, because Redis lost it or the process is new, it begins at what the ledger says. It is safe
+// for concurrent use.
+type Keeper struct {
+	engine  Engine
+	ledger  Ledger
+	process string
+	clock   licensing.Clock
+	logger  *slog.Logger
+
+	mu    sync.Mutex
+	spent map[string]*total
+
+	writing sync.Mutex // one write at a time, so that an older one never follows a later one
+	seq     int64
+}
+
+// total is what this process has admitted of one period.
+type total struct {
+	Spent
+	written int64
+}
+
+var _ Limiter = (*Keeper)(nil)
+
+// NewKeeper makes a Keeper for a process, by a name that no other ever had.
+func NewKeeper(engine Engine, ledger Ledger, process string, clock licensing.Clock, logger *slog.Logger) *Keeper {
+	return &Keeper{engine: engine, ledger: ledger, process: process, clock: clock, logger: logger, spent: map[string]*total{}}
+}
+
+// Engine is where the counters live.
+func (k *Keeper) Engine() Engine { return k.engine }
+
+// Take implements [Limiter].
+func (k *Keeper) Take(ctx context.Context, group []Check) ([]Result, error) {
+	out, err := k.TakeEach(ctx, [][]Check{group})
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// TakeEach implements [Limiter]. While the ledger cannot be read, a quota without a counter refuses.
+func (k *Keeper) TakeEach(ctx context.Context, groups [][]Check) ([][]Result, error) {
+	out, err := k.engine.Decide(ctx, groups, unknown)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.again(ctx, groups, out); err != nil {
+		return nil, err
+	}
+	k.record(groups, out)
+	return out, nil
+}
+
+// again decides the groups that were left undecided, with what the ledger knows of their quotas.
+func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result) error {
+	var places []int
+	var left [][]Check
+	var counters []string
+	for i := range out {
+		if out[i] != nil || len(groups[i]) == 0 {
+			continue
+		}
+		places, left = append(places, i), append(left, groups[i])
+		for c := range groups[i] {
+			if groups[i][c].IsQuota() {
+				counters = append(counters, Counter(&groups[i][c]))
+			}
+		}
+	}
+	if len(left) == 0 {
+		return nil
+	}
+	slices.Sort(counters)
+	used, err := k.ledger.Used(ctx, slices.Compact(counters), k.process)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		k.logger.WarnContext(ctx, "quotas cannot be read; those without a counter refuse", "error", err)
+		for i, at := range places {
+			out[at] = Refused(left[i])
+		}
+		return nil
+	}
+	results, err := k.engine.Decide(ctx, left, func(counter string) (int64, bool) { return used[counter] + k.own(counter), true })
+	if err != nil {
+		return err
+	}
+	for i, at := range places {
+		out[at] = results[i]
+	}
+	return nil
+}
+
+func (k *Keeper) own(counter string) int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if t := k.spent[counter]; t != nil {
+		return t.Used
+	}
+	return 0
+}
+
+// record notes what was admitted of quotas.
+func (k *Keeper) record(groups [][]Check, out [][]Result) {
+	for i, group := range groups {
+		if !hasQuota(group) || slices.ContainsFunc(out[i], func(r Result) bool { return !r.Allowed }) {
+			continue
+		}
+		k.add(group, 1)
+	}
+}
+
+func hasQuota(group []Check) bool {
+	for i := range group {
+		if group[i].IsQuota() {
+			return true
+		}
+	}
+	return false
+}
+
+func (k *Keeper) add(units []Check, sign int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for i := range units {
+		c := &units[i]
+		if !c.IsQuota() {
+			continue
+		}
+		counter := Counter(c)
+		t := k.spent[counter]
+		if t == nil {
+			t = &total{Spent: Spent{Counter: counter, Until: c.Quota.Until}}
+			k.spent[counter] = t
+		}
+		t.Used += sign * c.Cost
+	}
+}
+
+// Give implements [Limiter].
+func (k *Keeper) Give(ctx context.Context, units []Check) {
+	k.add(units, -1)
+	k.engine.Give(ctx, units)
+}
+
+// Flush writes what was admitted and is not written yet.
+func (k *Keeper) Flush(ctx context.Context) error {
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	now := k.clock.Now()
+	var changed []Spent
+	k.mu.Lock()
+	for counter, t := range k.spent {
+		if t.Used != t.written {
+			changed = append(changed, t.Spent)
+		} else if now.After(t.Until.Add(flushEvery)) {
+			delete(k.spent, counter)
+		}
+	}
+	k.mu.Unlock()
+	if len(changed) == 0 {
+		return nil
+	}
+	slices.SortFunc(changed, func(a, b Spent) int { // every process locks rows in one order
+		if a.Counter < b.Counter {
+			return -1
+		}
+		return 1
+	})
+	k.seq++
+	if err := k.ledger.Keep(ctx, k.process, k.seq, changed); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range changed {
+		k.spent[s.Counter].written = s.Used
+	}
+	return nil
+}
+
+// Run flushes every second until the context ends, and once more then.
+func (k *Keeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for failing := false; ; {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			return k.Flush(last)
+		case <-tick.C:
+		}
+		err := k.Flush(ctx)
+		if err != nil && !failing && ctx.Err() == nil {
+			k.logger.WarnContext(ctx, "what is used of quotas cannot be written; it is kept in memory", "error", err)
+		}
+		failing = err != nil
+	}
+}

@@ -1,0 +1,347 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/mintreu/mintreu/service/limit"
+)
+
+var (
+	//go:embed take.lua
+	takeSource string
+	//go:embed give.lua
+	giveSource string
+
+	takeScript, giveScript = goredis.NewScript(takeSource), goredis.NewScript(giveSource)
+)
+
+// group is a group of checks with the names of its counters.
+type group struct {
+	checks   []limit.Check
+	counters []string
+	bucket   int
+}
+
+func (l *Limiter) group(checks []limit.Check) group {
+	g := group{checks: checks, counters: make([]string, len(checks))}
+	for i := range checks {
+		g.counters[i] = limit.Counter(&checks[i])
+	}
+	if len(l.buckets) > 1 {
+		g.bucket = int(crc32.ChecksumIEEE([]byte(checks[0].Unit()))) % buckets
+	}
+	return g
+}
+
+// key is the name of a counter on Redis. On a cluster it carries its bucket as a hash tag, so that what one script needs lies together.
+func (l *Limiter) key(bucket int, counter string) string {
+	if l.cluster == nil {
+		return l.cfg.Prefix + ":" + counter
+	}
+	return fmt.Sprintf("%s:{b%02d}:%s", l.cfg.Prefix, bucket, counter)
+}
+
+// script is one run of the script for a bucket: part of a batch.
+type script struct {
+	bucket int
+	groups []group
+	places []int // of the groups in the batch
+	checks int
+	known  []limit.Known
+
+	keys  []string
+	args  []any
+	owing map[string]int64 // what is owed, as sent
+}
+
+// run decides the groups of several calls in as few batches as their number of checks asks for.
+func (l *Limiter) run(calls []*call) {
+	var all []group
+	var known []limit.Known
+	for _, c := range calls {
+		for range c.groups {
+			known = append(known, c.known)
+		}
+		all = append(all, c.groups...)
+	}
+	results := make([][]limit.Result, 0, len(all))
+	for len(all) > 0 {
+		n, checks := 0, 0
+		for n < len(all) && (n == 0 || checks+len(all[n].checks) <= maxBatch) {
+			checks += len(all[n].checks)
+			n++
+		}
+		results = append(results, l.batch(all[:n], known[:n])...)
+		all, known = all[n:], known[n:]
+	}
+	for _, c := range calls {
+		c.results, results = results[:len(c.groups):len(c.groups)], results[len(c.groups):]
+	}
+}
+
+// batch decides groups, each bucket by one script and all scripts together. Those of a bucket that was away a moment ago, or does not
+// answer in time, follow their degraded mode.
+func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
+	out := make([][]limit.Result, len(groups))
+	var scripts []*script
+	at := map[int]*script{}
+	for i, g := range groups {
+		if int64(time.Since(l.start)) < l.buckets[g.bucket].downUntil.Load() {
+			out[i] = l.without(&g)
+			continue
+		}
+		s := at[g.bucket]
+		if s == nil {
+			s = &script{bucket: g.bucket}
+			at[g.bucket] = s
+			scripts = append(scripts, s)
+		}
+		s.groups, s.places, s.known = append(s.groups, g), append(s.places, i), append(s.known, known[i])
+	}
+	for _, s := range scripts {
+		l.prepare(s)
+	}
+	asked := time.Now()
+	answers, errs := l.send(scripts)
+	for n, s := range scripts {
+		results, err := [][]limit.Result(nil), errs[n]
+		if err == nil {
+			results, err = l.results(s, answers[n], asked)
+		}
+		l.health(s.bucket, err)
+		for j, i := range s.places {
+			if err != nil {
+				out[i] = l.without(&s.groups[j])
+			} else {
+				out[i] = results[j]
+			}
+		}
+	}
+	return out
+}
+
+// health notes whether a bucket answers.
+func (l *Limiter) health(n int, err error) {
+	b := &l.buckets[n]
+	if err == nil {
+		if b.failures.Swap(0) >= 2 {
+			l.cfg.Logger.Info("redis is back", "bucket", n)
+		}
+		return
+	}
+	failures := b.failures.Add(1)
+	if failures == 2 {
+		l.cfg.Logger.Warn("redis is away; limits follow their degraded mode", "bucket", n, "error", err)
+	}
+	if failures >= 2 {
+		b.downUntil.Store(int64(time.Since(l.start) + pause))
+	}
+	if l.cluster != nil && l.reloading.CompareAndSwap(false, true) { // its slots may have moved, to a replica that took over
+		go func() {
+			defer l.reloading.Store(false)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			l.cluster.ReloadState(ctx)
+		}()
+	}
+}
+
+// prepare lays out keys and arguments.
+func (l *Limiter) prepare(s *script) {
+	place := map[string]int{}
+	var quotas, checks []any
+	n := 0
+	for i, g := range s.groups {
+		checks = append(checks, len(g.checks))
+		for j := range g.checks {
+			c, counter := &g.checks[j], g.counters[j]
+			at, there := place[counter]
+			if !there {
+				s.keys = append(s.keys, l.key(s.bucket, counter))
+				at = len(s.keys)
+				place[counter] = at
+				if c.IsQuota() {
+					start, ok := s.known[i](counter)
+					if !ok {
+						start = -1
+					}
+					n++
+					quotas = append(quotas, at, start, l.owes(s, counter))
+				}
+			}
+			if c.IsQuota() {
+				checks = append(checks, at, c.Quota.Most, c.Cost, c.Quota.Until.UnixMicro())
+			} else {
+				interval := c.Rate.Interval().Microseconds()
+				checks = append(checks, at, c.Rate.Burst*interval, c.Cost*interval, 0)
+			}
+		}
+	}
+	s.args = append(append(append(append(s.args, n), quotas...), len(s.groups)), checks...)
+}
+
+// send runs the scripts, each once, together when they are several. A server that has forgotten the script, which it says instead
+// of running it, gets its text. It uses a context of its own, since a script serves many callers.
+func (l *Limiter) send(scripts []*script) (answers [][]int64, errs []error) {
+	answers, errs = make([][]int64, len(scripts)), make([]error, len(scripts))
+	if len(scripts) == 0 {
+		return answers, errs
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Budget)
+	defer cancel()
+	if len(scripts) == 1 {
+		answers[0], errs[0] = takeScript.EvalSha(ctx, l.client, scripts[0].keys, scripts[0].args...).Int64Slice()
+	} else {
+		commands := make([]*goredis.Cmd, len(scripts))
+		_, _ = l.client.Pipelined(ctx, func(p goredis.Pipeliner) error { // each command has its own error
+			for i, s := range scripts {
+				commands[i] = takeScript.EvalSha(ctx, p, s.keys, s.args...)
+			}
+			return nil
+		})
+		for i, c := range commands {
+			answers[i], errs[i] = c.Int64Slice()
+		}
+	}
+	for i, s := range scripts {
+		if moved(errs[i]) && l.cluster != nil {
+			l.cluster.ReloadState(ctx) // the node has not run it: it is another's
+			answers[i], errs[i] = takeScript.EvalSha(ctx, l.client, s.keys, s.args...).Int64Slice()
+		}
+		if goredis.HasErrorPrefix(errs[i], "NOSCRIPT") {
+			answers[i], errs[i] = takeScript.Eval(ctx, l.client, s.keys, s.args...).Int64Slice()
+		}
+	}
+	return answers, errs
+}
+
+func moved(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "MOVED ") }
+
+// results puts the script's numbers into words, and remembers what was refused and what was owed.
+func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limit.Result, error) {
+	out := make([][]limit.Result, len(s.groups))
+	now := l.cfg.Clock.Now().UnixMicro()
+	paid := map[string]bool{}
+	for n := range s.groups {
+		g := &s.groups[n]
+		if len(numbers) < 2*len(g.checks) {
+			return nil, errors.New("redis: the script's answer is too short")
+		}
+		results := make([]limit.Result, len(g.checks))
+		decided := true
+		for i := range g.checks {
+			c, over, used := &g.checks[i], numbers[2*i], numbers[2*i+1]
+			switch {
+			case over < 0:
+				decided = false
+			case c.IsQuota():
+				results[i] = limit.QuotaAnswer(c.Quota, used, now, over == 0)
+				paid[g.counters[i]] = true
+			default:
+				results[i] = limit.Answer(c.Rate, used, over)
+			}
+		}
+		numbers = numbers[2*len(g.checks):]
+		if decided {
+			out[n] = results
+			l.refused.note(g, results, asked)
+			l.lease(g, results)
+		}
+	}
+	l.pay(s, paid)
+	return out, nil
+}
+
+// owes tells what is owed to a quota's counter, and notes that it is about to be sent.
+func (l *Limiter) owes(s *script, counter string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	units := l.owed[counter].units
+	if units != 0 {
+		if s.owing == nil {
+			s.owing = map[string]int64{}
+		}
+		s.owing[counter] = units
+	}
+	return units
+}
+
+// pay strikes what was sent off the debts of counters that were there, or begin where the ledger says.
+func (l *Limiter) pay(s *script, paid map[string]bool) {
+	if len(s.owing) == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for counter, units := range s.owing {
+		if !paid[counter] {
+			continue
+		}
+		d := l.owed[counter]
+		if d.units -= units; d.units == 0 {
+			delete(l.owed, counter)
+		} else {
+			l.owed[counter] = d
+		}
+	}
+}
+
+// Give implements [limit.Limiter]. What cannot be given back to a quota now is struck off when it is next asked for.
+func (l *Limiter) Give(ctx context.Context, units []limit.Check) {
+	of := map[int][]int{}
+	for i := range units {
+		g := l.group(units[i : i+1])
+		of[g.bucket] = append(of[g.bucket], i)
+		l.refused.forget(g.counters[0])
+	}
+	for bucket, places := range of {
+		var keys []string
+		var args []any
+		for _, i := range places {
+			c := &units[i]
+			back := c.Cost
+			if !c.IsQuota() {
+				back *= c.Rate.Interval().Microseconds()
+			}
+			keys, args = append(keys, l.key(bucket, limit.Counter(c))), append(args, back)
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.Budget)
+		err := giveScript.Run(ctx, l.client, keys, args...).Err()
+		cancel()
+		if err == nil {
+			continue
+		}
+		for _, i := range places {
+			if c := &units[i]; c.IsQuota() {
+				l.owe(limit.Counter(c), -c.Cost, c.Quota.Until)
+			}
+		}
+	}
+}
+
+// owe notes a debt to a quota's counter.
+func (l *Limiter) owe(counter string, units int64, until time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.owed) >= maxDebts {
+		now := l.cfg.Clock.Now()
+		for k, d := range l.owed {
+			if now.After(d.until) {
+				delete(l.owed, k)
+			}
+		}
+	}
+	d := l.owed[counter]
+	l.owed[counter] = debt{units: d.units + units, until: until}
+}
+
+// maxDebts is from how many debts on those of past periods are looked for.
+const maxDebts = 10_000
