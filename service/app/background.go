@@ -49,6 +49,10 @@ func (p *parts) background(context.Context) error {
 			_, err := p.app.storage.store.PurgeIdempotency(ctx)
 			return err
 		}},
+		{"quota.purge", time.Hour, func(ctx context.Context) error {
+			_, err := p.app.storage.store.PurgeQuotas(ctx, p.app.config.Clock.Now().Add(-quotaKept))
+			return err
+		}},
 	} {
 		interval := every.interval
 		if faster := p.app.config.Seams.SweepEvery; faster > 0 && faster < interval {
@@ -125,6 +129,9 @@ const (
 	replicaBeat = 3 * time.Second
 	replicaDead = 10 * time.Second
 )
+
+// quotaKept is how long what was used of a quota is kept after its period.
+const quotaKept = 31 * 24 * time.Hour
 
 func newReplicas(a *App) *replicas { return &replicas{app: a, id: a.config.IDs.New("rep")} }
 

@@ -11,7 +11,7 @@ import (
 func (p *parts) insight(context.Context) error {
 	st := p.app.storage.store
 	probes := []insight.Probe{{Name: "Database", Run: p.app.storage.db.Ping}}
-	if redis, ok := p.limiter.(interface{ Ping(context.Context) error }); ok {
+	if redis, ok := p.limiter.Engine().(interface{ Ping(context.Context) error }); ok {
 		probes = append(probes, insight.Probe{Name: "Redis", Run: redis.Ping})
 	}
 	p.overview = insight.New(insight.Deps{Store: st.Insight(), Clock: p.app.config.Clock, Probes: probes, Off: func() []insight.Off {

@@ -55,7 +55,7 @@ type parts struct {
 	trail     *audit.Service
 	jobs      *jobs.Runner
 	metrics   *prometheus.Registry
-	limiter   limit.Limiter
+	limiter   *limit.Keeper
 
 	keyring     *keyring.Service
 	licenses    *license.Service
@@ -158,21 +158,22 @@ func jobMetrics(r prometheus.Registerer) func(kind string, took time.Duration, e
 	}
 }
 
-// limits makes the counters: in the process, or shared by replicas on Redis.
+// limits makes the counters, in the process or shared by replicas on Redis, and writes down what they must not lose.
 func (p *parts) limits(context.Context) error {
 	c := p.app.config
-	if c.RedisURL == "" {
-		p.limiter = limit.NewLocal(c.Clock)
-		return nil
-	}
 	replicas := newReplicas(p.app)
-	l, err := redis.New(redis.Config{URL: c.RedisURL, Prefix: c.KeyPrefix, Clock: c.Clock, Replicas: replicas.alive, Logger: p.app.log, Budget: c.RedisBudget})
-	if err != nil {
-		return err
+	var engine limit.Engine = limit.NewLocal(c.Clock)
+	if c.RedisURL != "" {
+		l, err := redis.New(redis.Config{URL: c.RedisURL, Prefix: c.KeyPrefix, Clock: c.Clock, Replicas: replicas.alive, Logger: p.app.log, Budget: c.RedisBudget})
+		if err != nil {
+			return err
+		}
+		engine = l
+		p.loops = append(p.loops, replicas.run)
+		p.closers = append(p.closers, l.Close)
 	}
-	p.limiter = l
-	p.loops = append(p.loops, replicas.run)
-	p.closers = append(p.closers, l.Close)
+	p.limiter = limit.NewKeeper(engine, p.app.storage.store.Quotas(), replicas.id, c.Clock, p.app.log)
+	p.loops = append(p.loops, p.limiter.Run)
 	return nil
 }
 

@@ -230,7 +230,7 @@ func (k *Keeper) Flush(ctx context.Context) error {
 }
 
 // Run flushes every second until the context ends, and once more then.
-func (k *Keeper) Run(ctx context.Context) error {
+func (k *Keeper) Run(ctx context.Context) {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
 	for failing := false; ; {
@@ -238,7 +238,10 @@ func (k *Keeper) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			return k.Flush(last)
+			if err := k.Flush(last); err != nil {
+				k.logger.ErrorContext(ctx, "what was used of quotas in the last second is not written", "error", err)
+			}
+			return
 		case <-tick.C:
 		}
 		err := k.Flush(ctx)

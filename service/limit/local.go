@@ -96,6 +96,28 @@ func (l *Local) Give(_ context.Context, units []Check) {
 	}
 }
 
+// Used is what is used of a counter now: units of a quota, and of a rate the units that have not come back yet, rounded up.
+func (l *Local) Used(c *Check) int64 {
+	counter := Counter(c)
+	shard := &l.shards[l.shard(counter)]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	v := shard.value[counter]
+	if c.IsQuota() {
+		return v.n
+	}
+	interval := c.Rate.Interval().Microseconds()
+	return (max(v.n-l.clock.Now().UnixMicro(), 0) + interval - 1) / interval
+}
+
+// Forget drops a counter.
+func (l *Local) Forget(counter string) {
+	shard := &l.shards[l.shard(counter)]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	delete(shard.value, counter)
+}
+
 func (l *Local) shard(counter string) int {
 	return int(maphash.String(l.seed, counter) % localShards)
 }

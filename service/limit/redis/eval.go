@@ -154,10 +154,16 @@ func (l *Limiter) health(n int, err error) {
 	}
 }
 
+// What take.lua is told of the beginning of a counter.
+const (
+	unknownBegins = -1
+	rateBegins    = -2
+)
+
 // prepare lays out keys and arguments.
 func (l *Limiter) prepare(s *script) {
 	place := map[string]int{}
-	var quotas, checks []any
+	var told, checks []any
 	n := 0
 	for i, g := range s.groups {
 		checks = append(checks, len(g.checks))
@@ -168,13 +174,18 @@ func (l *Limiter) prepare(s *script) {
 				s.keys = append(s.keys, l.key(s.bucket, counter))
 				at = len(s.keys)
 				place[counter] = at
+				owed, start := l.owes(s, counter), int64(rateBegins)
 				if c.IsQuota() {
-					start, ok := s.known[i](counter)
-					if !ok {
-						start = -1
+					if start, there = s.known[i](counter); !there {
+						start = unknownBegins
 					}
+				} else { // one that was lost is owed by the others too, who have not said so yet
+					owed *= c.Rate.Interval().Microseconds()
+					start -= owed * max(l.cfg.Replicas(), 1)
+				}
+				if c.IsQuota() || owed != 0 {
 					n++
-					quotas = append(quotas, at, start, l.owes(s, counter))
+					told = append(told, at, start, owed)
 				}
 			}
 			if c.IsQuota() {
@@ -185,7 +196,7 @@ func (l *Limiter) prepare(s *script) {
 			}
 		}
 	}
-	s.args = append(append(append(append(s.args, n), quotas...), len(s.groups)), checks...)
+	s.args = append(append(append(append(s.args, n), told...), len(s.groups)), checks...)
 }
 
 // send runs the scripts, each once, together when they are several. A server that has forgotten the script, which it says instead
@@ -245,8 +256,10 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 			case c.IsQuota():
 				results[i] = limit.QuotaAnswer(c.Quota, used, now, over == 0)
 				paid[g.counters[i]] = true
+				l.away.saw(c, g.counters[i], used)
 			default:
 				results[i] = limit.Answer(c.Rate, used, over)
+				paid[g.counters[i]] = true
 			}
 		}
 		numbers = numbers[2*len(g.checks):]
@@ -260,11 +273,9 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 	return out, nil
 }
 
-// owes tells what is owed to a quota's counter, and notes that it is about to be sent.
+// owes tells what is owed to a counter, in units, and notes that it is about to be sent.
 func (l *Limiter) owes(s *script, counter string) int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	units := l.owed[counter].units
+	units := l.away.owes(counter)
 	if units != 0 {
 		if s.owing == nil {
 			s.owing = map[string]int64{}
@@ -276,20 +287,9 @@ func (l *Limiter) owes(s *script, counter string) int64 {
 
 // pay strikes what was sent off the debts of counters that were there, or begin where the ledger says.
 func (l *Limiter) pay(s *script, paid map[string]bool) {
-	if len(s.owing) == 0 {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for counter, units := range s.owing {
-		if !paid[counter] {
-			continue
-		}
-		d := l.owed[counter]
-		if d.units -= units; d.units == 0 {
-			delete(l.owed, counter)
-		} else {
-			l.owed[counter] = d
+		if paid[counter] {
+			l.away.paid(counter, units)
 		}
 	}
 }
@@ -321,27 +321,8 @@ func (l *Limiter) Give(ctx context.Context, units []limit.Check) {
 		}
 		for _, i := range places {
 			if c := &units[i]; c.IsQuota() {
-				l.owe(limit.Counter(c), -c.Cost, c.Quota.Until)
+				l.away.owe(limit.Counter(c), -c.Cost)
 			}
 		}
 	}
 }
-
-// owe notes a debt to a quota's counter.
-func (l *Limiter) owe(counter string, units int64, until time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.owed) >= maxDebts {
-		now := l.cfg.Clock.Now()
-		for k, d := range l.owed {
-			if now.After(d.until) {
-				delete(l.owed, k)
-			}
-		}
-	}
-	d := l.owed[counter]
-	l.owed[counter] = debt{units: d.units + units, until: until}
-}
-
-// maxDebts is from how many debts on those of past periods are looked for.
-const maxDebts = 10_000

@@ -27,6 +27,7 @@ func owned(c limit.Check) limit.Check {
 }
 
 func healthy(t *testing.T, l limit.Limiter) bool {
+	t.Helper()
 	return !take(t, l, limit.Check{Key: "probe", Rate: limit.Rate{Count: 1000, Period: time.Second, Burst: 1000}, Cost: 1, Degraded: apikey.Open}).Degraded
 }
 

@@ -75,7 +75,6 @@ type Limiter struct {
 	cluster   *goredis.ClusterClient // nil for one server
 	combiners []*combiner            // one, or those of a cluster's lanes
 	buckets   []bucket
-	local     *limit.Local
 	start     time.Time
 	degraded  atomic.Int64 // checks answered by the degraded mode
 	reloading atomic.Bool
@@ -84,21 +83,13 @@ type Limiter struct {
 
 	refused refusals
 	leases  leases
-
-	mu   sync.Mutex
-	owed map[string]debt // to quotas, by counter
+	away    away
 }
 
 // bucket is how it stands with a part of the counters.
 type bucket struct {
 	failures  atomic.Int64
 	downUntil atomic.Int64 // since start, nanoseconds
-}
-
-// debt is what is to be added to a quota's counter: what was admitted while it was away.
-type debt struct {
-	units int64
-	until time.Time
 }
 
 var (
@@ -124,7 +115,7 @@ func New(cfg Config) (*Limiter, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	silence.Do(func() { goredis.SetLogger(mute{}) })
-	l := &Limiter{cfg: cfg, local: limit.NewLocal(cfg.Clock), start: time.Now(), owed: map[string]debt{}}
+	l := &Limiter{cfg: cfg, start: time.Now(), away: away{local: limit.NewLocal(cfg.Clock)}}
 	err := l.connect()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)

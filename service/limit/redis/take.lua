@@ -1,8 +1,8 @@
 -- Decides groups of checks: rates by the generic cell rate algorithm, quotas by what is used of them; limit.Local says the same in
 -- Go. Redis 7.0.
 -- KEYS: every counter, each once.
--- ARGV: the number of quotas among KEYS, then for each its place in KEYS, what it begins at when it is not there (-1 unknown), and
--- what is owed to it when it is. Then the number of groups, and for each group its size and for each of its checks the counter's
+-- ARGV: the number of counters about which there is something to say, then for each its place in KEYS, what it begins at when it is
+-- not there (-1 unknown; below that a rate, which begins at -2 less this), and what is owed to it when it is. Then the number of groups, and for each group its size and for each of its checks the counter's
 -- place and three numbers: of a rate the span (burst intervals), the need (cost intervals) and 0; of a quota its most, the cost and
 -- the end of its period. Times are microseconds.
 -- Returns for each check two numbers: by how much a rate is over its span, or 1 for a quota that is, 0 when admitted, -1 when the group
@@ -26,7 +26,14 @@ end
 local a = 2
 for _ = 1, tonumber(ARGV[1]) do
   local k, start, owed = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
-  if value[k] then
+  if start <= -2 then
+    if value[k] then
+      value[k] = math.max(value[k], now) + owed
+    else
+      value[k] = now - start - 2
+    end
+    dirty[k] = true
+  elseif value[k] then
     if owed ~= 0 then
       value[k] = math.max(value[k] + owed, 0)
       dirty[k] = true
