@@ -54,8 +54,8 @@ func (r VerifyRequest) Validate() error {
 type LimitView struct {
 	Name       string  `json:"name" doc:"Name of the limit."`
 	Limit      int64   `json:"limit" doc:"Units that come back in each period."`
-	Seconds    int64   `json:"seconds,omitempty" doc:"The period of a rate in seconds."`
-	Burst      int64   `json:"burst,omitempty" doc:"Units of a rate that can be taken at once."`
+	Seconds    int64   `json:"seconds" doc:"The period in seconds."`
+	Burst      int64   `json:"burst" doc:"Units that can be taken at once."`
 	Every      Every   `json:"every,omitempty" doc:"The calendar period of a quota." enum:"hour,day,week,month,year"`
 	Remaining  int64   `json:"remaining" doc:"Units that could be taken at once now."`
 	Reset      float64 `json:"reset_seconds" doc:"Seconds until the counter is as if never used."`
@@ -143,8 +143,12 @@ func (s *Service) result(v Verdict) VerifyResult {
 		out.Scopes, out.ExpiresAt = k.Scopes, instant(k.ExpiresAt)
 	}
 	for _, l := range v.Limits {
+		burst, period := l.Limit.Burst, l.Limit.Seconds
+		if l.Limit.Every != "" {
+			burst, period = l.Quota.Most, int64(l.Quota.Until.Sub(l.Quota.From)/time.Second)
+		}
 		out.Limits = append(out.Limits, LimitView{
-			Name: l.Limit.Name, Limit: l.Limit.Count, Seconds: l.Limit.Seconds, Burst: l.Limit.Burst, Every: l.Limit.Every, Remaining: l.Remaining,
+			Name: l.Limit.Name, Limit: l.Limit.Count, Seconds: period, Burst: burst, Every: l.Limit.Every, Remaining: l.Remaining,
 			Reset: l.Reset.Seconds(), RetryAfter: l.RetryAfter.Seconds(), Allowed: l.Allowed, Degraded: l.Degraded,
 		})
 	}

@@ -28,11 +28,13 @@ func (e Every) valid() bool {
 // Period returns the period that an instant lies in: from is in it, until in the next one. The periods of a zone follow each
 // other without gap or overlap, whatever its clocks do; a day that begins at a time which is skipped begins when the clocks go on.
 func (e Every) Period(at time.Time, zone *time.Location) (from, until time.Time) {
-	at = at.In(zone)
-	if e == Hourly { // clocks that go back repeat an hour, so hours are counted by instants
-		from = at.Add(-time.Duration(at.Minute())*time.Minute - time.Duration(at.Second())*time.Second - time.Duration(at.Nanosecond()))
+	if e == Hourly { // clocks that change repeat or skip hours, and some change by half of one: hours are counted by instants
+		_, offset := time.Date(2000, 1, 1, 0, 0, 0, 0, zone).Zone()
+		shift := time.Duration(offset) * time.Second % time.Hour
+		from = at.Add(shift).Truncate(time.Hour).Add(-shift)
 		return from.UTC(), from.Add(time.Hour).UTC()
 	}
+	at = at.In(zone)
 	n := 0
 	for e.starts(at, n).After(at) {
 		n--

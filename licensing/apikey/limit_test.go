@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
@@ -94,4 +95,49 @@ func TestA18_RefusalsReadNothing(t *testing.T) {
 	if n := r.store.reads.Load() - reads; n != 0 {
 		t.Errorf("%d reads", n)
 	}
+}
+
+// TestQuotaOfAKey: a quota is spent to the unit, refuses until its calendar's period ends, with a code of its own that says more
+// than a rate that is over too, and begins anew then. A limit is either.
+func TestQuotaOfAKey(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		_, text := r.issue(t, func(c *apikey.CreateRequest) {
+			c.Limits = []apikey.Limit{{Name: "daily", Count: 3, Every: apikey.Daily, Zone: "Asia/Kathmandu"}, {Name: "calls", Count: 4, Seconds: 3600}}
+		})
+		zone, err := time.LoadLocation("Asia/Kathmandu")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			expect(t, "within", r.code(t, text), apikey.Valid)
+		}
+		got := r.verify(t, apikey.VerifyCheck{Key: text})
+		_, end := apikey.Daily.Period(e.Clock.Now(), zone)
+		left := end.Sub(e.Clock.Now())
+		if got.Code != apikey.QuotaExceeded || got.RetryAfter != left.Seconds() || got.Limits[0].Every != apikey.Daily || got.Limits[1].Remaining != 1 {
+			t.Errorf("%+v, the day ends in %s", got, left)
+		}
+		v, err := r.Authorize(t.Context(), apikey.Question{Text: text})
+		var told *licensing.Error
+		if !errors.As(err, &told) || told.Kind != licensing.TooMany || told.Code != "quota-exceeded" || told.RetryAfter != left {
+			t.Errorf("authorize: %v", err)
+		}
+		if most, window := v.Limits[0].Window(); most != 3 || window != 24*time.Hour {
+			t.Errorf("%d in %s", most, window)
+		}
+		e.Clock.Advance(left)
+		r.poll(t)
+		expect(t, "the next day", r.code(t, text), apikey.Valid)
+		for i, l := range []apikey.Limit{
+			{Name: "a", Count: 3, Every: "fortnight"}, {Name: "a", Count: 3, Every: apikey.Daily, Zone: "Mars/Olympus"}, {Name: "a", Count: 3, Every: apikey.Daily, Seconds: 5},
+			{Name: "a", Count: 0, Every: apikey.Daily}, {Name: "a", Count: 3, Seconds: 5, Zone: "UTC"}, {Name: "a", Count: 3, Every: apikey.Daily, Zone: "Local"},
+			{Name: "a", Count: 3, Every: apikey.Daily, Degraded: "maybe"},
+		} {
+			if _, err := r.Create(as(t, admin), apikey.CreateRequest{Owner: "cus_a", Product: "prd_a", Name: "n", Limits: []apikey.Limit{l}}); !errors.Is(err, apikey.ErrSpec) {
+				t.Errorf("limit %d: %v", i, err)
+			}
+		}
+	})
 }
