@@ -185,7 +185,7 @@ func (s *Service) Authorize(ctx context.Context, q Question) (Verdict, error) {
 func (s *Service) Look(ctx context.Context, keys []*Key) ([][]LimitState, error) {
 	groups := make([][]Check, 0, len(keys))
 	for _, k := range keys {
-		group, err := k.checks(1)
+		group, err := k.checks(1, s.Clock.Now())
 		if err != nil {
 			return nil, err
 		}
