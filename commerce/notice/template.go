@@ -34,6 +34,9 @@ const (
 	TicketSolved          = "ticket_solved"
 	// LicenseStuffing tells staff of a license, in Topic, that is tried with one device after another.
 	LicenseStuffing = "license_stuffing"
+	// TransferOffer offers a license, Topic, to somebody; Name is who offers. Transfer tells of a step of it, in Note, with the reason in Lines.
+	TransferOffer = "transfer_offer"
+	Transfer      = "transfer"
 	// OrganisationInvite asks somebody to join an organisation; Name is who invites.
 	OrganisationInvite = "organisation_invite"
 )

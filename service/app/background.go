@@ -42,6 +42,7 @@ func (p *parts) background(context.Context) error {
 		{"bulk.sweep", 15 * time.Second, p.runs.Sweep},
 		{"activation.cull", time.Minute, func(ctx context.Context) error { _, err := p.activations.Cull(ctx); return err }},
 		{"license.lapse", time.Minute, func(ctx context.Context) error { _, err := p.licenses.Lapse(ctx); return err }},
+		{"transfer.lapse", 10 * time.Minute, func(ctx context.Context) error { _, err := p.transfers.Lapse(ctx); return err }},
 		{"keyring.sweep", 15 * time.Second, p.resignForAWhile},
 		{"feed.prune", 10 * time.Minute, func(ctx context.Context) error { _, err := p.feed.Prune(ctx); return err }},
 		{"account.prune", 24 * time.Hour, func(ctx context.Context) error { _, err := p.accounts.Prune(ctx); return err }},

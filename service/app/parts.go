@@ -27,6 +27,7 @@ import (
 	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/licensing/transfer"
 	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/audit"
 	"github.com/mintreu/mintreu/service/blob"
@@ -62,6 +63,7 @@ type parts struct {
 	activations *activation.Service
 	usage       *usage.Service
 	runs        *bulk.Service
+	transfers   *transfer.Service
 	keys        *apikey.Service
 	accounts    *account.Service
 	notices     *notice.Service
@@ -91,7 +93,7 @@ func newParts(ctx context.Context, a *App, readiness *httpapi.Readiness) (*parts
 		name string
 		make func(context.Context) error
 	}{
-		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"work on many licenses", p.bulk}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight}, {"access", p.access},
+		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"transfers", p.transfer}, {"work on many licenses", p.bulk}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight}, {"access", p.access},
 		{"work in the background", p.background},
 	} {
 		if err := step.make(ctx); err != nil {

@@ -80,7 +80,7 @@ func DownloadRaws(d Downloads) ([]Raw, error) {
 	return []Raw{
 		{"release.upload", "PUT /v1/releases/{id}/files/{name}", http.HandlerFunc(d.upload)},
 		{"download.page", download.PagePath + "{token}", http.HandlerFunc(d.page)},
-		{"download.transfer", download.TransferPath + "{token}", &transfer{d, m}},
+		{"download.transfer", download.TransferPath + "{token}", &sending{d, m}},
 		{"update.get", "GET /v1/updates/{product}", served("application/jwt", 300, func(ctx context.Context, r *http.Request) ([]byte, error) {
 			q := r.URL.Query()
 			text, err := d.Service.Newest(ctx, r.PathValue("product"), q.Get("channel"), q.Get("from"))

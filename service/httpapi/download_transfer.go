@@ -15,15 +15,15 @@ import (
 	"github.com/mintreu/mintreu/service/kit"
 )
 
-// transfer sends the bytes of a link: GET, HEAD, one range at a time, conditions by ETag. Only a GET that sends bytes spends
+// sending sends the bytes of a link: GET, HEAD, one range at a time, conditions by ETag. Only a GET that sends bytes spends
 // anything.
-type transfer struct {
+type sending struct {
 	Downloads
 	meter *downloadMeter
 }
 
 // ServeHTTP implements http.Handler.
-func (t *transfer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (t *sending) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	artifactHeaders(w.Header())
 	if r.URL.RawQuery != "" || r.URL.RawPath != "" {
 		kit.WriteError(w, r, download.ErrLink)
@@ -62,7 +62,7 @@ func onlyMethods(w http.ResponseWriter, r *http.Request, allow string) {
 	kit.WriteError(w, r, download.ErrLink)
 }
 
-func (t *transfer) send(w http.ResponseWriter, r *http.Request, ticket download.Ticket) {
+func (t *sending) send(w http.ResponseWriter, r *http.Request, ticket download.Ticket) {
 	f, h := &ticket.File, w.Header()
 	tag := `"` + hex.EncodeToString(f.SHA256) + `"`
 	h.Set("ETag", tag)
@@ -105,7 +105,7 @@ func (t *transfer) send(w http.ResponseWriter, r *http.Request, ticket download.
 
 // pump sends what the run gives, slice by slice, each with its own deadline, so that a slow reader is let go and holds nobody up.
 // A transfer that cannot go on is cut off, so that the client knows that it is not whole.
-func (t *transfer) pump(w http.ResponseWriter, r *http.Request, run *download.Run, status int) {
+func (t *sending) pump(w http.ResponseWriter, r *http.Request, run *download.Run, status int) {
 	t.meter.running.Inc()
 	var sent int64
 	err := error(nil)

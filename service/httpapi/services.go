@@ -17,6 +17,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/support"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/bulk"
+	"github.com/mintreu/mintreu/licensing/transfer"
 	"github.com/mintreu/mintreu/service/kit"
 )
 
@@ -29,6 +30,7 @@ type Services struct {
 	Order     *order.Service
 	Payment   *payment.Service
 	Licensing Licensing
+	Transfer  *transfer.Service
 	Bulk      *bulk.Service
 	APIKey    *apikey.Service
 	Download  *download.Service
@@ -67,6 +69,7 @@ func Routes(s Services) []kit.Route {
 		OrderRoutes(s.Order),
 		PaymentRoutes(s.Payment),
 		LicensingRoutes(s.Licensing),
+		TransferRoutes(s.Transfer),
 		BulkRoutes(s.Bulk),
 		APIKeyRoutes(s.APIKey),
 		DownloadRoutes(s.Download),

@@ -35,6 +35,12 @@ func (s *licenseOwners) AddTransfer(ctx context.Context, t license.Transferred, 
 	return err == nil && n[0] == 1, err
 }
 
+// CountTransfers implements [license.Transfers].
+func (s *licenseOwners) CountTransfers(ctx context.Context, licenseID string, since time.Time) (n int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT count(*) FROM license_transfer WHERE license_id = $1 AND at > $2`, licenseID, since).Scan(&n)
+	return n, err
+}
+
 // OwnerExists implements [license.Transfers].
 func (s *licenseOwners) OwnerExists(ctx context.Context, o licensing.Owner) (bool, error) {
 	var n int64

@@ -57,6 +57,11 @@ func (s *Store) Personal() []account.Personal {
 		of("activations", holding{columns: "a.id, a.license_id, a.state, a.name, a.usr, a.activated_at, a.last_seen_at, a.released_at",
 			from:  "license l JOIN activation a ON a.license_id = l.id WHERE l.owner = $1 ORDER BY a.id",
 			erase: []erasure{{`UPDATE activation SET name = '' WHERE license_id IN (SELECT id FROM license WHERE owner = $1)`, []int{1}}}}),
+		of("transfers", holding{columns: "r.id, r.license_id, r.email, r.state, r.created_at, r.accepted_at, r.ended_at", from: "transfer_request r WHERE r.asked_by = $1 OR r.accepted_by = $1 ORDER BY r.id",
+			erase: []erasure{
+				{`UPDATE transfer_request SET state = 'cancelled', ended_at = $2, email = '' WHERE state IN ('offered', 'accepted') AND (asked_by = $1 OR accepted_by = $1)`, []int{1, 4}},
+				{`UPDATE transfer_request SET state = 'cancelled', ended_at = $2, email = '' WHERE state IN ('offered', 'accepted') AND email = $1`, []int{2, 4}},
+			}}),
 		of("keys", holding{columns: "k.id, k.product_id, k.name, k.env, k.created_at", from: "api_key k WHERE k.owner = $1 ORDER BY k.id",
 			erase: []erasure{{`UPDATE api_key SET name = 'key' WHERE owner = $1`, []int{1}}}}),
 		of("downloads", holding{columns: "d.id, d.file_id, d.state, d.sent, d.created_at", from: "download_link d WHERE d.owner = $1 ORDER BY d.id",
