@@ -120,6 +120,7 @@ func visits() map[string][]visit {
 		"GET /invite/{token}":                                      {{at: "/invite/{invite-token}"}, {as: other, at: "/invite/{invite-token}"}, {as: owner, at: "/invite/{invite-token}"}, {as: invited, at: "/invite/{open-invite}"}, {at: "/invite/used-long-ago", status: 410}},
 	}
 	maps.Copy(out, consoleVisits())
+	maps.Copy(out, licenseVisits())
 	return out
 }
 

@@ -114,6 +114,7 @@ func (s *stage) plant(t testing.TB) {
 	s.plantSupport(t)
 	s.plantConsole(t)
 	s.plantOrganisation(t)
+	s.plantLicenses(t)
 	s.ids["confirm"] = strings.Repeat("t", 43)
 }
 

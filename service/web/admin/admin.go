@@ -6,6 +6,7 @@
 package admin
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -24,15 +25,16 @@ import (
 
 // pages are the pages of the console, each group over the operations it calls.
 type pages struct {
-	site *site.Site
-	ops  operations
+	site  *site.Site
+	ops   operations
+	moves transferOps
 }
 
 // Pages are the pages of the console.
 func Pages(s *site.Site) ([]site.Page, error) {
 	p := &pages{site: s}
-	err := kit.Fill(s.Routes, &p.ops)
-	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.organisationPages(), p.licensePages(), p.runPages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
+	err := errors.Join(kit.Fill(s.Routes, &p.ops), kit.Fill(s.Routes, &p.moves))
+	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.organisationPages(), p.licensePages(), p.transferPages(), p.runPages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
 		p.switchPages(), p.paymentPages(), p.mailPages(), p.jobPages(), p.signingPages(), p.auditPages(), p.teamPages()), err
 }
 

@@ -43,6 +43,7 @@ type operations struct {
 
 type pages struct {
 	ops  operations
+	hand handOver
 	site *site.Site
 }
 
@@ -65,6 +66,10 @@ func Pages(s *site.Site) ([]site.Page, error) {
 	both("license", "/licenses/{id}", p.license)
 	mine("license_token", "/licenses/{id}/token", p.token)
 	both("release", "/licenses/{id}/devices/{device}/release", p.release)
+	both("transfer", "/licenses/{id}/transfer", p.transfer)
+	both("transfer_cancel", "/transfers/{id}/cancel", p.cancelTransfer)
+	out = append(out, site.Page{Name: "page.transfer", Pattern: "GET /transfer/{token}", Secret: true, Serve: p.answerTransfer},
+		site.Page{Name: "page.transfer_send", Pattern: "POST /transfer/{token}", Secret: true, Serve: p.answerTransfer})
 	mine("keys", "/keys", p.keys)
 	mine("key", "/keys/{id}", p.key)
 	both("rotate", "/keys/{id}/rotate", p.rotate)
@@ -76,5 +81,5 @@ func Pages(s *site.Site) ([]site.Page, error) {
 	mine("downloads", "/downloads", p.downloads)
 	form("download", "/downloads/{file}", p.download)
 	own, err := Settings(s)
-	return append(out, own...), errors.Join(err, kit.Fill(s.Routes, &p.ops))
+	return append(out, own...), errors.Join(err, kit.Fill(s.Routes, &p.ops), kit.Fill(s.Routes, &p.hand))
 }
