@@ -7,7 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
@@ -100,7 +99,15 @@ func newWorld(t testing.TB, e storetest.Env, terms license.Terms) *world {
 // serve makes a service that gives licenses away through l.
 func (w *world) serve(l transfer.Licenses) *transfer.Service {
 	return transfer.New(transfer.Deps{Store: w.Store.Transfers(), People: w.Store.Transfers(), Licenses: l, Notices: w.post, Throttle: limit.Throttle{Limiter: limit.NewLocal(w.Clock.Now)},
-		Address: account.NormalEmail, Clock: w.Clock.Now, IDs: w.IDs, Tx: w.Store, Audit: audit.New(audit.Deps{Store: w.Store.Audit(), Clock: w.Clock.Now, IDs: w.IDs}), Switches: w.killed})
+		Address: address, Clock: w.Clock.Now, IDs: w.IDs, Tx: w.Store, Audit: audit.New(audit.Deps{Store: w.Store.Audit(), Clock: w.Clock.Now, IDs: w.IDs}), Switches: w.killed})
+}
+
+// address is how accounts would have an address.
+func address(text string) (string, error) {
+	if !strings.Contains(text, "@") {
+		return "", licensing.Fail(licensing.Invalid, "invalid", "This is no address.")
+	}
+	return strings.ToLower(strings.TrimSpace(text)), nil
 }
 
 // person makes somebody with an account, and is the context in which he calls.
