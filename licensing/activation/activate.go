@@ -51,6 +51,9 @@ func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest
 	if l.State != license.Active || l.ProductSlug != r.Product {
 		return out, false, ErrRefused
 	}
+	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Holder && a.Owner != l.Owner { // the license changed hands since the key was looked up
+		return out, false, ErrRefused
+	}
 	if err := s.admits(&l, r); err != nil {
 		return out, false, err
 	}
@@ -151,7 +154,7 @@ func (s *Service) begin(ctx context.Context, l *license.License) (license.Licens
 func (s *Service) take(ctx context.Context, l *license.License, last *Activation, seek Seek, r *sdk.ActivateRequest) (sdk.ActivateResponse, bool, error) {
 	now := s.Clock.Now()
 	when := spanOf(&l.Terms, now)
-	t := Take{Seek: seek, ID: s.IDs.New("act"), ReplaceOldest: l.Terms.OverLimit == license.ReplaceOldest, Name: r.Name,
+	t := Take{Seek: seek, Owner: l.Owner, ID: s.IDs.New("act"), ReplaceOldest: l.Terms.OverLimit == license.ReplaceOldest, Name: r.Name,
 		Device: r.Device, User: r.User, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt}
 	a := &Activation{ID: t.ID, LicenseID: l.ID, Seq: 1, User: r.User, Device: r.Device}
 	if last != nil && now.Sub(last.ReleasedAt) <= time.Duration(l.Terms.ReviveWithin)*time.Second && l.Terms.ReviveWithin > 0 {

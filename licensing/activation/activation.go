@@ -84,6 +84,7 @@ func partsOf(device map[string]string) []string {
 // freed for it.
 type Take struct {
 	Seek
+	Owner         licensing.Owner // of the license as the caller read it: when it changed hands since, there is no seat
 	Event         licensing.Event
 	Replaced      licensing.Event
 	ID            string

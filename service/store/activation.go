@@ -129,10 +129,10 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 		batch = append(batch, written...)
 	}
 	take := db.Statement{SQL: `UPDATE license SET seats_used = seats_used + 1, seat_taken_by = $11
-		WHERE id = $1 AND state = 'active' AND (seats_max < 0 OR seats_used < seats_max)
+		WHERE id = $1 AND owner = $14 AND state = 'active' AND (seats_max < 0 OR seats_used < seats_max)
 			AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))
 			AND ($12 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $12 AND r.license_id = $1 AND r.state <> 'held' AND r.seq = $13))`,
-		Args: append(seek[:10:10], t.ID, t.Revive, t.ReviveSeq)}
+		Args: append(seek[:10:10], t.ID, t.Revive, t.ReviveSeq, t.Owner)}
 	if t.Trial != "" {
 		take = onceOnTrial(take, t)
 	}
@@ -196,9 +196,9 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 		{SQL: `UPDATE activation SET state = 'replaced', released_at = $12, released_by = $11
 			WHERE id = (SELECT o.id FROM activation o WHERE o.license_id = $1 AND o.state = 'held'
 				AND (o.borrowed_until IS NULL OR o.borrowed_until <= $12) ORDER BY o.last_seen_at, o.id LIMIT 1)
-				AND EXISTS (SELECT 1 FROM license l WHERE l.id = $1 AND l.state = 'active' AND l.seats_max = l.seats_used AND l.seats_max > 0)
+				AND EXISTS (SELECT 1 FROM license l WHERE l.id = $1 AND l.owner = $13 AND l.state = 'active' AND l.seats_max = l.seats_used AND l.seats_max > 0)
 				AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))`,
-			Args: append(seek[:10:10], t.ID, t.At)},
+			Args: append(seek[:10:10], t.ID, t.At, t.Owner)},
 		{SQL: `UPDATE license SET seats_used = seats_used - 1
 			WHERE id = $1 AND EXISTS (SELECT 1 FROM activation r WHERE r.license_id = $1 AND r.state = 'replaced' AND r.released_by = $2)`,
 			Args: []any{t.License, t.ID}},
