@@ -49,6 +49,7 @@ type Ceremony struct {
 	Checked  bool  // the keyset before was signed by this very root, so that what follows is certain
 	Added    []string
 	Revoked  []string
+	Dropped  []string // old ones that the keyset has no room for any more
 	Standby  []string
 	Active   string
 	Roots    []string // public keys that replace the pinned roots, if any
@@ -64,7 +65,7 @@ var (
 )
 
 // OpenRequest reads a request for the holder of root and checks it as far as that is possible without the installation: the keyset asked for
-// follows the one before, drops no key and takes back no revocation.
+// follows the one before, drops no key unless it is full, and takes back no revocation.
 func OpenRequest(text []byte, root ed25519.PublicKey, now time.Time) (*Ceremony, error) {
 	if len(text) > maxCeremony {
 		return nil, fmt.Errorf("%w: more than %d bytes", ErrRequest, maxCeremony)
@@ -115,6 +116,8 @@ func (c *Ceremony) follows(before *doc.Keyset) error {
 	for _, old := range before.Keys {
 		i := slices.IndexFunc(c.claims.Keys, func(k doc.JWK) bool { return k.KID == old.KID })
 		switch {
+		case i < 0 && len(c.claims.Keys) == maxKeys && (old.State == doc.KeyRevoked || old.State == doc.KeyRetired):
+			c.Dropped = append(c.Dropped, old.KID)
 		case i < 0:
 			return fmt.Errorf("%w: it drops key %s", ErrRequest, old.KID)
 		case old.State == doc.KeyRevoked && c.claims.Keys[i].State != doc.KeyRevoked:

@@ -13,7 +13,7 @@ import (
 // standbys is how many keys stand by after a keyset was signed, so that planned rotation needs no root.
 const standbys = 2
 
-// maxKeys is how many keys a keyset can name and stay below its cap.
+// maxKeys is how many keys a keyset can name and stay below its cap. One more and the oldest is left out; see [plan.drop].
 const maxKeys = 60
 
 // maxRoots is how many roots products may be told to trust at once.
@@ -61,6 +61,7 @@ func (s *Service) plan(ctx context.Context, w wish) (*plan, error) {
 	if err := s.refill(w, p, after); err != nil {
 		return nil, err
 	}
+	p.drop(after)
 	roots, err := p.roots(w, after, now)
 	if err != nil {
 		return nil, err
@@ -119,19 +120,16 @@ func (s *Service) refill(w wish, p *plan, after []Key) error {
 	if !w.rotate && !w.refill && w.revoke == "" {
 		return nil
 	}
-	n, last, all := 0, int64(0), 0
+	n, last := 0, int64(0)
 	for i := range after {
 		if k := &after[i]; k.Role == Signing {
-			last, all = max(last, k.Position), all+1
+			last = max(last, k.Position)
 			if k.State == Standby {
 				n++
 			}
 		}
 	}
 	for ; n < standbys; n++ {
-		if all++; all > maxKeys {
-			return ErrFull
-		}
 		last++
 		k, _, err := s.generate(Signing, Standby, last, p.At)
 		if err != nil {
@@ -141,6 +139,52 @@ func (s *Service) refill(w wish, p *plan, after []Key) error {
 		p.Added = append(p.Added, k)
 	}
 	return nil
+}
+
+// drop leaves keys out of the keyset until it fits: those that were revoked longest ago, then those that were retired longest ago, in the plan and
+// in after. Products refuse what a revoked key signed whether they read that it is revoked or do not know it. What a retired key signed is signed
+// again, as after a revocation: a product that has the keyset was in contact, and gets its documents anew in that contact or the next; one that
+// was not goes on with the keyset that it has.
+func (p *plan) drop(after []Key) {
+	named := len(p.Added)
+	for i := range after {
+		if after[i].named() {
+			named++
+		}
+	}
+	for ; named > maxKeys; named-- {
+		var oldest *Key
+		for i := range after {
+			k := &after[i]
+			if !k.named() || k.State != Revoked && k.State != Retired || k.KID == p.Revoke || k.KID == p.Retire {
+				continue
+			}
+			if oldest == nil || k.State == Revoked && oldest.State == Retired || k.State == oldest.State && k.over().Before(oldest.over()) {
+				oldest = k
+			}
+		}
+		oldest.DroppedAt = p.At
+		p.Drop = append(p.Drop, oldest.KID)
+	}
+}
+
+// told adds the keys that the plan leaves out to what the audit trail is told.
+func (p *plan) told(detail map[string]any) map[string]any {
+	if len(p.Drop) > 0 {
+		detail["dropped"] = p.Drop
+	}
+	return detail
+}
+
+// named reports whether keysets name the key.
+func (k *Key) named() bool { return k.Role == Signing && k.DroppedAt.IsZero() }
+
+// over is when a key that was retired or revoked signed no more.
+func (k *Key) over() time.Time {
+	if k.State == Revoked {
+		return k.RevokedAt
+	}
+	return k.RetiredAt
 }
 
 // roots works out the roots that the keyset names: none when products keep those they have.
@@ -193,7 +237,7 @@ func (p *plan) roots(w wish, after []Key, now time.Time) ([]Key, error) {
 func keysetClaims(iss string, num int64, at time.Time, keys, roots []Key) (*doc.Keyset, error) {
 	claims := &doc.Keyset{Issuer: iss, IssuedAt: at.Unix(), Num: num}
 	for i := range keys {
-		if keys[i].Role != Signing {
+		if !keys[i].named() {
 			continue
 		}
 		e, err := keys[i].entry()

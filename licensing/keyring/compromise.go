@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -29,13 +30,33 @@ func (s *Service) Compromise(ctx context.Context, r CompromiseRequest) (Resignin
 	}
 	w := s.workOf(p, r.Reason)
 	err = s.apply(ctx, p.Change, licensing.Event{Action: "keyring.compromise", Target: w.ID, Reason: r.Reason,
-		Detail: map[string]any{"revoked": p.Revoke, "active": p.Activate, "keyset": p.num()}}, func(ctx context.Context) error { return s.begin(ctx, w) })
+		Detail: p.told(map[string]any{"revoked": p.Revoke, "active": p.Activate, "keyset": p.num()})}, func(ctx context.Context) error {
+		if err := s.renew(ctx, p); err != nil {
+			return err
+		}
+		return s.begin(ctx, w)
+	})
 	return w.view(), err
 }
 
 // workOf is what a plan that revokes a key leads to.
 func (s *Service) workOf(p *plan, reason string) Work {
 	return Work{ID: s.IDs.New("rsg"), KID: p.Revoke, Keyset: p.num(), Reason: reason, Total: -1, StartedAt: p.At}
+}
+
+// renew opens the signing again of what keys signed that were retired and that the plan's keyset names no more.
+func (s *Service) renew(ctx context.Context, p *plan) error {
+	for _, kid := range p.Drop {
+		i := slices.IndexFunc(p.ring.keys, func(k Key) bool { return k.KID == kid })
+		if p.ring.keys[i].State != Retired {
+			continue
+		}
+		w := Work{ID: s.IDs.New("rsg"), KID: kid, Keyset: p.num(), Reason: "The keyset had no room for the key any more.", Total: -1, StartedAt: p.At}
+		if err := s.begin(ctx, w); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // begin stores the work and nudges whoever does it.
@@ -49,13 +70,13 @@ func (s *Service) begin(ctx context.Context, w Work) error {
 // Resigning is the work of signing again what a revoked key signed.
 type Resigning struct {
 	ID         string     `json:"id" doc:"Id of the work."`
-	KID        string     `json:"kid" doc:"The revoked key."`
-	Keyset     int64      `json:"keyset" doc:"Number of the keyset that revokes it."`
-	Reason     string     `json:"reason" doc:"Why it was revoked."`
+	KID        string     `json:"kid" doc:"The key that was revoked, or that the keyset had no room for any more."`
+	Keyset     int64      `json:"keyset" doc:"Number of the keyset that revokes it or leaves it out."`
+	Reason     string     `json:"reason" doc:"Why."`
 	Total      int64      `json:"total" doc:"How many documents it had signed that are still good; -1 until they are counted."`
 	Done       int64      `json:"done" doc:"How many were signed again by this work. What products fetch meanwhile is signed at once, and not counted here."`
 	Failed     int64      `json:"failed" doc:"How many could not be signed; the log says why."`
-	StartedAt  time.Time  `json:"started_at" doc:"When the key was revoked."`
+	StartedAt  time.Time  `json:"started_at" doc:"When the key was revoked or left out."`
 	FinishedAt *time.Time `json:"finished_at,omitempty" doc:"When nothing was left that the key signed; absent while the work goes on."`
 }
 

@@ -18,7 +18,7 @@ func marshalJWKS(keys []Key) ([]byte, error) {
 	set := jwk.NewSet()
 	for i := range keys {
 		k := &keys[i]
-		if k.Role != Signing || k.State == Revoked {
+		if !k.named() || k.State == Revoked {
 			continue
 		}
 		j, err := jwk.FromRaw(k.Public)

@@ -53,6 +53,7 @@ type Key struct {
 	ActivatedAt time.Time
 	RetiredAt   time.Time
 	RevokedAt   time.Time
+	DroppedAt   time.Time // keysets name it no more since then
 }
 
 // Keyset is a signed keyset document. Its number only grows. Roots reports that it replaces the roots that products pin.
@@ -71,8 +72,9 @@ type Change struct {
 	Revoke       string // a signing key that verifies nothing from now on; its private part is deleted
 	Activate     string // the signing key that stood by
 	ActiveFrom   time.Time
-	RootRetire   string // the root that signed keysets; its private part is deleted
-	RootActivate string // the root that stood by
+	RootRetire   string   // the root that signed keysets; its private part is deleted
+	RootActivate string   // the root that stood by
+	Drop         []string // retired or revoked keys that keysets name no more
 	Added        []Key
 	Keyset       *Keyset // signed by a root; nil while the root is offline and none is needed
 	At           time.Time
@@ -111,9 +113,6 @@ var ErrRootOffline = licensing.Fail(licensing.Conflict, "root-offline",
 
 // ErrRevoked refuses to revoke a key twice.
 var ErrRevoked = licensing.Fail(licensing.Conflict, "key-revoked", "The key is revoked already.")
-
-// ErrFull refuses another key in a keyset that would become too long for products to take.
-var ErrFull = licensing.Fail(licensing.Conflict, "keyset-full", "The keyset names as many keys as fit into it.")
 
 // ErrKnownRoot refuses to add a key twice.
 var ErrKnownRoot = licensing.Fail(licensing.Conflict, "root-known", "This key is in the keyring already.")

@@ -86,6 +86,7 @@ type Entry struct {
 	ActivatedAt *time.Time `json:"activated_at,omitempty" doc:"When it began to sign."`
 	RetiredAt   *time.Time `json:"retired_at,omitempty" doc:"When it ceased to sign."`
 	RevokedAt   *time.Time `json:"revoked_at,omitempty" doc:"When it was revoked; nothing that it signed is good."`
+	DroppedAt   *time.Time `json:"dropped_at,omitempty" doc:"When keysets had no room for it any more: whatever it signed that is still good was signed again."`
 }
 
 // ListRequest asks for the keys.
@@ -109,7 +110,7 @@ func (s *Service) List(ctx context.Context, _ ListRequest) (Listing, error) {
 		k := &r.keys[i]
 		out.Keys = append(out.Keys, Entry{
 			KID: k.KID, Role: string(k.Role), State: string(k.State), Public: doc.FormatPublicKey(k.Public), Online: k.Sealed != nil,
-			NotBefore: k.NotBefore, CreatedAt: k.CreatedAt, ActivatedAt: optional(k.ActivatedAt), RetiredAt: optional(k.RetiredAt), RevokedAt: optional(k.RevokedAt),
+			NotBefore: k.NotBefore, CreatedAt: k.CreatedAt, ActivatedAt: optional(k.ActivatedAt), RetiredAt: optional(k.RetiredAt), RevokedAt: optional(k.RevokedAt), DroppedAt: optional(k.DroppedAt),
 		})
 	}
 	return out, nil

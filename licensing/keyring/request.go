@@ -29,6 +29,7 @@ type RequestedChange struct {
 	Revoke   string
 	AddRoot  []byte
 	NextRoot string
+	Drop     []string
 	Added    []Key // signing keys that were made for it, sealed
 }
 
@@ -85,7 +86,7 @@ func (s *Service) Request(ctx context.Context, r AskRequest) (Asked, error) {
 		return Asked{}, err
 	}
 	req := Request{ID: s.IDs.New("ksr"), Num: p.claims.Num, Claims: claims, Reason: r.Reason, By: licensing.ActorFrom(ctx).String(), CreatedAt: p.At,
-		Wish: RequestedChange{Revoke: r.Revoke, AddRoot: w.addRoot, NextRoot: r.NextRoot}}
+		Wish: RequestedChange{Revoke: r.Revoke, AddRoot: w.addRoot, NextRoot: r.NextRoot, Drop: p.Drop}}
 	for _, k := range p.Added {
 		if k.Role == Signing {
 			req.Wish.Added = append(req.Wish.Added, k)
@@ -174,13 +175,16 @@ func (s *Service) Import(ctx context.Context, r ImportRequest) (Imported, error)
 			k.NotBefore = p.At.Add(PublishLead)
 		}
 	}
-	p.Added, p.Keyset = added, &Keyset{Num: set.Num, KID: kid, Text: r.Keyset, Roots: len(set.Roots) > 0, At: p.At}
+	p.Added, p.Drop, p.Keyset = added, req.Wish.Drop, &Keyset{Num: set.Num, KID: kid, Text: r.Keyset, Roots: len(set.Roots) > 0, At: p.At}
 	w := s.workOf(p, req.Reason)
 	err = s.apply(ctx, p.Change, licensing.Event{Action: "keyring.import", Target: req.ID, Reason: req.Reason,
-		Detail: map[string]any{"keyset": set.Num, "root": kid, "revoked": p.Revoke, "active": p.Activate, "next_root": p.RootActivate}}, func(ctx context.Context) error {
+		Detail: p.told(map[string]any{"keyset": set.Num, "root": kid, "revoked": p.Revoke, "active": p.Activate, "next_root": p.RootActivate})}, func(ctx context.Context) error {
 		done, err := s.Requests.CloseRequest(ctx, req.ID, p.At)
 		if err == nil && !done {
 			err = ErrStaleKeyset
+		}
+		if err == nil {
+			err = s.renew(ctx, p)
 		}
 		if err != nil || p.Revoke == "" {
 			return err

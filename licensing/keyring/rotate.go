@@ -30,21 +30,21 @@ func demand(reason string) error {
 }
 
 // Rotate makes the next standby key the active one and deletes the old one's private part. With the root online it also adds a
-// standby key and publishes the keyset that names it.
+// standby key and publishes the keyset that names it, without the oldest key when it would name too many.
 func (s *Service) Rotate(ctx context.Context, r RotateRequest) (Rotated, error) {
 	p, err := s.plan(ctx, wish{rotate: true})
 	if err != nil {
 		return Rotated{}, err
 	}
 	if p.root == nil || p.root.Sealed == nil {
-		p.Added, p.claims = nil, nil
+		p.Added, p.Drop, p.claims = nil, nil, nil
 	}
 	if err := s.signed(p); err != nil {
 		return Rotated{}, err
 	}
 	out := Rotated{Active: p.Activate, Retired: p.Retire, Keyset: p.num()}
 	return out, s.apply(ctx, p.Change, licensing.Event{Action: "keyring.rotate", Target: p.Activate, Reason: r.Reason,
-		Detail: map[string]any{"retired": p.Retire, "keyset": out.Keyset}}, nil)
+		Detail: p.told(map[string]any{"retired": p.Retire, "keyset": out.Keyset})}, func(ctx context.Context) error { return s.renew(ctx, p) })
 }
 
 // RotateAgain answers a replay of a rotation: kid is the key it activated.

@@ -174,6 +174,7 @@ type signed struct {
 	Standby []string `json:"standby"`
 	Added   []string `json:"added"`
 	Revoked []string `json:"revoked"`
+	Dropped []string `json:"dropped,omitempty"`
 	Roots   []string `json:"roots,omitempty"`
 	File    string   `json:"file"`
 }
@@ -201,7 +202,7 @@ func (c *rootSign) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	out := signed{Keyset: r.Num, Issuer: r.Issuer, Root: doc.FormatPublicKey(public), Checked: r.Checked, Active: r.Active, Standby: r.Standby, Added: r.Added, Revoked: r.Revoked, Roots: r.Roots, File: c.To}
+	out := signed{Keyset: r.Num, Issuer: r.Issuer, Root: doc.FormatPublicKey(public), Checked: r.Checked, Active: r.Active, Standby: r.Standby, Added: r.Added, Revoked: r.Revoked, Dropped: r.Dropped, Roots: r.Roots, File: c.To}
 	_, _ = fmt.Fprint(s.err, out.words(r.Reason))
 	if err := c.ask(ctx, s, "Sign it? Products will trust these keys."); err != nil {
 		return err
@@ -236,14 +237,20 @@ func (r *signed) words(reason string) string {
 	for _, k := range r.Revoked {
 		row("REVOKED", k)
 	}
+	for _, k := range r.Dropped {
+		row("dropped", k)
+	}
 	for _, k := range r.Roots {
 		row("ROOT", k)
 	}
 	if len(r.Roots) > 0 {
 		b.WriteString("Products will trust the roots above and no other.\n")
 	}
+	if len(r.Dropped) > 0 {
+		b.WriteString("It is full, so it names the oldest keys, retired or revoked, no more.\n")
+	}
 	if r.Checked {
-		b.WriteString("It follows the keyset before, which this root signed: no key is dropped, no revocation taken back.\n")
+		b.WriteString("It follows the keyset before, which this root signed: no key that may sign is dropped, no revocation taken back.\n")
 	} else {
 		b.WriteString("The keyset before was signed by another root, so what is new in this one cannot be told from here.\n")
 	}

@@ -34,13 +34,13 @@ func (s *keys) Issuer(ctx context.Context) (string, error) {
 
 // Keys implements [keyring.Store].
 func (s *keys) Keys(ctx context.Context) ([]keyring.Key, error) {
-	rows, err := s.db.Query(ctx, `SELECT kid, role, state, public_key, sealed, not_before, position, created_at, activated_at, retired_at, revoked_at
+	rows, err := s.db.Query(ctx, `SELECT kid, role, state, public_key, sealed, not_before, position, created_at, activated_at, retired_at, revoked_at, dropped_at
 		FROM signing_key ORDER BY role, position`)
 	return db.Collect(rows, err, func(r db.Row) (k keyring.Key, err error) {
 		var public []byte
-		var activated, retired, revoked *time.Time
-		err = r.Scan(&k.KID, &k.Role, &k.State, &public, &k.Sealed, &k.NotBefore, &k.Position, &k.CreatedAt, &activated, &retired, &revoked)
-		k.Public, k.ActivatedAt, k.RetiredAt, k.RevokedAt = public, instant(activated), instant(retired), instant(revoked)
+		var activated, retired, revoked, dropped *time.Time
+		err = r.Scan(&k.KID, &k.Role, &k.State, &public, &k.Sealed, &k.NotBefore, &k.Position, &k.CreatedAt, &activated, &retired, &revoked, &dropped)
+		k.Public, k.ActivatedAt, k.RetiredAt, k.RevokedAt, k.DroppedAt = public, instant(activated), instant(retired), instant(revoked), instant(dropped)
 		return k, err
 	})
 }
@@ -101,9 +101,12 @@ func (s *keys) Apply(ctx context.Context, c keyring.Change) (bool, error) {
 		}
 	}
 	failpoint.Hit("keys-moved")
-	statements := make([]db.Statement, 0, len(c.Added)+2)
+	statements := make([]db.Statement, 0, len(c.Added)+len(c.Drop)+2)
 	for i := range c.Added {
 		statements = append(statements, addKey(&c.Added[i]))
+	}
+	for _, kid := range c.Drop {
+		statements = append(statements, db.Statement{SQL: `UPDATE signing_key SET dropped_at = $2 WHERE kid = $1 AND state IN ('retired', 'revoked') AND dropped_at IS NULL`, Args: []any{kid, c.At}})
 	}
 	if c.RootActivate != "" {
 		statements = append(statements, db.Statement{SQL: `UPDATE signing_key SET state = 'active', activated_at = $2 WHERE kid = $1 AND role = 'root' AND state = 'standby'`,

@@ -28,10 +28,12 @@ func scanWork(r db.Row) (w keyring.Work, err error) {
 	return w, missing(err)
 }
 
-// AddWork implements [keyring.Works].
+// AddWork implements [keyring.Works]. A key that the keyset had no room for may be revoked later; then everything is looked through once more.
 func (s *works) AddWork(ctx context.Context, w keyring.Work) error {
 	_, err := s.db.Exec(ctx, `INSERT INTO resigning (id, kid, keyset, reason, total, done, failed, part, after, pass, worker, started_at)
-		VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '', 0, '', $6)`, w.ID, w.KID, w.Keyset, w.Reason, w.Total, w.StartedAt)
+		VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '', 0, '', $6)
+		ON CONFLICT (kid) DO UPDATE SET id = excluded.id, keyset = excluded.keyset, reason = excluded.reason, total = excluded.total, done = 0, failed = 0, part = 0, after = '',
+			pass = 0, pass_at = NULL, worker = '', held_until = NULL, started_at = excluded.started_at, finished_at = NULL`, w.ID, w.KID, w.Keyset, w.Reason, w.Total, w.StartedAt)
 	return err
 }
 
