@@ -12,7 +12,8 @@ import (
 )
 
 // Joint runs one transaction for several calls: for each of them holds what a [licensing.Transactor] promises one, so each must leave an
-// audit row and keeps its Idempotency-Key. All commit, or none does.
+// audit row and keeps its Idempotency-Key. All commit, or none does. [ErrUndone] says that none did, because of one of them perhaps; with
+// any other error nobody can say. What fn writes may be sent after it has returned.
 type Joint interface {
 	InTxFor(ctx context.Context, calls []*licensing.Call, fn func(ctx context.Context) error) error
 }
@@ -131,7 +132,7 @@ func (s *Service) lead(ctx context.Context, all []*asked) {
 	for _, a := range good {
 		a.err = err
 	}
-	if errors.Is(err, errUndone) {
+	if errors.Is(err, ErrUndone) {
 		for _, a := range good {
 			a.alone = true
 		}
@@ -162,7 +163,7 @@ func (s *Service) pass() {
 }
 
 // known looks who exists and which sources have a license, for all in as few questions as there are kinds of them, and returns those that may be
-// stored. When it cannot tell, those are all, and the error [errUndone].
+// stored. When it cannot tell, those are all, and the error [ErrUndone].
 func (s *Service) known(ctx context.Context, all []*asked) ([]*asked, error) {
 	var owners []licensing.Owner
 	var sources []string
@@ -180,7 +181,7 @@ func (s *Service) known(ctx context.Context, all []*asked) ([]*asked, error) {
 		has, err = s.Licenses.Many.IDsFrom(ctx, license.FromGrant, sources)
 	}
 	if err != nil {
-		return all, fmt.Errorf("%w: %w", errUndone, err)
+		return all, fmt.Errorf("%w: %w", ErrUndone, err)
 	}
 	out := make([]*asked, 0, len(all))
 	for _, a := range all {
@@ -196,10 +197,10 @@ func (s *Service) known(ctx context.Context, all []*asked) ([]*asked, error) {
 	return out, nil
 }
 
-// errUndone says that nothing of what several licenses share was stored, because of one of them perhaps.
-var errUndone = errors.New("bulk: several licenses were not stored")
+// ErrUndone says that nothing of what several calls share was stored, because of one of them perhaps.
+var ErrUndone = errors.New("bulk: several licenses were not stored")
 
-// storeAll stores licenses in one transaction. When that is undone because of one of them, the error is [errUndone]; with any other nobody can
+// storeAll stores licenses in one transaction. When that is undone because of one of them, the error is [ErrUndone]; with any other nobody can
 // say whether it was.
 func (s *Service) storeAll(ctx context.Context, all []*asked) error {
 	if len(all) == 0 {
@@ -210,16 +211,7 @@ func (s *Service) storeAll(ctx context.Context, all []*asked) error {
 		calls[i], rows[i] = a.Call, &a.Asked
 		a.Call.Secret = a.Key // shown once, and again to whoever asks again soon
 	}
-	undone := false
-	err := s.Joint.InTxFor(ctx, calls, func(ctx context.Context) error {
-		err := s.Licenses.IssueFor(ctx, rows)
-		undone = err != nil
-		return err
-	})
-	if err != nil && (undone || errors.Is(err, licensing.ErrIdempotent)) {
-		err = fmt.Errorf("%w: %w", errUndone, err)
-	}
-	return err
+	return s.Joint.InTxFor(ctx, calls, func(ctx context.Context) error { return s.Licenses.IssueFor(ctx, rows) })
 }
 
 // storeAlone stores a license in a transaction of its own.

@@ -57,10 +57,23 @@ type Rows interface {
 	Close()
 }
 
-// Statement is one statement of a [DB.Batch].
+// Statement is one statement of a [DB.Batch]: SQL with its arguments, or rows to insert, which [Insert] makes.
 type Statement struct {
-	SQL  string
-	Args []any
+	SQL    string
+	Args   []any
+	Insert *Rowset // nil for SQL
+}
+
+// Rowset is rows of a table, each with a value for every column.
+type Rowset struct {
+	Table   string
+	Columns []string
+	Rows    [][]any
+}
+
+// Insert is the statement that inserts rows, any number of them, which are values that [Runner.BulkInsert] takes too.
+func Insert(table string, columns []string, rows [][]any) Statement {
+	return Statement{SQL: "INSERT INTO " + table, Insert: &Rowset{table, columns, rows}}
 }
 
 // Question is one query of [Runner.Ask]. Each is called with every row, in order; [Into] makes one.

@@ -64,10 +64,9 @@ func (s *audits) InsertAudits(ctx context.Context, rows []audit.Row, calls []*li
 		values[i] = []any{r.ID, r.At, r.Actor, r.Request, r.Operation, r.Action, r.Target, r.Product, r.Reason, r.Detail, r.Leaf[:]}
 		pending[i] = []any{r.ID}
 	}
-	if _, err := s.db.BulkInsert(ctx, "audit", []string{"id", "at", "actor", "request", "operation", "action", "target", "product", "reason", "detail", "leaf"}, values); err != nil {
-		return err
-	}
-	if _, err := s.db.BulkInsert(ctx, "audit_pending", []string{"audit_id"}, pending); err != nil {
+	if err := s.write(ctx,
+		db.Insert("audit", []string{"id", "at", "actor", "request", "operation", "action", "target", "product", "reason", "detail", "leaf"}, values),
+		db.Insert("audit_pending", []string{"audit_id"}, pending)); err != nil {
 		return err
 	}
 	u.note(rows[0].Target)

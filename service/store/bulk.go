@@ -81,12 +81,12 @@ func (s *runs) Advance(ctx context.Context, id string, rows []bulk.Row, at time.
 		values[i] = []any{id, r.Num, string(r.Outcome), r.License, r.Reference, r.Problem}
 		counts[r.Outcome]++
 	}
-	if _, err := s.db.BulkInsert(ctx, "bulk_row", []string{"run_id", "num", "outcome", "license_id", "reference", "problem"}, values); err != nil {
-		return err
-	}
+	_, err := s.db.Batch(ctx, []db.Statement{
+		db.Insert("bulk_row", []string{"run_id", "num", "outcome", "license_id", "reference", "problem"}, values),
+		{SQL: `UPDATE bulk_run SET position = position + $2, done = done + $3, unchanged = unchanged + $4, failed = failed + $5, updated_at = $6 WHERE id = $1`,
+			Args: []any{id, int64(len(rows)), counts[bulk.OutcomeDone], counts[bulk.OutcomeUnchanged], counts[bulk.OutcomeFailed], at}},
+	})
 	failpoint.Hit("bulk-rows")
-	_, err := s.db.Exec(ctx, `UPDATE bulk_run SET position = position + $2, done = done + $3, unchanged = unchanged + $4, failed = failed + $5, updated_at = $6 WHERE id = $1`,
-		id, int64(len(rows)), counts[bulk.OutcomeDone], counts[bulk.OutcomeUnchanged], counts[bulk.OutcomeFailed], at)
 	return err
 }
 

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing/license"
@@ -23,6 +25,8 @@ func (s *Store) ManyLicenses() license.ManyStore { return &manyLicenses{s} }
 func (s *manyLicenses) AddLicenses(ctx context.Context, ls []license.License) error {
 	rows, tokens, changes := make([][]any, len(ls)), make([][]any, len(ls)), make([][]any, len(ls))
 	now := s.clock.Now()
+	// In the order of what is unique, so that two transactions with the same sources do not wait for each other.
+	slices.SortFunc(ls, func(a, b license.License) int { return cmp.Compare(a.Source.ID, b.Source.ID) })
 	for i := range ls {
 		l := &ls[i]
 		terms, err := json.Marshal(l.Terms)
@@ -45,26 +49,17 @@ func (s *manyLicenses) AddLicenses(ctx context.Context, ls []license.License) er
 		tokens[i] = []any{t.JTI, l.ID, t.List, t.Index, !revoked, t.KID, t.Text, t.CreatedAt, t.SignedAt, ended}
 		changes[i] = []any{"license", l.ID, now}
 	}
-	for _, into := range []struct {
-		table   string
-		columns []string
-		rows    [][]any
-	}{
-		{"license", []string{"id", "source_kind", "source_id", "product_id", "product_slug", "plan_id", "plan_code", "policy_id", "owner", "env", "licensee", "state", "state_reason",
+	err := s.write(ctx,
+		db.Insert("license", []string{"id", "source_kind", "source_id", "product_id", "product_slug", "plan_id", "plan_code", "policy_id", "owner", "env", "licensee", "state", "state_reason",
 			"terms", "entitlements", "valid_until", "updates_until", "started_at", "seats", "seats_max", "seats_used", "seats_kept", "device_match", "seat_taken_by", "key_prefix",
-			"key_lookup", "key_sealed", "key_hint", "token_jti", "version", "created_at", "updated_at", "revoked_at", "lapses_at"}, rows},
-		{"license_token", []string{"jti", "license_id", "list", "idx", "current", "kid", "token", "created_at", "signed_at", "ended_at"}, tokens},
-		{"change", []string{"kind", "id", "at"}, changes},
-	} {
-		if _, err := s.db.BulkInsert(ctx, into.table, into.columns, into.rows); err != nil {
-			if errors.Is(err, db.ErrUnique) {
-				return license.ErrCollision
-			}
-			return err
-		}
-		failpoint.Hit("license-rows")
+			"key_lookup", "key_sealed", "key_hint", "token_jti", "version", "created_at", "updated_at", "revoked_at", "lapses_at"}, rows),
+		db.Insert("license_token", []string{"jti", "license_id", "list", "idx", "current", "kid", "token", "created_at", "signed_at", "ended_at"}, tokens),
+		db.Insert("change", []string{"kind", "id", "at"}, changes))
+	if errors.Is(err, db.ErrUnique) {
+		return license.ErrCollision
 	}
-	return nil
+	failpoint.Hit("license-rows")
+	return err
 }
 
 // IDsFrom implements [license.ManyStore].

@@ -42,8 +42,7 @@ func (s *Store) WithSeal(seal licensing.Sealer) *Store {
 type unit struct {
 	audited bool
 	target  string // of the first audit event
-	// targets are those of the calls that have one, in a transaction for several; nil in others.
-	targets map[*licensing.Call]string
+	joint   *joint // of a transaction for several calls; nil in others
 }
 
 // note remembers that an audit row was written, and the target of the first. Outside a transaction there is nothing to remember.
@@ -65,8 +64,10 @@ func unitFrom(ctx context.Context) *unit {
 // together with the row of its Idempotency-Key; when another request has taken the key, everything is rolled back and the
 // error is [licensing.ErrIdempotent]. A nested call is a savepoint: what it wrote, audit rows too, goes when it fails.
 func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) error {
-	if u := unitFrom(ctx); u != nil {
-		before := u.copy()
+	if u := unitFrom(ctx); u != nil && u.joint != nil {
+		return errJoint
+	} else if u != nil {
+		before := *u
 		err := s.db.InTx(ctx, fn)
 		if err != nil {
 			*u = before

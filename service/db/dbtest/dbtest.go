@@ -51,6 +51,8 @@ func Run(t *testing.T, s Suite) {
 		"ReadsSeeOnlyCommitted":     readsCommitted,
 		"BatchAllOrNone":            batch,
 		"BatchInTx":                 batchInTx,
+		"BatchInsert":               batchInsert,
+		"BatchInsertAllOrNone":      batchInsertAllOrNone,
 		"BulkInsert":                bulkInsert,
 		"BulkInsertAllOrNone":       bulkAllOrNone,
 		"ImmutableTrigger":          immutable,

@@ -193,7 +193,7 @@ func (d *DB) Batch(ctx context.Context, statements []db.Statement) ([]int64, err
 	affected := make([]int64, 0, len(statements))
 	err := d.InTx(ctx, func(ctx context.Context) error {
 		for i, s := range statements {
-			n, err := d.Exec(ctx, s.SQL, s.Args...)
+			n, err := d.one(ctx, s)
 			if err != nil {
 				return fmt.Errorf("statement %d of the batch: %w", i+1, err)
 			}
@@ -205,6 +205,13 @@ func (d *DB) Batch(ctx context.Context, statements []db.Statement) ([]int64, err
 		return nil, err
 	}
 	return affected, nil
+}
+
+func (d *DB) one(ctx context.Context, s db.Statement) (int64, error) {
+	if r := s.Insert; r != nil {
+		return d.BulkInsert(ctx, r.Table, r.Columns, r.Rows)
+	}
+	return d.Exec(ctx, s.SQL, s.Args...)
 }
 
 // maxParameters is below SQLite's limit of parameters in one statement.

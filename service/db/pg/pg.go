@@ -50,6 +50,7 @@ type DB struct {
 	guard  guard.Guard
 	std    *sql.DB
 	close  sync.Once
+	rows   sync.Map // how rows are inserted, by table and columns
 }
 
 var _ db.DB = (*DB)(nil)

@@ -255,11 +255,15 @@ func (d *DB) Batch(ctx context.Context, statements []db.Statement) (affected []i
 	if len(statements) == 0 {
 		return nil, nil
 	}
-	batch := &pgx.Batch{}
-	for _, s := range statements {
-		batch.Queue(db.Spelling(db.Postgres, s.SQL), s.Args...)
-	}
 	err = d.again(ctx, false, func(l *lease) error {
+		batch := &pgx.Batch{}
+		for i, s := range statements {
+			sql, args, err := d.spell(l, s)
+			if err != nil {
+				return fmt.Errorf("statement %d of the batch: %w", i+1, err)
+			}
+			batch.Queue(sql, args...)
+		}
 		affected = affected[:0]
 		results := l.SendBatch(l.ctx, batch)
 		for i := range statements {
