@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
@@ -245,7 +246,7 @@ func (v *viewer) spent(k *Key, state apikey.State) explain.Step {
 	}
 	var texts []string
 	for _, l := range v.limits[k.ID] {
-		per := fmt.Sprintf("%d in %s", l.Limit.Count, seconds(l.Limit.Seconds))
+		per := fmt.Sprintf("%d %s", l.Limit.Count, l.Limit.Period())
 		switch {
 		case l.Degraded:
 			texts = append(texts, fmt.Sprintf("%s: %s; its counter is away for a moment.", l.Limit.Name, per))
@@ -253,7 +254,11 @@ func (v *viewer) spent(k *Key, state apikey.State) explain.Step {
 			at := v.ask.Now.Add(l.RetryAfter)
 			s.State, s.Title, s.Until = explain.Blocked, "Limit reached", &at
 			s.Do = "Send fewer requests, wait as long as Retry-After says, or choose a larger plan."
-			texts = append(texts, fmt.Sprintf("%s: %s, all spent; the next is admitted at %s.", l.Limit.Name, per, at.UTC().Format("15:04:05 UTC")))
+			form := "15:04:05 UTC"
+			if l.RetryAfter > 12*time.Hour {
+				form = "15:04 UTC on 2 January 2006"
+			}
+			texts = append(texts, fmt.Sprintf("%s: %s, all spent; the next is admitted at %s.", l.Limit.Name, per, at.UTC().Format(form)))
 		default:
 			texts = append(texts, fmt.Sprintf("%s: %s, %d left now.", l.Limit.Name, per, l.Remaining))
 		}
@@ -269,20 +274,4 @@ func (v *viewer) spent(k *Key, state apikey.State) explain.Step {
 		s.Text = strings.TrimSpace(s.Text + " " + strings.Join(texts, " "))
 	}
 	return s
-}
-
-// seconds is a period in words.
-func seconds(n int64) string {
-	for _, u := range []struct {
-		of   int64
-		name string
-	}{{86400, "day"}, {3600, "hour"}, {60, "minute"}, {1, "second"}} {
-		switch {
-		case n == u.of:
-			return "a " + u.name
-		case n%u.of == 0 && n > 0:
-			return fmt.Sprintf("%d %ss", n/u.of, u.name)
-		}
-	}
-	return fmt.Sprintf("%d seconds", n)
 }

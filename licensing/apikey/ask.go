@@ -191,7 +191,7 @@ func (s *Service) Look(ctx context.Context, keys []*Key) ([][]LimitState, error)
 		}
 		if len(group) > 0 {
 			over := group[0]
-			over.Cost = over.Rate.Burst
+			over.Cost = max(over.Rate.Burst, over.Quota.Most)
 			group = append(group, over)
 		}
 		groups = append(groups, group)
@@ -203,7 +203,7 @@ func (s *Service) Look(ctx context.Context, keys []*Key) ([][]LimitState, error)
 	out := make([][]LimitState, len(keys))
 	for i, k := range keys {
 		for n, l := range k.Limits {
-			out[i] = append(out[i], LimitState{Limit: l, Taken: taken[i][n]})
+			out[i] = append(out[i], LimitState{Limit: l, Quota: groups[i][n].Quota, Taken: taken[i][n]})
 		}
 	}
 	return out, nil

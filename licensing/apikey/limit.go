@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -179,6 +180,32 @@ func (l Limit) normal() Limit {
 		l.Degraded = Closed
 	}
 	return l
+}
+
+// Period is the limit's period in words, to follow an amount: "a minute", "every 90 seconds", "a month (Europe/Berlin)".
+func (l Limit) Period() string {
+	if l.Every != "" {
+		one := "a " + string(l.Every)
+		if l.Every == Hourly {
+			one = "an hour"
+		}
+		if l.Zone != "" && l.Zone != "UTC" {
+			one += " (" + l.Zone + ")"
+		}
+		return one
+	}
+	for _, unit := range []struct {
+		n         int64
+		one, many string
+	}{{86400, "a day", "days"}, {3600, "an hour", "hours"}, {60, "a minute", "minutes"}, {1, "a second", "seconds"}} {
+		if l.Seconds == unit.n {
+			return unit.one
+		}
+		if l.Seconds%unit.n == 0 {
+			return "every " + strconv.FormatInt(l.Seconds/unit.n, 10) + " " + unit.many
+		}
+	}
+	return ""
 }
 
 // Rate is the limit as counters know it, if it is a rate.

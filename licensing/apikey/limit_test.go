@@ -141,3 +141,44 @@ func TestQuotaOfAKey(t *testing.T) {
 		}
 	})
 }
+
+// TestLook: how limits stand is told without spending any, rates and quotas alike.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	for _, limits := range [][]apikey.Limit{
+		{{Name: "daily", Count: 3, Every: apikey.Daily}, {Name: "calls", Count: 4, Seconds: 3600}},
+		{{Name: "calls", Count: 4, Seconds: 3600}, {Name: "daily", Count: 3, Every: apikey.Daily}},
+	} {
+		id, text := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = limits })
+		expect(t, "one use", r.code(t, text), apikey.Valid)
+		k, err := r.store.Key(t.Context(), id, apikey.Reach{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			states, err := r.Look(t.Context(), []*apikey.Key{&k})
+			if err != nil || len(states) != 1 || len(states[0]) != 2 {
+				t.Fatalf("%+v, %v", states, err)
+			}
+			for _, s := range states[0] {
+				if most, _ := s.Window(); s.Remaining != most-1 || !s.Allowed {
+					t.Errorf("%s: %+v", s.Limit.Name, s)
+				}
+			}
+		}
+	}
+}
+
+// TestLimitPeriod: a limit's period reads as a sentence does.
+func TestLimitPeriod(t *testing.T) {
+	t.Parallel()
+	for want, l := range map[string]apikey.Limit{
+		"a minute": {Seconds: 60}, "every 90 seconds": {Seconds: 90}, "every 2 hours": {Seconds: 7200}, "a day": {Every: apikey.Daily, Zone: "UTC"},
+		"an hour": {Every: apikey.Hourly}, "a month (Europe/Berlin)": {Every: apikey.Monthly, Zone: "Europe/Berlin"},
+	} {
+		if got := l.Period(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -117,7 +117,7 @@ func keyName(k *apikey.KeyView) string {
 
 // limitText is a limit in words.
 func limitText(l apikey.Limit) string {
-	out := ui.Number(l.Count) + " " + every(l.Seconds)
+	out := ui.Number(l.Count) + " " + l.Period()
 	if l.Burst != 0 && l.Burst != l.Count {
 		out += ", " + ui.Number(l.Burst) + " at once"
 	}
@@ -128,22 +128,6 @@ func limitText(l apikey.Limit) string {
 		out += ", for all your keys of this product together"
 	}
 	return out
-}
-
-// every is a period of seconds in words.
-func every(seconds int64) string {
-	for _, unit := range []struct {
-		n         int64
-		one, many string
-	}{{86400, "a day", "days"}, {3600, "an hour", "hours"}, {60, "a minute", "minutes"}, {1, "a second", "seconds"}} {
-		if seconds == unit.n {
-			return unit.one
-		}
-		if seconds%unit.n == 0 {
-			return "every " + ui.Number(seconds/unit.n) + " " + unit.many
-		}
-	}
-	return ""
 }
 
 // overlaps are how long an old text may go on.
