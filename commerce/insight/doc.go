@@ -4,6 +4,9 @@
 // Every figure is counted from rows, in three statements a refresh ([Store]), and kept in memory for a few seconds, so that a page which
 // everybody looks at costs the database next to nothing. What a figure means, [Step.Text] says in a sentence, and how to find the
 // rows it was counted from, [Step.Where].
+//
+// It tells a customer the same of what is theirs ([Service.Mine]): how much there is, and what wants attention. That is read anew each
+// time, in one statement.
 package insight
 
 import (

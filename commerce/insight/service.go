@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/eval"
 )
 
 // Deps is what a [Service] needs.
@@ -18,6 +20,9 @@ type Deps struct {
 	Probes []Probe
 	// Keys tells how the signing keys stand.
 	Keys func(ctx context.Context) (Keys, error)
+	// Holdings and Judge answer [Service.Mine]. Judge decides on a license as a product does on a device that holds a seat.
+	Holdings Holdings
+	Judge    func(l *license.License, now time.Time) eval.Decision
 }
 
 // Service answers the overview. It is safe for concurrent use.

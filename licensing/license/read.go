@@ -49,7 +49,7 @@ type View struct {
 // viewOf makes the View of l at an instant.
 func (s *Service) viewOf(l *License, now time.Time) View {
 	v := View{
-		ID: l.ID, Product: l.ProductSlug, ProductID: l.ProductID, ProductName: l.ProductName, Decision: s.decide(l, now), EndsAt: optional(l.HardEnd()), Plan: l.PlanCode, Policy: l.PolicyID, Owner: string(l.Owner),
+		ID: l.ID, Product: l.ProductSlug, ProductID: l.ProductID, ProductName: l.ProductName, Decision: s.Judge(l, now), EndsAt: optional(l.HardEnd()), Plan: l.PlanCode, Policy: l.PolicyID, Owner: string(l.Owner),
 		Env: string(l.Env), Licensee: l.Licensee, State: string(l.State), Reason: l.Reason, Type: l.Terms.Type,
 		ValidUntil: optional(l.ValidUntil), UpdatesUntil: optional(l.UpdatesUntil), Seats: l.Seats, SeatsMax: l.SeatsMax,
 		SeatsUsed: l.SeatsUsed, Entitlements: l.Entitlements, KeyHint: l.KeyHint, SourceKind: l.Source.Kind, SourceID: l.Source.ID,
@@ -67,9 +67,9 @@ func (s *Service) viewOf(l *License, now time.Time) View {
 	return v
 }
 
-// decide evaluates l as a product does on a device whose activation is in order. That no device holds a seat yet, where one must, is a
-// warning: nothing is wrong with the license.
-func (s *Service) decide(l *License, now time.Time) eval.Decision {
+// Judge evaluates l as a product does on a device whose activation is in order. That no device holds a seat yet, where one must, is a
+// warning: nothing is wrong with the license. It looks at id, product, environment, state, terms, seats, end and instant of issue.
+func (s *Service) Judge(l *License, now time.Time) eval.Decision {
 	c := s.Claims(l)
 	c.Pol.Activation, c.Pol.Status = doc.ActivationNone, doc.StatusOff
 	in := eval.Input{License: c, Now: now.Unix(), Status: &eval.Status{IssuedAt: now.Unix(), Value: statusOf(l.State)},

@@ -14,7 +14,7 @@ func (p *parts) insight(context.Context) error {
 	if redis, ok := p.limiter.Engine().(interface{ Ping(context.Context) error }); ok {
 		probes = append(probes, insight.Probe{Name: "Redis", Run: redis.Ping})
 	}
-	p.overview = insight.New(insight.Deps{Store: st.Insight(), Clock: p.app.config.Clock, Probes: probes, Off: func() []insight.Off {
+	p.overview = insight.New(insight.Deps{Store: st.Insight(), Holdings: st.Holdings(), Judge: p.licenses.Judge, Clock: p.app.config.Clock, Probes: probes, Off: func() []insight.Off {
 		var out []insight.Off
 		for _, s := range p.switches.Off() {
 			out = append(out, insight.Off{Switch: s.Switch, Product: s.Product, Reason: s.Reason, Until: s.Until})

@@ -18,6 +18,7 @@ type Store struct {
 	clock licensing.Clock
 	ids   licensing.IDs
 	seal  licensing.Sealer
+	terms *knownTerms
 }
 
 var _ licensing.Transactor = (*Store)(nil)
@@ -27,7 +28,7 @@ var errUnaudited = errors.New("store: a mutating operation committed without an 
 
 // New wraps a migrated database.
 func New(database db.DB, clock licensing.Clock, ids licensing.IDs) *Store {
-	return &Store{db: database, clock: clock, ids: ids}
+	return &Store{db: database, clock: clock, ids: ids, terms: new(knownTerms)}
 }
 
 // WithSeal returns a Store over the same database that can keep secrets for the replay of an Idempotency-Key. Without a

@@ -78,6 +78,7 @@ func small() []string {
 
 var (
 	liteScan   = regexp.MustCompile(`^SCAN (\w+)(?: USING .*INDEX (\w+))?`)
+	liteMade   = regexp.MustCompile(`^(?:CO-ROUTINE|MATERIALIZE) (\w+)`)
 	pgScan     = regexp.MustCompile(`Seq Scan on (\w+)`)
 	tableAlias = regexp.MustCompile(`(?i)\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)(?:\s+AS)?\s+(\w+)`)
 )
@@ -128,8 +129,12 @@ func (r *recording) walked(ctx context.Context, sql string, args []any) (tables 
 			err = row.Scan(&id, &parent, &unused, &line)
 			return line, err
 		})
+		var made []string // results of subqueries, which are scanned under their names; what they read has lines of its own
 		for _, line := range plan {
-			if table := walkedTable(lite, line, sql); table != "" {
+			if m := liteMade.FindStringSubmatch(line); m != nil {
+				made = append(made, m[1])
+			}
+			if table := walkedTable(lite, line, sql); table != "" && !slices.Contains(made, table) {
 				tables = append(tables, table)
 			}
 		}

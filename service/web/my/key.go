@@ -105,14 +105,17 @@ func (p *pages) switched(v *site.Visit, err error, done string) error {
 }
 
 // keyName is what a key is called.
-func keyName(k *apikey.KeyView) string {
+func keyName(k *apikey.KeyView) string { return named(k.Name, k.ProductName, k.ID) }
+
+// named is what a key is called that has, or has not, a name and a product's name.
+func named(name, product, id string) string {
 	switch {
-	case k.Name != "":
-		return k.Name
-	case k.ProductName != "":
-		return k.ProductName
+	case name != "":
+		return name
+	case product != "":
+		return product
 	}
-	return "Key " + ui.Short(k.ID)
+	return "Key " + ui.Short(id)
 }
 
 // limitText is a limit in words.

@@ -9,6 +9,7 @@ import (
 	"errors"
 
 	"github.com/mintreu/mintreu/commerce/download"
+	"github.com/mintreu/mintreu/commerce/insight"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
@@ -21,6 +22,7 @@ import (
 
 // operations are what the pages of a customer call.
 type operations struct {
+	Mine      kit.Op[insight.MineRequest, insight.Mine]                       `op:"overview.mine"`
 	Licenses  kit.Op[license.ListRequest, licensing.List[license.View]]       `op:"license.list"`
 	License   kit.Op[license.GetRequest, license.View]                        `op:"license.get"`
 	Reveal    kit.Op[license.GetRequest, license.Revealed]                    `op:"license.reveal"`

@@ -8,6 +8,8 @@ import (
 
 	"github.com/a-h/templ"
 
+	"github.com/mintreu/mintreu/commerce/insight"
+	"github.com/mintreu/mintreu/commerce/money"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/web/site"
@@ -19,7 +21,11 @@ func (p *pages) orders(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(ordersPage(v.Frame("Orders"), list))
+	lines := make([]orderLine, len(list.Items))
+	for i := range list.Items {
+		lines[i] = lineOf(&list.Items[i])
+	}
+	return v.Show(ordersPage(v.Frame("Orders"), lines, list.Next))
 }
 
 func (p *pages) order(v *site.Visit) error {
@@ -30,17 +36,41 @@ func (p *pages) order(v *site.Visit) error {
 	return v.Show(orderPage(v.Frame("Order "+ui.Day(o.CreatedAt), ui.Link{Href: "/account/orders", Name: "Orders"}), &o))
 }
 
-// paper is the address of a receipt or, by its number, of a credit note.
-func paper(o *order.View, number, format string) templ.SafeURL {
-	if number == "" {
-		return templ.SafeURL("/checkout/" + o.ID + "/receipt." + format)
+// orderLine is an order in a list.
+type orderLine struct {
+	ID, Contents, Word, Tone, Receipt string
+	Env                               licensing.Env
+	CreatedAt                         time.Time
+	Total                             money.Amount
+}
+
+// lineOf is the line of an order.
+func lineOf(o *order.View) orderLine {
+	word, tone := told(o.State, o.Refunded)
+	return orderLine{o.ID, contents(o), word, tone, o.Receipt, o.Env, o.CreatedAt, o.Total}
+}
+
+// briefLine is the line of an order of the overview.
+func briefLine(o *insight.OrderBrief) orderLine {
+	word, tone := told(order.State(o.State), o.Refunded)
+	var names []string
+	for _, l := range o.Lines {
+		names = append(names, times(l.Quantity, l.Name))
 	}
-	return templ.SafeURL("/checkout/" + o.ID + "/credit-note." + format + "?number=" + url.QueryEscape(number))
+	return orderLine{o.ID, strings.Join(names, ", "), word, tone, o.Receipt, o.Env, o.CreatedAt, o.Total}
+}
+
+// paper is the address of a receipt or, by its number, of a credit note of the order with the given id.
+func paper(id, number, format string) templ.SafeURL {
+	if number == "" {
+		return templ.SafeURL("/checkout/" + id + "/receipt." + format)
+	}
+	return templ.SafeURL("/checkout/" + id + "/credit-note." + format + "?number=" + url.QueryEscape(number))
 }
 
 // told is the state of an order for its buyer.
-func told(o *order.View) (word, tone string) {
-	switch o.State {
+func told(state order.State, refunded money.Amount) (word, tone string) {
+	switch state {
 	case order.Pending:
 		return "Waiting for payment", "wait"
 	case order.AwaitingFunds:
@@ -48,7 +78,7 @@ func told(o *order.View) (word, tone string) {
 	case order.Paid:
 		return "Paid", "good"
 	case order.Fulfilled:
-		if o.Refunded.Minor > 0 {
+		if refunded.Minor > 0 {
 			return "Partly refunded", "wait"
 		}
 		return "Complete", "good"
@@ -112,11 +142,15 @@ func timeline(o *order.View) []step {
 func contents(o *order.View) string {
 	var names []string
 	for _, l := range o.Lines {
-		name := l.Name
-		if l.Quantity > 1 {
-			name = ui.Number(l.Quantity) + " × " + name
-		}
-		names = append(names, name)
+		names = append(names, times(l.Quantity, l.Name))
 	}
 	return strings.Join(names, ", ")
+}
+
+// times is a thing, and how many of it where there is more than one.
+func times(n int64, name string) string {
+	if n > 1 {
+		return ui.Number(n) + " × " + name
+	}
+	return name
 }

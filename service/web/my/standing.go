@@ -5,7 +5,6 @@ import (
 
 	"github.com/mintreu/mintreu/licensing/explain"
 	"github.com/mintreu/mintreu/licensing/license"
-	"github.com/mintreu/mintreu/sdk/eval"
 )
 
 // telling is where a license stands, for people.
@@ -14,17 +13,6 @@ type telling = explain.Telling
 // standing is where a license stands: first what decides, then whatever else was found.
 func standing(v *license.View) []telling {
 	return explain.Decision(v.Decision, explain.Of(v))
-}
-
-// attention reports whether a license wants its owner's attention.
-func attention(v *license.View) bool {
-	switch v.Decision.Code {
-	case eval.Valid, eval.Revoked:
-		return false
-	case eval.ActivationRequired:
-		return len(v.Decision.Findings) > 1
-	}
-	return true
 }
 
 // product is what a license's product is called.

@@ -1,7 +1,6 @@
 package site
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -163,8 +162,9 @@ func (v *Visit) Show(c templ.Component) error {
 
 // Render answers with a page and a status.
 func (v *Visit) Render(status int, c templ.Component) error {
-	var out bytes.Buffer
-	if err := c.Render(v.R.Context(), &out); err != nil {
+	out := templ.GetBuffer()
+	defer templ.ReleaseBuffer(out)
+	if err := c.Render(v.R.Context(), out); err != nil {
 		return err
 	}
 	h := v.W.Header()

@@ -64,17 +64,23 @@ func (f Frame) Staff() bool { return f.Actor.Kind == licensing.Staff }
 func below(path string) string {
 	for _, b := range []struct{ under, place string }{{"/admin/activations", "/admin/licenses"}, {"/admin/plans", "/admin/products"}, {"/admin/releases", "/admin/files"}, {"/admin/release-files", "/admin/files"},
 		{"/admin/canned", "/admin/tickets"}, {"/admin/outbox", "/admin/mail"}, {"/tickets", "/account/tickets"}} {
-		if path == b.under || strings.HasPrefix(path, b.under+"/") {
-			return b.place + strings.TrimPrefix(path, b.under)
+		if within(path, b.under) {
+			return b.place + path[len(b.under):]
 		}
 	}
 	return path
 }
 
+// within reports whether path is place or lies below it.
+func within(path, place string) bool {
+	rest, ok := strings.CutPrefix(path, place)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
 // current is the value of aria-current for a link to href: "page" for the page itself and what lies below it, "" otherwise.
 func (f Frame) current(href string, exact bool) string {
 	path := below(f.Path)
-	if path == href || !exact && strings.HasPrefix(path, href+"/") {
+	if path == href || !exact && within(path, href) {
 		return "page"
 	}
 	return ""
