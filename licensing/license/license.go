@@ -163,12 +163,6 @@ type Token struct {
 	Prior string
 }
 
-// StatusEntry is an index of a status list whose token is not simply valid. Status is one of sdk/doc's.
-type StatusEntry struct {
-	Index  int64
-	Status byte
-}
-
 // Filter narrows a list of licenses; empty members do not.
 type Filter struct {
 	Owner     licensing.Owner
@@ -237,8 +231,10 @@ type Tokens interface {
 	StatusLists(ctx context.Context, above int64) (map[int64]int64, error)
 	// OpenStatusList opens a list; opening one that exists does nothing.
 	OpenStatusList(ctx context.Context, num int64, at time.Time) error
-	// StatusEntries returns the indexes of a list that are invalid or paused, and whether the list exists.
-	StatusEntries(ctx context.Context, list int64) ([]StatusEntry, bool, error)
+	// EndedIndexes returns the indexes of a list that are invalid, and whether the list exists.
+	EndedIndexes(ctx context.Context, list int64) ([]int64, bool, error)
+	// PausedIndexes returns the indexes of suspended licenses, by their lists.
+	PausedIndexes(ctx context.Context) (map[int64][]int64, error)
 }
 
 // Signer signs documents with the installation's active key. It is safe for concurrent use.

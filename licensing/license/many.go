@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/sdk/doc"
@@ -63,7 +66,8 @@ func (s *Service) many(ctx context.Context, specs []IssueSpec, draft func(i int,
 	if err := s.known(ctx, specs, out); err != nil {
 		return nil, err
 	}
-	policies := map[string]Policy{}
+	policies, of := map[string]Policy{}, make([]Policy, len(specs))
+	var todo []int
 	for i := range specs {
 		if out[i].Existing != "" || out[i].Err != nil {
 			continue
@@ -72,17 +76,41 @@ func (s *Service) many(ctx context.Context, specs []IssueSpec, draft func(i int,
 		if err != nil {
 			return nil, err
 		}
-		if out[i].Err = specs[i].check(); out[i].Err != nil {
-			continue
-		}
-		if out[i].Draft, err = draft(i, policy); err == nil {
-			continue
-		}
-		if out[i].Err = refusal(err); out[i].Err == nil {
-			return nil, err
+		if out[i].Err = specs[i].check(); out[i].Err == nil {
+			of[i], todo = policy, append(todo, i)
 		}
 	}
-	return out, nil
+	return out, spread(todo, func(i int) (err error) {
+		if out[i].Draft, err = draft(i, of[i]); err == nil {
+			return nil
+		}
+		out[i].Err = refusal(err)
+		if out[i].Err == nil {
+			return err
+		}
+		return nil
+	})
+}
+
+// spread calls do for each of the numbers, on all processors at once, since signing is what most of the time goes to. After a failure it begins
+// no further one.
+func spread(todo []int, do func(i int) error) error {
+	workers := min(runtime.GOMAXPROCS(0), len(todo))
+	errs := make([]error, workers)
+	var next atomic.Int64
+	var failed atomic.Bool
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for n := next.Add(1) - 1; n < int64(len(todo)) && !failed.Load(); n = next.Add(1) - 1 {
+				if errs[w] = do(todo[n]); errs[w] != nil {
+					failed.Store(true)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // policyFor is the policy of a spec, once it is sure that licenses may be issued for its product.

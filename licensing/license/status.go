@@ -16,6 +16,8 @@ const (
 	statusLife = 30 * 24 * time.Hour
 	// statusKeep is how long a signed list is served when nothing changed.
 	statusKeep = time.Hour
+	// pausedKeep is how long the suspended licenses that were read for one list serve the others.
+	pausedKeep = 2 * time.Second
 )
 
 // statusText is a signed list and the entries it was built from.
@@ -30,6 +32,11 @@ type statusCache struct {
 	version  int64 // grows with every Forget, so that a list built before it is not kept
 	texts    map[int64]statusText
 	building map[int64]*sync.Mutex
+
+	pausing  sync.Mutex
+	paused   map[int64][]int64 // places of suspended licenses, by list
+	pausedOf int64             // the version they are of
+	pausedAt time.Time
 }
 
 // StatusRequest names a status list.
@@ -50,16 +57,23 @@ func (s *Service) StatusList(ctx context.Context, n int64) (string, error) {
 		return text, nil
 	}
 	version := s.lists.now()
-	entries, found, err := s.Tokens.StatusEntries(ctx, n)
+	ended, found, err := s.Tokens.EndedIndexes(ctx, n)
 	if err != nil {
 		return "", err
 	}
 	if !found {
 		return "", licensing.ErrNotFound
 	}
+	paused, err := s.paused(ctx, version)
+	if err != nil {
+		return "", err
+	}
 	var bits doc.StatusBits
-	for _, e := range entries {
-		bits.Set(e.Index, e.Status)
+	for _, idx := range ended {
+		bits.Set(idx, doc.StatusInvalid)
+	}
+	for _, idx := range paused[n] {
+		bits.Set(idx, doc.StatusSuspended)
 	}
 	now := s.now()
 	text, _, err := s.Signer.SignStatusList(ctx, &doc.StatusList{
@@ -71,6 +85,22 @@ func (s *Service) StatusList(ctx context.Context, n int64) (string, error) {
 	}
 	s.lists.put(n, version, statusText{text: text, signed: now})
 	return text, nil
+}
+
+// paused are the places of suspended licenses, read once for all lists that are built before something changes, and again for one that is built
+// much later.
+func (s *Service) paused(ctx context.Context, version int64) (map[int64][]int64, error) {
+	c, now := s.lists, s.Clock.Now()
+	c.pausing.Lock() // one reads, the others take what it read
+	defer c.pausing.Unlock()
+	if gone := now.Sub(c.pausedAt); c.paused != nil && c.pausedOf == version && gone >= 0 && gone < pausedKeep {
+		return c.paused, nil
+	}
+	paused, err := s.Tokens.PausedIndexes(ctx)
+	if err == nil {
+		c.paused, c.pausedOf, c.pausedAt = paused, version, now
+	}
+	return paused, err
 }
 
 // Forget drops the signed status lists; the change feed calls it for "license" and "signing_key".

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing/license"
-	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/db"
 )
 
@@ -78,28 +77,27 @@ func (s *tokens) OpenStatusList(ctx context.Context, num int64, at time.Time) er
 	return err
 }
 
-// StatusEntries implements [license.Tokens].
-func (s *tokens) StatusEntries(ctx context.Context, list int64) ([]license.StatusEntry, bool, error) {
+// EndedIndexes implements [license.Tokens].
+func (s *tokens) EndedIndexes(ctx context.Context, list int64) ([]int64, bool, error) {
 	var found int64
 	if err := s.db.QueryRow(ctx, `SELECT count(*) FROM status_list WHERE num = $1`, list).Scan(&found); err != nil || found == 0 {
 		return nil, false, err
 	}
-	// A token that is not current any more is invalid, whether its license was revoked or has another one. Both statements cost what the list
-	// holds of them, not what it holds.
+	// A token that is not current any more is invalid, whether its license was revoked or has another one. It costs what the list holds of
+	// them, not what it holds.
 	rows, err := s.db.Query(ctx, `SELECT idx FROM license_token WHERE list = $1 AND NOT current`, list)
-	entries, err := db.Collect(rows, err, entry(doc.StatusInvalid))
-	if err != nil {
-		return nil, false, err
-	}
-	rows, err = s.db.Query(ctx, `SELECT t.idx FROM license l JOIN license_token t ON t.license_id = l.id AND t.current WHERE l.state = 'suspended' AND t.list = $1`, list)
-	paused, err := db.Collect(rows, err, entry(doc.StatusSuspended))
-	return append(entries, paused...), true, err
+	ended, err := db.Collect(rows, err, func(r db.Row) (idx int64, err error) { return idx, r.Scan(&idx) })
+	return ended, true, err
 }
 
-// entry scans an index whose status is known.
-func entry(status byte) func(db.Row) (license.StatusEntry, error) {
-	return func(r db.Row) (e license.StatusEntry, err error) {
-		e.Status = status
-		return e, r.Scan(&e.Index)
+// PausedIndexes implements [license.Tokens]. Which list a suspended license is in can be told only by looking at its token, so all are looked at once.
+func (s *tokens) PausedIndexes(ctx context.Context) (map[int64][]int64, error) {
+	type place struct{ list, idx int64 }
+	rows, err := s.db.Query(ctx, `SELECT t.list, t.idx FROM license l JOIN license_token t ON t.jti = l.token_jti WHERE l.state = 'suspended' AND t.current`)
+	places, err := db.Collect(rows, err, func(r db.Row) (p place, err error) { return p, r.Scan(&p.list, &p.idx) })
+	out := map[int64][]int64{}
+	for _, p := range places {
+		out[p.list] = append(out[p.list], p.idx)
 	}
+	return out, err
 }
