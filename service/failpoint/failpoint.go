@@ -13,8 +13,8 @@
 //
 // Steps that exist: session-created, order-row, webhook-received, event-row, license-row, token-signed, outbox-row,
 // before-commit, after-commit, mail-handed-over, download-signed, activation-row, usage-source-row, usage-batch-row,
-// keys-moved, keyset-row, tokens-resigned; of work on many licenses, license-rows (licenses, then their tokens, then their changes: three hits
-// a batch) and bulk-rows (the rows of a batch, its run not moved yet).
+// keys-moved, keyset-row, tokens-resigned; of work on many licenses, license-rows (licenses with their tokens and changes, their audit rows not:
+// one hit a batch) and bulk-rows (the rows of a batch, its run not moved yet).
 package failpoint
 
 // Injected is what a hit panics with when it was told to fail; recovered at the edge it is an internal error like any other,
