@@ -82,7 +82,7 @@ func TestL23_ConcurrentUseAndClose(t *testing.T) {
 	if c.Allowed("export") {
 		t.Error("allowed after Close")
 	}
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before+1; runtime.Gosched() {
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > before+1; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 		}

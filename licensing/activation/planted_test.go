@@ -53,7 +53,7 @@ func TestS01_RaceFindsCountThenInsert(t *testing.T) {
 			}
 			return bad.Activate(ctx, sdk.ActivateRequest{Product: "editor", Device: device})
 		}
-		for range 20 {
+		for range 100 {
 			d := w.issue(t, terms(5))
 			got := w.race(t, d.Key, 60, func(*replica) activator { return activate })
 			if got <= 5 {
@@ -70,7 +70,7 @@ func TestS01_RaceFindsCountThenInsert(t *testing.T) {
 			}
 			t.Fatalf("%d devices on 5 seats, and the checker found %+v", got, found)
 		}
-		t.Error("the race did not find it in 20 rounds")
+		t.Error("the race did not find it in 100 rounds")
 	})
 }
 

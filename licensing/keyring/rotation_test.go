@@ -68,72 +68,125 @@ func product(t testing.TB, e storetest.Env, url string, roots []string) *sdk.Cli
 	return c
 }
 
-// Rotation under load fails no verification: products that fetch the keyset once a day, through caches that are five minutes late, verify what
-// two replicas sign at that moment, one of which hears of each rotation late. A key is published a day before it signs.
+// load is products that verify what is signed while keys are rotated.
+type load struct {
+	verified, failed atomic.Int64
+	mu               sync.Mutex
+	first            error // why the first one failed
+}
+
+// rotates has products, which fetch the keyset once a day through caches that are five minutes late, verify what two replicas sign at that moment, one
+// of which hears of each rotation late; and rotates the key six times, once in so many hours.
+func rotates(t *testing.T, e storetest.Env, k, late *keyring.Service, every int) *load {
+	t.Helper()
+	roots := must(k.Roots(t.Context()))(t)
+	url := publishes(t, e, k)
+	clients := make([]*sdk.Client, 4)
+	for i := range clients {
+		clients[i] = product(t, e, url, roots)
+		if err := clients[i].Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := new(load)
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for i := range 8 {
+		ring := []*keyring.Service{k, late}[i%2]
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				claims := sample(fmt.Sprint("tok_", i, "_", n), e.Clock.Now().Unix())
+				claims.Expires = 0
+				claims.ValidUntil, claims.Pol.ExpiryGrace, claims.Type = 0, 0, doc.Perpetual
+				text, _, err := ring.SignLicense(t.Context(), claims)
+				if err == nil {
+					_, err = clients[n%len(clients)].Verify(text)
+				}
+				if err != nil {
+					l.fails(fmt.Errorf("verification %d of worker %d: %w", n, i, err))
+				}
+				l.verified.Add(1)
+			}
+		})
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	work := func(n int64) { // waits until so many more verifications are done
+		for end := l.verified.Load() + n; l.verified.Load() < end && l.failed.Load() == 0; {
+			<-tick.C
+		}
+	}
+	for hour := range 6 * every {
+		e.Clock.Advance(time.Hour)
+		if i := hour % 24 / 6; hour%6 == 5 { // each product once a day
+			if err := clients[i].Refresh(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+		work(soak[int64](20, 1000))
+		if hour%every != every-1 {
+			continue
+		}
+		if _, err := k.Rotate(staff(t.Context()), keyring.RotateRequest{Reason: "drill"}); err != nil {
+			t.Error(err)
+		}
+		work(100)
+		late.Forget() // the change feed comes
+	}
+	stop()
+	wg.Wait()
+	return l
+}
+
+func (l *load) fails(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.failed.Add(1) == 1 {
+		l.first = err
+	}
+}
+
+// Rotation under load fails no verification: a key is published a day before it signs.
 func TestK04_RotationUnderLoadFailsNoVerification(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
-		k := founded(t, e)
-		late := newRingStarted(t, e)
-		roots := must(k.Roots(t.Context()))(t)
-		url := publishes(t, e, k)
-		clients := make([]*sdk.Client, 4)
-		for i := range clients {
-			clients[i] = product(t, e, url, roots)
-			if err := clients[i].Refresh(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var verified, failed atomic.Int64
-		ctx, stop := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		for i := range 8 {
-			ring := []*keyring.Service{k, late}[i%2]
-			wg.Go(func() {
-				for n := 0; ctx.Err() == nil; n++ {
-					claims := sample(fmt.Sprint("tok_", i, "_", n), e.Clock.Now().Unix())
-					claims.Expires = 0
-					claims.ValidUntil, claims.Pol.ExpiryGrace, claims.Type = 0, 0, doc.Perpetual
-					text, _, err := ring.SignLicense(t.Context(), claims)
-					if err == nil {
-						_, err = clients[n%len(clients)].Verify(text)
-					}
-					if err != nil && failed.Add(1) < 5 {
-						t.Errorf("verification %d of worker %d: %v", n, i, err)
-					}
-					verified.Add(1)
-				}
-			})
-		}
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		work := func(n int64) { // waits until so many more verifications are done
-			for end := verified.Load() + n; verified.Load() < end && failed.Load() == 0; {
-				<-tick.C
-			}
-		}
 		began := time.Now()
-		const rotations = 6
-		for range rotations {
-			for hour := range 24 {
-				e.Clock.Advance(time.Hour)
-				if i := hour / 6; hour%6 == 5 { // each product once a day
-					if err := clients[i].Refresh(t.Context()); err != nil {
-						t.Error(err)
-					}
-				}
-				work(soak[int64](20, 1000))
-			}
-			if _, err := k.Rotate(staff(t.Context()), keyring.RotateRequest{Reason: "drill"}); err != nil {
-				t.Error(err)
-			}
-			work(100)
-			late.Forget() // the change feed comes
+		l := rotates(t, e, founded(t, e), newRingStarted(t, e), 24)
+		if l.failed.Load() > 0 {
+			t.Errorf("%d failed, the first was %v", l.failed.Load(), l.first)
 		}
-		stop()
-		wg.Wait()
-		t.Logf("%d verifications over %d rotations, %.0f a second, %d failed", verified.Load(), rotations, float64(verified.Load())/time.Since(began).Seconds(), failed.Load())
+		t.Logf("%d verifications over 6 rotations, %.0f a second, %d failed", l.verified.Load(), float64(l.verified.Load())/time.Since(began).Seconds(), l.failed.Load())
 	})
+}
+
+// hasty is a store of keys that may sign from the moment at which they were made.
+type hasty struct{ keyring.Store }
+
+// Keys implements [keyring.Store], wrongly.
+func (h hasty) Keys(ctx context.Context) ([]keyring.Key, error) {
+	list, err := h.Store.Keys(ctx)
+	for i := range list {
+		if k := &list[i]; k.Role == keyring.Signing {
+			k.NotBefore = k.CreatedAt
+		}
+	}
+	return list, err
+}
+
+// The load finds a rotation that does not wait until products had the time to fetch a key.
+func TestK04_LoadFindsHaste(t *testing.T) {
+	t.Parallel()
+	e := storetest.SQLite(t)
+	founded(t, e)
+	d := newRing(t, e, 7).Deps
+	d.Store = hasty{d.Store}
+	k := keyring.New(d)
+	if err := k.Ensure(t.Context(), issuer); err != nil {
+		t.Fatal(err)
+	}
+	if l := rotates(t, e, k, newRingStarted(t, e), 2); l.failed.Load() == 0 || !errors.Is(l.first, doc.ErrUnknownKey) {
+		t.Errorf("of %d verifications %d failed, the first with %v: the load does not find it", l.verified.Load(), l.failed.Load(), l.first)
+	}
 }
 
 // A product that was away while the root was replaced three times comes to the present one by the keysets in between, each signed by the root

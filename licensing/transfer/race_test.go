@@ -115,12 +115,12 @@ func TestRaceOfStepsFindsLookThenWrite(t *testing.T) {
 		deps := w.Deps
 		deps.Store = naiveSteps{deps.Store, w}
 		s := transfer.New(deps)
-		for i := range 20 {
+		for i := range 100 {
 			if w.stepRace(t, s, i) != "" {
 				return
 			}
 		}
-		t.Error("the race did not find it in 20 rounds")
+		t.Error("the race did not find it in 100 rounds")
 	})
 }
 
@@ -219,11 +219,11 @@ func TestRaceForTheLimitFindsCountThenTransfer(t *testing.T) {
 		deps.Tokens = naiveTokens{deps.Tokens, deps.Store}
 		deps.Transfers = uncounted{deps.Transfers}
 		l := license.New(deps)
-		for i := range 20 {
+		for i := range 100 {
 			if w.limitRace(t, l, i) > 2 {
 				return
 			}
 		}
-		t.Error("the race did not find it in 20 rounds")
+		t.Error("the race did not find it in 100 rounds")
 	})
 }

@@ -87,7 +87,7 @@ func TestW01_WrongSignatureStoresNothing(t *testing.T) {
 		s.bank.Deliveries().Set(sandbox.Behaviour{BadSignature: true})
 		p := s.pays(t, 1, sandbox.CardSucceeds)
 		event := s.bank.events(t, completed)[0]
-		eventually(t, "three attempts", 20*time.Second, func() bool {
+		eventually(t, "three attempts", time.Minute, func() bool {
 			d := s.bank.deliveries(t, event)
 			return len(d) == 1 && d[0].Attempts >= 3
 		})
@@ -137,7 +137,7 @@ func TestDelivery_BehindTheBuyersLook(t *testing.T) {
 	eachSite(t, siteOptions{events: []string{completed}}, func(t *testing.T, s *site) {
 		s.bank.Deliveries().Set(sandbox.Behaviour{DelaySeconds: 600})
 		p := s.pays(t, 2, sandbox.CardSucceeds)
-		eventually(t, "the buyer sees the licenses", 20*time.Second, func() bool {
+		eventually(t, "the buyer sees the licenses", time.Minute, func() bool {
 			c, err := p.look(t.Context())
 			return err == nil && c.State == "fulfilled" && len(c.Grants) == 4
 		})

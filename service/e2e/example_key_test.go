@@ -41,7 +41,7 @@ func TestExampleAPIKey(t *testing.T) {
 		}
 		return res.StatusCode, string(body), res.Header
 	}
-	eventually(t, "the example to answer a stranger with 401", 20*time.Second, func() bool {
+	eventually(t, "the example to answer a stranger with 401", time.Minute, func() bool {
 		status, _, _ := call("mtr_test_nobody")
 		return status == http.StatusUnauthorized
 	})

@@ -173,7 +173,7 @@ func TestExamples(t *testing.T) {
 	addr := freeAddr(t)
 	background(t, []string{"MINTREU_DEVICE_ID=server", "XDG_CONFIG_HOME=" + dir + "/gate"}, filepath.Join(dir, "gate-feature"),
 		"-env", "test", "-product", "editor", "-server", shop.url, "-root", shop.root(t), "-license", key, "-addr", addr)
-	eventually(t, "the application to answer", 20*time.Second, func() bool {
+	eventually(t, "the application to answer", time.Minute, func() bool {
 		status, _, _ := fetch(t.Context(), http.MethodGet, "http://"+addr+"/license", nil, nil)
 		return status == http.StatusOK
 	})

@@ -30,12 +30,12 @@ func TestF20_M11_DatabaseAway(t *testing.T) {
 		status, _, _ := fetch(t.Context(), http.MethodGet, s.url+"/readyz", nil, nil)
 		return status
 	}
-	eventually(t, "signing up is off", 5*time.Second, func() bool { _, code := signUp(); return code == "switched-off" })
+	eventually(t, "signing up is off", time.Minute, func() bool { _, code := signUp(); return code == "switched-off" })
 
 	if err := p.Kill(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "not ready", 5*time.Second, func() bool { return ready() == http.StatusServiceUnavailable })
+	eventually(t, "not ready", time.Minute, func() bool { return ready() == http.StatusServiceUnavailable })
 	for range 3 {
 		if status, code := checkout(); status != http.StatusServiceUnavailable || code != "database-unavailable" {
 			t.Errorf("an order while the database is away: %d %s", status, code)
@@ -51,7 +51,7 @@ func TestF20_M11_DatabaseAway(t *testing.T) {
 	if err := p.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "ready and taking orders", 5*time.Second, func() bool {
+	eventually(t, "ready and taking orders", time.Minute, func() bool {
 		if ready() != http.StatusOK {
 			return false
 		}

@@ -39,7 +39,7 @@ func storefront(t *testing.T, host string) (shop *process, at, port string) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	background(t, nil, bin, "-addr", addr, "-api", shop.url)
-	eventually(t, "the storefront to answer", 20*time.Second, func() bool {
+	eventually(t, "the storefront to answer", time.Minute, func() bool {
 		status, _, _ := fetch(t.Context(), "GET", "http://"+addr+"/", nil, nil)
 		return status == 200
 	})

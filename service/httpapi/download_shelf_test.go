@@ -281,7 +281,7 @@ func (s *shelf) audited(action string) (n int64) {
 // eventually waits until what a handler does after its answer has happened.
 func (s *shelf) eventually(what string, so func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(10 * time.Second); !so(); {
+	for end := time.Now().Add(time.Minute); !so(); {
 		if time.Now().After(end) {
 			s.t.Fatalf("never: %s", what)
 		}

@@ -26,6 +26,7 @@ type testEvent struct {
 
 // tally counts what a series of test runs did.
 type tally struct {
+	dir                     string // where tests run, "" for the root module
 	passed, failed, skipped int
 	broken                  []string // packages that did not build or died
 	failures                []string
@@ -43,7 +44,7 @@ func (t *tally) goTest(ctx context.Context, env []string, title string, args ...
 	fmt.Printf("\n== %s\n", title)
 	start := time.Now()
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env, cmd.Dir = append(os.Environ(), env...), t.dir
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/service/db/dbtest/server"
@@ -83,10 +84,13 @@ func (*e2eCommand) Run(ctx context.Context) error {
 	return t.close(start)
 }
 
-type soakCommand struct{}
+type soakCommand struct {
+	Part []string      `help:"Only these parts: races, kills, fuzz." enum:"races,kills,fuzz" default:"races,kills,fuzz"`
+	Fuzz time.Duration `help:"How long each fuzz target runs." default:"10m"`
+}
 
-// Run repeats the race and fault tests in their long forms: MINTREU_SOAK=1 raises the rounds that tests read.
-func (*soakCommand) Run(ctx context.Context) error {
+// Run repeats the race and fault tests in their long forms, for which MINTREU_SOAK=1 raises the rounds that tests read, and fuzzes.
+func (c *soakCommand) Run(ctx context.Context) error {
 	start := time.Now()
 	env, stop, err := prepare(ctx)
 	if err != nil {
@@ -95,13 +99,38 @@ func (*soakCommand) Run(ctx context.Context) error {
 	defer stop()
 	env = append(env, "MINTREU_SOAK=1")
 	var t tally
-	if err := t.goTest(ctx, env, "long races", append([]string{"-race", "-count", "1", "-timeout", "2h"}, racing()...)...); err != nil {
-		return err
+	if slices.Contains(c.Part, "races") {
+		if err := t.goTest(ctx, env, "long races", append([]string{"-race", "-count", "1", "-timeout", "2h"}, racing()...)...); err != nil {
+			return err
+		}
 	}
-	if err := t.goTest(ctx, env, "long kills", append([]string{"-tags", "failpoint", "-count", "5", "-timeout", "2h"}, kills()...)...); err != nil {
-		return err
+	if slices.Contains(c.Part, "kills") {
+		if err := t.goTest(ctx, env, "long kills", append([]string{"-tags", "failpoint", "-count", "5", "-timeout", "2h"}, kills()...)...); err != nil {
+			return err
+		}
+	}
+	if slices.Contains(c.Part, "fuzz") {
+		if err := c.fuzz(ctx, &t, env); err != nil {
+			return err
+		}
 	}
 	return t.close(start)
+}
+
+// fuzz runs each fuzz target for a while. What it finds becomes a seed in testdata/fuzz of the target's package.
+func (c *soakCommand) fuzz(ctx context.Context, t *tally, env []string) error {
+	found, err := fuzzTargets()
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		t.dir = f.module
+		err := t.goTest(ctx, env, f.name+" of "+f.dir, "-run", "^$", "-fuzz", "^"+f.name+"$", "-fuzztime", c.Fuzz.String(), "./"+f.dir)
+		if t.dir = ""; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // prepare installs what is missing, starts a private PostgreSQL and Redis, and returns the environment that points tests at them.

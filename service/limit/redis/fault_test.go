@@ -38,7 +38,7 @@ func TestF26_KilledAndEmptyRestart(t *testing.T) {
 	s := limittest.OwnRedis(t)
 	var log strings.Builder
 	l := open(t, redis.Config{URL: s.URL, Budget: budget, Replicas: func() int64 { return 2 }, Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if !limittest.Eventually(5*time.Second, func() bool { return healthy(t, l) }) {
+	if !limittest.Eventually(time.Minute, func() bool { return healthy(t, l) }) {
 		t.Fatal("Redis never answered")
 	}
 	const most = 20
@@ -68,7 +68,7 @@ func TestF26_KilledAndEmptyRestart(t *testing.T) {
 	}
 	s.Start(t)
 	start := time.Now()
-	if !limittest.Eventually(10*time.Second, func() bool { return healthy(t, l) }) {
+	if !limittest.Eventually(time.Minute, func() bool { return healthy(t, l) }) {
 		t.Fatal("never back")
 	}
 	t.Logf("back after %s", time.Since(start))
@@ -124,7 +124,7 @@ func TestF27_BlackHole(t *testing.T) {
 	t.Parallel()
 	s := limittest.OwnRedis(t)
 	l := open(t, redis.Config{URL: s.URL})
-	if !limittest.Eventually(5*time.Second, func() bool { return healthy(t, l) }) {
+	if !limittest.Eventually(time.Minute, func() bool { return healthy(t, l) }) {
 		t.Fatal("Redis never answered")
 	}
 	s.Pause(t)
@@ -142,7 +142,7 @@ func TestF27_BlackHole(t *testing.T) {
 		t.Errorf("the median check took %s behind a black hole", took[50])
 	}
 	s.Resume(t)
-	if !limittest.Eventually(10*time.Second, func() bool { return healthy(t, l) }) {
+	if !limittest.Eventually(time.Minute, func() bool { return healthy(t, l) }) {
 		t.Error("never back")
 	}
 }
@@ -155,7 +155,7 @@ func TestF29_FlushReadOnlyAndFull(t *testing.T) {
 	l, c := open(t, redis.Config{URL: s.URL, Budget: budget}), client(t, s.URL)
 	back := func(what string) {
 		t.Helper()
-		if !limittest.Eventually(10*time.Second, func() bool { return healthy(t, l) }) {
+		if !limittest.Eventually(time.Minute, func() bool { return healthy(t, l) }) {
 			t.Fatalf("%s: never back", what)
 		}
 	}
