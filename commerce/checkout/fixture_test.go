@@ -56,7 +56,7 @@ func newShop(t *testing.T, e storetest.Env, change ...func(*checkout.Deps)) *sho
 	}
 	s.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Renewals: e.Store.LicenseRenewals(), Transfers: e.Store.LicenseOwners(), Trials: e.Store.LicenseOwners(), Env: licensing.Live, Signer: ring, Verifier: ring,
 		Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: s.killed})
-	if s.keys, err = apikey.New(apikey.Deps{Store: e.Store.APIKeys(), Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: s.killed}); err != nil {
+	if s.keys, err = apikey.New(apikey.Deps{Store: e.Store.APIKeys(), Changer: e.Store.KeyChanges(), Credits: e.Store.KeyCredits(), Uses: e.Store.KeyUses(), Templates: e.Store.KeyTemplates(), Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: s.killed}); err != nil {
 		t.Fatal(err)
 	}
 	s.pricing = pricing.NewService(pricing.Deps{Store: e.Store.Pricing(), Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail})

@@ -67,7 +67,7 @@ type LimitView struct {
 // VerifyResult is the answer for one key.
 type VerifyResult struct {
 	Valid      bool            `json:"valid" doc:"Whether the use may go on."`
-	Code       Code            `json:"code" doc:"Why." enum:"VALID,NOT_FOUND,DISABLED,REVOKED,EXPIRED,FORBIDDEN_IP,INSUFFICIENT_SCOPE,RATE_LIMITED,QUOTA_EXCEEDED,SWITCHED_OFF"`
+	Code       Code            `json:"code" doc:"Why." enum:"VALID,NOT_FOUND,DISABLED,REVOKED,EXPIRED,FORBIDDEN_IP,INSUFFICIENT_SCOPE,RATE_LIMITED,QUOTA_EXCEEDED,NO_CREDITS,SWITCHED_OFF"`
 	KeyID      string          `json:"key_id,omitempty" doc:"Id of the key."`
 	Owner      licensing.Owner `json:"owner,omitempty" doc:"Customer or organisation that owns the key."`
 	Product    string          `json:"product,omitempty" doc:"Id of the key's product."`
@@ -76,7 +76,8 @@ type VerifyResult struct {
 	Scopes     []string        `json:"scopes,omitempty" doc:"Scopes the key carries."`
 	ExpiresAt  *time.Time      `json:"expires_at,omitempty" doc:"When the key ends."`
 	Limits     []LimitView     `json:"limits,omitempty" doc:"How the key's limits stand after the answer."`
-	RetryAfter float64         `json:"retry_after_seconds,omitempty" doc:"Seconds to wait when the code is RATE_LIMITED or QUOTA_EXCEEDED."`
+	Credits    *CreditsView    `json:"credits,omitempty" doc:"What the key may still spend; absent for a key without credits."`
+	RetryAfter float64         `json:"retry_after_seconds,omitempty" doc:"Seconds to wait when the code is RATE_LIMITED, QUOTA_EXCEEDED or NO_CREDITS; absent when waiting does not help."`
 	Degraded   bool            `json:"degraded,omitempty" doc:"A counter was away; the limit's degraded mode answered."`
 }
 
@@ -137,7 +138,7 @@ func (s *Service) ask(ctx context.Context, checks []VerifyCheck, within Reach) (
 }
 
 func (s *Service) result(v Verdict) VerifyResult {
-	out := VerifyResult{Valid: v.Code == Valid, Code: v.Code, Degraded: v.Degraded, RetryAfter: v.RetryAfter.Seconds()}
+	out := VerifyResult{Valid: v.Code == Valid, Code: v.Code, Degraded: v.Degraded, Credits: v.Credits.view(), RetryAfter: v.RetryAfter.Seconds()}
 	if k := v.Key; k != nil {
 		out.KeyID, out.Owner, out.Product, out.Plan, out.Env = k.ID, k.Owner, k.ProductID, k.PlanCode, k.Env
 		out.Scopes, out.ExpiresAt = k.Scopes, instant(k.ExpiresAt)
@@ -175,6 +176,8 @@ func (s *Service) Authorize(ctx context.Context, q Question) (Verdict, error) {
 		return v, licensing.Fail(licensing.Unavailable, "switched-off", "The service is switched off for now.")
 	case RateLimited, QuotaExceeded:
 		return v, licensing.Fail(licensing.TooMany, "quota-exceeded", "A limit of the API key is used up. Try again later.").After(v.RetryAfter)
+	case NoCredits:
+		return v, licensing.Fail(licensing.TooMany, "no-credits", "The credits of the API key are used up.").After(v.RetryAfter)
 	default:
 		return v, ErrCredential
 	}

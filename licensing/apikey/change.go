@@ -23,13 +23,21 @@ type KeyView struct {
 	Limits     []Limit         `json:"limits" doc:"Limits that each verification spends from."`
 	ExpiresAt  *time.Time      `json:"expires_at,omitempty" doc:"When the key ends; absent when it does not."`
 	DisabledAt *time.Time      `json:"disabled_at,omitempty" doc:"Since when it is disabled."`
+	HeldAt     *time.Time      `json:"held_at,omitempty" doc:"Since when the shop has stopped it; its owner cannot enable it."`
 	RevokedAt  *time.Time      `json:"revoked_at,omitempty" doc:"When it was revoked."`
 	CreatedAt  time.Time       `json:"created_at" doc:"When it was issued."`
 
-	ProductName string     `json:"product_name,omitempty" doc:"Name of the product."`
-	Order       string     `json:"order,omitempty" doc:"Order that gave the key."`
-	Unrevealed  bool       `json:"unrevealed,omitempty" doc:"Whether its text waits to be shown; revealing the keys of the order does."`
-	Texts       []TextView `json:"texts,omitempty" doc:"The texts by which the key is good now, the newest first; two while a rotation's overlap lasts. Only for one key."`
+	ProductName string            `json:"product_name,omitempty" doc:"Name of the product."`
+	Order       string            `json:"order,omitempty" doc:"Order that gave the key."`
+	Unrevealed  bool              `json:"unrevealed,omitempty" doc:"Whether its text waits to be shown; revealing the keys of the order does."`
+	Member      string            `json:"member,omitempty" doc:"Member of the organisation whose key it is."`
+	Metadata    map[string]string `json:"metadata,omitempty" doc:"What its maker noted with it."`
+	Parent      string            `json:"parent,omitempty" doc:"Key that was bought, by whose plan its owner made this one."`
+	OnLeak      OnLeak            `json:"on_leak" doc:"What becomes of it when its text is found in public." enum:"revoke,rotate"`
+	LeakedAt    *time.Time        `json:"leaked_at,omitempty" doc:"When its text was found in public."`
+	LastUsedAt  *time.Time        `json:"last_used_at,omitempty" doc:"When it was last good for a use, to the minute and some seconds late."`
+	Credits     *CreditsView      `json:"credits,omitempty" doc:"What it may still spend. Only for one key."`
+	Texts       []TextView        `json:"texts,omitempty" doc:"The texts by which the key is good now, the newest first; two while a rotation's overlap lasts. Only for one key."`
 }
 
 // TextView is one text of a key, without what is not to be shown.
@@ -45,6 +53,7 @@ func (s *Service) view(k *Key) KeyView {
 		Scopes: append([]string{}, k.Scopes...), AllowFrom: []string{}, Limits: append([]Limit{}, k.Limits...),
 		ExpiresAt: instant(k.ExpiresAt), DisabledAt: instant(k.DisabledAt), RevokedAt: instant(k.RevokedAt), CreatedAt: k.CreatedAt,
 		ProductName: k.Bought.Product, Order: k.Bought.Order, Unrevealed: k.Bought.Unrevealed,
+		HeldAt: instant(k.HeldAt), Member: k.Member, Metadata: k.Metadata, Parent: k.ParentID, OnLeak: k.OnLeak, LeakedAt: instant(k.LeakedAt), LastUsedAt: instant(k.Bought.UsedAt),
 	}
 	for _, n := range k.AllowFrom {
 		v.AllowFrom = append(v.AllowFrom, n.String())
@@ -77,15 +86,33 @@ func reach(ctx context.Context) (Reach, error) {
 
 // CreateRequest asks for a key by hand.
 type CreateRequest struct {
-	Owner     licensing.Owner `json:"owner" doc:"Customer or organisation that will own the key."`
-	Product   string          `json:"product" doc:"Id of the product the key opens."`
-	Plan      string          `json:"plan,omitempty" doc:"Code of the plan, for the owner's eyes and for limits counted per plan."`
+	Owner     licensing.Owner `json:"owner,omitempty" doc:"Customer or organisation that will own the key; customers leave it out."`
+	Product   string          `json:"product,omitempty" doc:"Id of the product the key opens; customers leave it out."`
+	Plan      string          `json:"plan,omitempty" doc:"Code of the plan, for the owner's eyes and for limits counted per plan. Customers name the plan, by id, that they have bought and by whose template the key is made."`
 	Env       licensing.Env   `json:"env,omitempty" doc:"Environment, live unless said." enum:"live,test"`
 	Name      string          `json:"name" doc:"Name of the key, at most 100 bytes."`
 	Scopes    []string        `json:"scopes,omitempty" doc:"Scopes the key carries."`
 	AllowFrom []string        `json:"allow_from,omitempty" doc:"Networks the key may be used from, as CIDR or single addresses."`
 	Limits    []Limit         `json:"limits,omitempty" doc:"Limits that each verification spends from; none means unlimited."`
 	ExpiresAt *time.Time      `json:"expires_at,omitempty" doc:"When the key ends."`
+
+	Member   string            `json:"member,omitempty" doc:"Member of the organisation, by the id of the person, whose key it is."`
+	Metadata map[string]string `json:"metadata,omitempty" doc:"What to note with the key: at most 32 names of a-z, 0-9, _ and - with texts of at most 200 bytes."`
+	Credits  *CreditsSpec      `json:"credits,omitempty" doc:"What the key may spend, one credit for each unit of cost; without it only its limits count."`
+	OnLeak   OnLeak            `json:"on_leak,omitempty" doc:"What becomes of the key when its text is found in public: it is revoked, unless said, or only that text ends after a day." enum:"revoke,rotate"`
+}
+
+// spec is the key asked for, without owner and plan.
+func (r *CreateRequest) spec() (IssueSpec, error) {
+	networks, err := parseNetworks(r.AllowFrom)
+	spec := IssueSpec{Env: r.Env, Name: r.Name, Member: r.Member, Metadata: r.Metadata, Scopes: r.Scopes, AllowFrom: networks, Limits: r.Limits, Credits: r.Credits, OnLeak: r.OnLeak}
+	if spec.Env == "" {
+		spec.Env = licensing.Live
+	}
+	if r.ExpiresAt != nil {
+		spec.ExpiresAt = *r.ExpiresAt
+	}
+	return spec, err
 }
 
 // CreateResponse shows a key once.
@@ -94,27 +121,22 @@ type CreateResponse struct {
 	Secret string  `json:"secret" doc:"The key's text. It is shown only now." secret:"once"`
 }
 
-// Create issues a key by hand: staff, the operator, or a machine token for its own product and environment.
+// Create issues a key by hand: staff, the operator, or a machine token for its own product and environment; and for a customer a key of his
+// own, by the template of a plan that he has bought.
 func (s *Service) Create(ctx context.Context, r CreateRequest) (CreateResponse, error) {
 	within, err := reach(ctx)
 	if err != nil {
 		return CreateResponse{}, err
 	}
-	networks, err := parseNetworks(r.AllowFrom)
+	if within.Owner != "" {
+		return s.createOwn(ctx, r, within.Owner)
+	}
+	spec, err := r.spec()
 	if err != nil {
 		return CreateResponse{}, err
 	}
-	spec := IssueSpec{
-		Source: Source{Kind: FromStaff}, Owner: r.Owner, ProductID: r.Product, PlanID: r.Plan, PlanCode: r.Plan, Env: r.Env, Name: r.Name,
-		Scopes: r.Scopes, AllowFrom: networks, Limits: r.Limits,
-	}
-	if spec.Env == "" {
-		spec.Env = licensing.Live
-	}
-	if r.ExpiresAt != nil {
-		spec.ExpiresAt = *r.ExpiresAt
-	}
-	if within.Owner != "" || within.Product != "" && within.Product != spec.ProductID || within.Env != "" && within.Env != spec.Env {
+	spec.Source, spec.Owner, spec.ProductID, spec.PlanID, spec.PlanCode = Source{Kind: FromStaff}, r.Owner, r.Product, r.Plan, r.Plan
+	if within.Product != "" && within.Product != spec.ProductID || within.Env != "" && within.Env != spec.Env {
 		return CreateResponse{}, licensing.Fail(licensing.Forbidden, "forbidden", "You may not issue keys for this product or environment.")
 	}
 	draft, err := s.Draft(ctx, spec)
@@ -171,6 +193,14 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (KeyView, error) {
 		return KeyView{}, err
 	}
 	v := s.view(&k)
+	if k.Rationed {
+		c, err := s.Credits.CreditsOf(ctx, k.ID)
+		if err != nil {
+			return v, err
+		}
+		c.at(s.Clock.Now())
+		v.Credits = c.view()
+	}
 	if v.State == Revoked || v.State == Expired {
 		return v, nil
 	}
@@ -243,81 +273,6 @@ func narrow[T ~string](reachable *T, wish T) (none bool) {
 	none = *reachable != ""
 	*reachable = wish
 	return none
-}
-
-// RevokeRequest ends a key for good.
-type RevokeRequest struct {
-	ID     string `path:"id" doc:"Id of the key."`
-	Reason string `json:"reason,omitempty" doc:"Why, for the audit trail."`
-}
-
-// Validate implements the check of requests.
-func (r RevokeRequest) Validate() error { return licensing.CheckReason(r.Reason) }
-
-// RevokeResponse says since when, and how soon everywhere.
-type RevokeResponse struct {
-	Key           KeyView `json:"key" doc:"The key as it stands."`
-	WithinSeconds int     `json:"within_seconds" doc:"The change is in force on every replica within this many seconds." example:"2"`
-}
-
-// inForce is how many seconds a change may take to reach every replica.
-const inForce = 2
-
-// Revoke ends a key for good, both secrets. Revoking a revoked key changes nothing and succeeds.
-func (s *Service) Revoke(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
-	return s.change(ctx, r.ID, "key.revoke", r.Reason, func(ctx context.Context, within Reach, now time.Time) (bool, error) {
-		return s.Store.RevokeKey(ctx, r.ID, within, now)
-	})
-}
-
-// RevokeAgain answers a replay of Revoke, Disable or Enable.
-func (s *Service) RevokeAgain(ctx context.Context, id, _ string) (RevokeResponse, error) {
-	v, err := s.Get(ctx, GetRequest{ID: id})
-	return RevokeResponse{Key: v, WithinSeconds: inForce}, err
-}
-
-// Disable stops a key until it is enabled again.
-func (s *Service) Disable(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
-	return s.change(ctx, r.ID, "key.disable", r.Reason, func(ctx context.Context, within Reach, now time.Time) (bool, error) {
-		return s.Store.SetKeyDisabled(ctx, r.ID, within, true, now)
-	})
-}
-
-// Enable lets a disabled key work again.
-func (s *Service) Enable(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
-	return s.change(ctx, r.ID, "key.enable", r.Reason, func(ctx context.Context, within Reach, now time.Time) (bool, error) {
-		return s.Store.SetKeyDisabled(ctx, r.ID, within, false, now)
-	})
-}
-
-// change runs one change of state with its audit row and answers with the key after it. A change that finds nothing to
-// do is recorded too: somebody asked for it.
-func (s *Service) change(ctx context.Context, id, action, reason string, do func(context.Context, Reach, time.Time) (bool, error)) (RevokeResponse, error) {
-	within, err := reach(ctx)
-	if err != nil {
-		return RevokeResponse{}, err
-	}
-	var k Key
-	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
-		changed, err := do(ctx, within, s.Clock.Now())
-		if err != nil {
-			return err
-		}
-		if k, err = s.Store.Key(ctx, id, within); err != nil {
-			return err
-		}
-		if !changed && action != "key.revoke" && !k.RevokedAt.IsZero() {
-			return ErrNotLive
-		}
-		return s.Audit.Record(ctx, licensing.Event{
-			Action: action, Target: k.ID, Product: k.ProductID, Reason: reason, Detail: map[string]any{"changed": changed},
-		})
-	})
-	if err != nil {
-		return RevokeResponse{}, err
-	}
-	s.Invalidate(k.ID)
-	return RevokeResponse{Key: s.view(&k), WithinSeconds: inForce}, nil
 }
 
 // RotateRequest asks for a new secret.

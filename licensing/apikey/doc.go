@@ -22,7 +22,7 @@ import (
 // The kinds of [Source].
 const (
 	FromOrderUnit = "order_unit"
-	FromGrant     = "grant"
+	FromGrant     = "grant" // made by its owner under a plan; ID is "<key bought>/<the key's own>"
 	FromImport    = "import"
 	FromTrial     = "trial"
 	FromStaff     = "staff" // ID is the key's own
@@ -44,15 +44,28 @@ type Key struct {
 	PlanCode  string
 	Env       licensing.Env
 	Name      string
-	Scopes    []string
+	// Member is the person in an organisation whose key it is, "" for nobody's.
+	Member string
+	// ParentID is the key bought by whose plan the owner made this one, "" for every other. What a payment does to the one
+	// bought, it does to these.
+	ParentID string
+	Metadata map[string]string
+	Scopes   []string
 	// AllowFrom lists the networks the key may be used from; empty means everywhere.
 	AllowFrom  []netip.Prefix
 	Limits     []Limit
 	ExpiresAt  time.Time
 	DisabledAt time.Time
-	RevokedAt  time.Time
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
+	// HeldAt is since when the shop has stopped the key, which its owner cannot undo.
+	HeldAt    time.Time
+	RevokedAt time.Time
+	// LeakedAt is when its text was first found in public, OnLeak what becomes of it then.
+	LeakedAt time.Time
+	OnLeak   OnLeak
+	// Rationed reports that the key has credits.
+	Rationed  bool
+	CreatedAt time.Time
+	UpdatedAt time.Time
 	// Bought is set where people are to read of the key.
 	Bought Bought
 }
@@ -62,6 +75,7 @@ type Bought struct {
 	Product    string // name of the product, as the catalogue has it now
 	Order      string // the order that gave it; empty when none did
 	Unrevealed bool   // nobody has been shown its text yet
+	UsedAt     time.Time
 }
 
 // State is what a key looks like from outside.
@@ -82,7 +96,7 @@ func (k *Key) State(now time.Time) State {
 		return Revoked
 	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
 		return Expired
-	case !k.DisabledAt.IsZero():
+	case !k.DisabledAt.IsZero(), !k.HeldAt.IsZero():
 		return Disabled
 	}
 	return Active
@@ -101,6 +115,8 @@ type Secret struct {
 type Record struct {
 	Key    Key
 	Secret Secret
+
+	trail *trail
 }
 
 // Reach is which keys a caller may see or change. Empty members mean any; a customer's Reach always has an Owner.
@@ -146,16 +162,30 @@ type Store interface {
 	KeyByDigest(ctx context.Context, head []byte) (Record, error)
 	// RevokeKey and SetKeyDisabled report whether there was anything to change. A revoked key stays revoked.
 	RevokeKey(ctx context.Context, id string, r Reach, at time.Time) (bool, error)
+	// Without an Owner in the reach it is the shop that stops a key and lets it go on again.
 	SetKeyDisabled(ctx context.Context, id string, r Reach, disabled bool, at time.Time) (bool, error)
 	// RotateKey ends the current secret at r.Until and adds r.Fresh. It returns [licensing.ErrNotFound], or [ErrTwoSecrets]
 	// when two secrets are alive already.
 	RotateKey(ctx context.Context, r Rotation) error
 }
 
+// Changer is the part of a store that changes what hangs on a key.
+type Changer interface {
+	// HoldKey returns a key with its row locked until the transaction ends, or [licensing.ErrNotFound].
+	HoldKey(ctx context.Context, id string, r Reach) (Key, error)
+	// Children returns the ids of the keys that were made by the plan of a key and are not revoked.
+	Children(ctx context.Context, id string) ([]string, error)
+	// EndSecret lets a secret of a key end at until, and reports false when it ends before that.
+	EndSecret(ctx context.Context, keyID, secretID string, until time.Time) (bool, error)
+	// MarkLeaked notes that a key was found in public.
+	MarkLeaked(ctx context.Context, id string, at time.Time) error
+}
+
 // The failures of this package that callers may act on.
 var (
 	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The key has two live secrets already. Wait until the older one ends, or revoke the key and issue another.")
 	ErrNotLive    = licensing.Fail(licensing.Conflict, "key-not-live", "The key is revoked or expired and cannot be changed.")
+	ErrHeld       = licensing.Fail(licensing.Conflict, "key-held", "The shop has stopped this key. Ask for help to have it released.")
 	ErrCredential = licensing.Fail(licensing.Unauthorized, "unauthorized", "The API key is not valid.")
 	ErrAddress    = licensing.Fail(licensing.Forbidden, "forbidden-ip", "The API key may not be used from this address.")
 	ErrSpec       = licensing.Fail(licensing.Invalid, "key-spec", "The API key cannot be issued as described.")

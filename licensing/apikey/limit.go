@@ -146,16 +146,17 @@ type Span string
 
 // The spans. None goes beyond one owner.
 const (
-	PerKey   Span = "key"   // each key by itself
-	PerPlan  Span = "plan"  // all keys that the owner has of one plan
-	PerOwner Span = "owner" // all keys of the owner for the product
+	PerKey    Span = "key"    // each key by itself
+	PerMember Span = "member" // all keys of one member of an organisation for the product; of all that are nobody's, too
+	PerPlan   Span = "plan"   // all keys that the owner has of one plan
+	PerOwner  Span = "owner"  // all keys of the owner for the product
 )
 
 // Limit is one named limit of a key: a rate, which comes back steadily, or, with Every, a quota, which begins anew with each
 // calendar period.
 type Limit struct {
 	Name     string  `json:"name" doc:"Name of the limit, unique within the key: 1 to 32 of a-z, 0-9, _ and -."`
-	Per      Span    `json:"per,omitempty" doc:"What is counted together: one key, all keys of the owner in the plan, or all keys of the owner for the product. One key unless said." enum:"key,plan,owner"`
+	Per      Span    `json:"per,omitempty" doc:"What is counted together: one key, all keys of a member of an organisation for the product, all keys of the owner in the plan, or all keys of the owner for the product. One key unless said." enum:"key,member,plan,owner"`
 	Count    int64   `json:"count" doc:"Units that come back in each period." example:"60"`
 	Seconds  int64   `json:"seconds,omitempty" doc:"The period of a rate in seconds: units come back steadily." example:"60"`
 	Burst    int64   `json:"burst,omitempty" doc:"Units of a rate that can be taken at once; count unless said." example:"10"`
@@ -235,7 +236,7 @@ func (l Limit) valid() bool {
 	} else if l.Zone != "" || l.Rate().Validate() != nil {
 		return false
 	}
-	return limitName.MatchString(l.Name) && (l.Per == PerKey || l.Per == PerPlan || l.Per == PerOwner) &&
+	return limitName.MatchString(l.Name) && (l.Per == PerKey || l.Per == PerMember || l.Per == PerPlan || l.Per == PerOwner) &&
 		(l.Degraded == Closed || l.Degraded == LeaseOnly || l.Degraded == Open)
 }
 
@@ -256,6 +257,8 @@ func (l Limit) counter(k *Key) string {
 	switch l.Per {
 	case PerOwner:
 		return base + "o:" + k.ProductID + ":" + l.Name
+	case PerMember:
+		return base + "m:" + k.Member + ":" + k.ProductID + ":" + l.Name
 	case PerPlan:
 		return base + "p:" + k.PlanID + ":" + l.Name
 	default:

@@ -10,15 +10,19 @@ import (
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
 )
 
-// Deps is what a [Service] is made of. Store, Limiter, Clock, IDs, Tx, Audit and Switches are required.
+// Deps is what a [Service] is made of. The stores, Limiter, Clock, IDs, Tx, Audit and Switches are required.
 type Deps struct {
-	Store    Store
-	Limiter  Limiter
-	Clock    licensing.Clock
-	IDs      licensing.IDs
-	Tx       licensing.Transactor
-	Audit    licensing.Auditor
-	Switches Switches
+	Store     Store
+	Changer   Changer
+	Credits   CreditStore
+	Uses      UseStore
+	Templates TemplateStore
+	Limiter   Limiter
+	Clock     licensing.Clock
+	IDs       licensing.IDs
+	Tx        licensing.Transactor
+	Audit     licensing.Auditor
+	Switches  Switches
 	// Prefix starts every key's text, "mtr" unless said.
 	Prefix string
 	// Random is where secrets come from, crypto/rand unless said.
@@ -26,6 +30,11 @@ type Deps struct {
 	// FeedAlive reports whether changes made elsewhere arrive; while it says no, every verification reads the database. Nil
 	// means always.
 	FeedAlive func() bool
+	// From is the address that the call under way comes from, "" in process; nil is the same.
+	From func(context.Context) string
+	// Leaked queues the mail to the owner of a key whose text was found in public and ends at an instant. It is called in the
+	// transaction. Nil tells nobody.
+	Leaked func(ctx context.Context, k Key, ends time.Time) error
 }
 
 // Switches is what this package asks of the kill switches. Issuing stops with the api switch, for all or for the product; verifying
@@ -42,7 +51,10 @@ type Service struct {
 	format credential.Format
 	cache  *credential.Cache[*Record]
 	// guesses counts, by address, the texts that were looked up and not found.
-	guesses *guesses
+	guesses  *guesses
+	treasury treasury
+	refusals refusals
+	traces   traces
 }
 
 // New makes a Service. It fails on a prefix that a key could not start with.
@@ -64,6 +76,7 @@ func (s *Service) Format() credential.Format { return s.format }
 // Invalidate drops what is cached of the key with the given id, or everything for "". The change feed calls it with ids of kind
 // "api_key".
 func (s *Service) Invalidate(id string) {
+	s.refusals.forget(id)
 	if id == "" {
 		s.cache.Reset()
 		return
@@ -80,17 +93,22 @@ type IssueSpec struct {
 	PlanCode  string
 	Env       licensing.Env
 	Name      string
+	Member    string
+	Metadata  map[string]string
 	Scopes    []string
 	AllowFrom []netip.Prefix
 	Limits    []Limit
+	Credits   *CreditsSpec
+	OnLeak    OnLeak // [RevokeOnLeak] unless said
 	ExpiresAt time.Time
 }
 
 // Draft is a key made but not stored. Text is the key in clear, for the buyer's mail or the one answer that shows it.
 type Draft struct {
-	Key    Key
-	Text   credential.Text
-	secret Secret
+	Key     Key
+	Text    credential.Text
+	secret  Secret
+	credits *CreditsSpec
 }
 
 // Draft makes id and secret of a key. It touches no database and belongs before the transaction.
@@ -102,7 +120,10 @@ func (s *Service) Draft(ctx context.Context, spec IssueSpec) (*Draft, error) {
 	k := Key{
 		ID: s.IDs.New("key"), Source: spec.Source, Owner: spec.Owner, ProductID: spec.ProductID, PlanID: spec.PlanID, PlanCode: spec.PlanCode,
 		Env: spec.Env, Name: spec.Name, Scopes: spec.Scopes, AllowFrom: spec.AllowFrom, ExpiresAt: spec.ExpiresAt.UTC().Truncate(time.Microsecond),
-		CreatedAt: now, UpdatedAt: now,
+		Member: spec.Member, Metadata: spec.Metadata, OnLeak: spec.OnLeak, Rationed: spec.Credits != nil, CreatedAt: now, UpdatedAt: now,
+	}
+	if k.OnLeak == "" {
+		k.OnLeak = RevokeOnLeak
 	}
 	if spec.ExpiresAt.IsZero() {
 		k.ExpiresAt = time.Time{}
@@ -113,14 +134,14 @@ func (s *Service) Draft(ctx context.Context, spec IssueSpec) (*Draft, error) {
 	for _, l := range spec.Limits {
 		k.Limits = append(k.Limits, l.normal())
 	}
-	if err := k.check(now); err != nil {
+	if err := k.check(now, spec.Credits); err != nil {
 		return nil, err
 	}
 	text, secret, err := s.newSecret(k.Env)
 	if err != nil {
 		return nil, err
 	}
-	return &Draft{Key: k, Text: text, secret: secret}, nil
+	return &Draft{Key: k, Text: text, secret: secret, credits: spec.Credits}, nil
 }
 
 // Issue stores a draft in the caller's transaction. It reports false, and stores nothing, when the source already has a key.
@@ -130,6 +151,11 @@ func (s *Service) Issue(ctx context.Context, d *Draft) (issued bool, err error) 
 		return false, err
 	}
 	k := &d.Key
+	if d.credits != nil {
+		if err := s.Credits.SaveCredits(ctx, []Credits{d.credits.of(k.ID, k.CreatedAt)}); err != nil {
+			return false, err
+		}
+	}
 	return true, s.Audit.Record(ctx, licensing.Event{
 		Action: "key.issue", Target: k.ID, Product: k.ProductID,
 		Detail: map[string]any{"owner": k.Owner, "source": k.Source.Kind, "source_id": k.Source.ID, "plan": k.PlanCode, "env": k.Env, "scopes": k.Scopes, "limits": k.Limits},
@@ -148,10 +174,12 @@ const (
 	maxScopes   = 32
 	maxNetworks = 64
 	maxName     = 100
+	maxMetadata = 32
+	maxMetaText = 200
 )
 
 // check returns [ErrSpec] with every field that is wrong.
-func (k *Key) check(now time.Time) error {
+func (k *Key) check(now time.Time, credits *CreditsSpec) error {
 	e := ErrSpec
 	if k.Source.Kind == "" || k.Source.ID == "" {
 		e = e.With("source", "must say why the key exists")
@@ -173,6 +201,21 @@ func (k *Key) check(now time.Time) error {
 	}
 	if len(k.AllowFrom) > maxNetworks {
 		e = e.With("allow_from", "must have at most %d networks", maxNetworks)
+	}
+	if len(k.Metadata) > maxMetadata {
+		e = e.With("metadata", "must have at most %d members", maxMetadata)
+	}
+	for name, text := range k.Metadata {
+		if !limitName.MatchString(name) || len(text) > maxMetaText {
+			e = e.With("metadata", "names are 1 to 32 of a-z, 0-9, _ and -, texts at most %d bytes", maxMetaText)
+			break
+		}
+	}
+	if !k.OnLeak.valid() {
+		e = e.With("on_leak", "must be revoke or rotate")
+	}
+	if bad := credits.bad(); bad != "" {
+		e = e.With("credits", "%s", bad)
 	}
 	if bad := badScope(k.Scopes); bad != "" {
 		e = e.With("scopes", "%s", bad)

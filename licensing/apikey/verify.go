@@ -15,7 +15,7 @@ import (
 // Code is the outcome of a verification.
 type Code string
 
-// The codes (keys-and-usage §3). NO_CREDITS belongs to keys that have credits.
+// The codes (keys-and-usage §3).
 const (
 	Valid             Code = "VALID"
 	NotFound          Code = "NOT_FOUND"
@@ -26,6 +26,7 @@ const (
 	InsufficientScope Code = "INSUFFICIENT_SCOPE"
 	RateLimited       Code = "RATE_LIMITED"
 	QuotaExceeded     Code = "QUOTA_EXCEEDED"
+	NoCredits         Code = "NO_CREDITS"
 	SwitchedOff       Code = "SWITCHED_OFF"
 )
 
@@ -67,9 +68,11 @@ type Verdict struct {
 	Code   Code
 	Key    *Key
 	Limits []LimitState
+	// Credits are what is left, nil for a key without.
+	Credits *Credits
 	// Degraded reports that a limit's counters were away.
 	Degraded bool
-	// RetryAfter is how long to wait after [RateLimited] and [QuotaExceeded].
+	// RetryAfter is how long to wait after [RateLimited], [QuotaExceeded] and [NoCredits], zero when waiting does not help.
 	RetryAfter time.Duration
 }
 
@@ -96,51 +99,76 @@ func badScope(scopes []string) string {
 	return ""
 }
 
-// Ask verifies keys: the record of each from the cache or the database, then the limits of all good ones in one step of the
-// limiter. A refusal by one limit spends none of the key's others; a key refused for another reason spends nothing. A cost beyond
-// the burst of a limit is [ErrCost], among several questions [RateLimited] without a time to wait, so that one key cannot keep
-// the others from being answered.
+// Ask verifies keys: the record of each from the cache or the database, then the credits of those that have any, then the limits of all
+// good ones in one step of the limiter. A refusal by one limit spends none of the key's others and no credits; a key refused for
+// another reason spends nothing. A cost beyond the burst of a limit is [ErrCost], among several questions [RateLimited] without a
+// time to wait, so that one key cannot keep the others from being answered.
 func (s *Service) Ask(ctx context.Context, questions []Question) ([]Verdict, error) {
-	verdicts := make([]Verdict, len(questions))
-	var groups [][]Check
-	var asked []int
+	verdicts, records, groups := make([]Verdict, len(questions)), make([]*Record, len(questions)), make([][]Check, len(questions))
+	rationed := false
 	for i := range questions {
-		q := &questions[i]
+		q, v := &questions[i], &verdicts[i]
 		if q.Cost == 0 {
 			q.Cost = 1
 		}
 		if q.Cost < 0 {
 			return nil, ErrCost
 		}
-		v, err := s.judge(ctx, q)
-		if err != nil {
+		var err error
+		if *v, records[i], err = s.judge(ctx, q); err != nil {
 			return nil, err
 		}
-		verdicts[i] = v
-		if v.Code != Valid || len(v.Key.Limits) == 0 {
+		if v.Code != Valid {
 			continue
 		}
-		group, err := v.Key.checks(q.Cost, s.Clock.Now())
+		groups[i], err = v.Key.checks(q.Cost, s.Clock.Now())
 		if errors.Is(err, ErrCost) && len(questions) > 1 {
-			verdicts[i].Code = RateLimited // never admitted, however long one waits; the others are answered all the same
+			v.Code = RateLimited // never admitted, however long one waits; the others are answered all the same
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		groups, asked = append(groups, group), append(asked, i)
+		rationed = rationed || v.Key.Rationed
 	}
-	if len(groups) == 0 {
-		return verdicts, nil
-	}
-	taken, err := s.Limiter.TakeEach(ctx, groups)
-	if err != nil {
+	if err := s.spend(ctx, questions, verdicts, groups, rationed); err != nil {
 		return nil, err
 	}
-	for g, i := range asked {
-		verdicts[i].count(groups[g], taken[g])
+	now := s.Clock.Now()
+	for i, rec := range records {
+		if rec != nil {
+			s.note(rec, verdicts[i].Code, now)
+		}
 	}
 	return verdicts, nil
+}
+
+// spend asks credits and limits of the verdicts that are good so far.
+func (s *Service) spend(ctx context.Context, questions []Question, verdicts []Verdict, groups [][]Check, rationed bool) error {
+	var back []spending
+	if rationed {
+		var err error
+		if back, err = s.ration(ctx, questions, verdicts); err != nil {
+			return err
+		}
+	}
+	asked, ask := make([]int, 0, len(verdicts)), make([][]Check, 0, len(verdicts))
+	for i := range verdicts {
+		if verdicts[i].Code == Valid && len(groups[i]) > 0 {
+			asked, ask = append(asked, i), append(ask, groups[i])
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	taken, err := s.Limiter.TakeEach(ctx, ask)
+	if err != nil {
+		return errors.Join(err, s.giveBack(ctx, verdicts, back, true))
+	}
+	for g, i := range asked {
+		verdicts[i].count(ask[g], taken[g])
+	}
+	return s.giveBack(ctx, verdicts, back, false)
 }
 
 // checks are the checks of every limit of the key for one use.
@@ -172,8 +200,8 @@ func (v *Verdict) count(group []Check, taken []Taken) {
 	}
 }
 
-// judge answers everything but the limits.
-func (s *Service) judge(ctx context.Context, q *Question) (Verdict, error) {
+// judge answers everything but credits and limits. The record is nil when there is none that the asker may know of.
+func (s *Service) judge(ctx context.Context, q *Question) (Verdict, *Record, error) {
 	var rec *Record
 	var err error
 	if q.KeyID != "" {
@@ -182,20 +210,20 @@ func (s *Service) judge(ctx context.Context, q *Question) (Verdict, error) {
 		rec, err = s.find(ctx, q.Text, q.IP)
 	}
 	if wait := guessed(err); wait > 0 {
-		return Verdict{Code: RateLimited, RetryAfter: wait}, nil
+		return Verdict{Code: RateLimited, RetryAfter: wait}, nil, nil
 	}
 	if errors.Is(err, licensing.ErrNotFound) {
-		return Verdict{Code: NotFound}, nil
+		return Verdict{Code: NotFound}, nil, nil
 	}
 	if err != nil {
-		return Verdict{}, err
+		return Verdict{}, nil, err
 	}
 	if w, k := q.Within, &rec.Key; w.Owner != "" && w.Owner != k.Owner || w.Product != "" && w.Product != k.ProductID || w.Env != "" && w.Env != k.Env {
-		return Verdict{Code: NotFound}, nil
+		return Verdict{Code: NotFound}, nil, nil
 	}
 	v := Verdict{Key: &rec.Key}
 	v.Code, err = s.standing(ctx, rec, q)
-	return v, err
+	return v, rec, err
 }
 
 func (s *Service) standing(ctx context.Context, rec *Record, q *Question) (Code, error) {
@@ -206,6 +234,9 @@ func (s *Service) standing(ctx context.Context, rec *Record, q *Question) (Code,
 	case Expired:
 		return IsExpired, nil
 	case Disabled:
+		if !k.HeldAt.IsZero() {
+			return SwitchedOff, nil // the press for one key, as the switch is for a product
+		}
 		return IsDisabled, nil
 	}
 	if !rec.Secret.ExpiresAt.IsZero() && !now.Before(rec.Secret.ExpiresAt) {
@@ -260,6 +291,7 @@ func (s *Service) find(ctx context.Context, text string, from netip.Addr) (*Reco
 		if err != nil {
 			return nil, nil, err
 		}
+		r.trail = new(trail)
 		return &r, []string{r.Key.ID}, nil
 	})
 	if err != nil {
@@ -275,7 +307,7 @@ func (s *Service) find(ctx context.Context, text string, from netip.Addr) (*Reco
 func (s *Service) byID(ctx context.Context, id string) (*Record, error) {
 	return s.cache.Load(ctx, credential.Sum("id "+id), func(ctx context.Context) (*Record, []string, error) {
 		k, err := s.Store.Key(ctx, id, Reach{})
-		return &Record{Key: k}, []string{id}, err
+		return &Record{Key: k, trail: new(trail)}, []string{id}, err
 	})
 }
 
@@ -298,8 +330,10 @@ func (s *Service) ByCredential(ctx context.Context, text string, from netip.Addr
 		return licensing.Actor{}, ErrCredential.Because(errors.New(k.ID + ": secret " + rec.Secret.Hint + " was rotated out"))
 	}
 	if !k.admits(from) {
+		s.note(rec, ForbiddenIP, now)
 		return licensing.Actor{}, ErrAddress.Because(errors.New(k.ID + " is not for use from " + from.String()))
 	}
+	s.note(rec, Valid, now)
 	return licensing.Actor{
 		Kind: licensing.APIKey, ID: k.ID, Owner: k.Owner, Scopes: slices.Clone(k.Scopes), Product: k.ProductID, Env: k.Env,
 	}, nil

@@ -201,7 +201,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log,
 		Throttle: limit.Throttle{Limiter: p.limiter}, Alarm: newLicenseAlarm(p)})
 	p.usage = usage.New(usage.Deps{Store: st.Usage(), Meters: st.Meters(), Reads: st.UsageReads(), Audit: p.audit, Keyring: p.keyring, Clock: clock, IDs: ids, Tx: st, Switches: p.switches, Logger: a.log})
-	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,
+	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Changer: st.KeyChanges(), Credits: st.KeyCredits(), Uses: st.KeyUses(), Templates: st.KeyTemplates(), From: from, Leaked: p.leaked, Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,
 		Prefix: a.config.KeyPrefix, FeedAlive: p.feed.Fresh})
 	if err != nil {
 		return err
@@ -210,6 +210,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	p.feed.Subscribe("policy", drop(p.licenses.ForgetPolicy))
 	p.feed.Subscribe("signing_key", func(context.Context, string) { p.keyring.Forget(); p.licenses.Forget() })
 	p.feed.Subscribe("api_key", drop(p.keys.Invalidate))
+	p.loops = append(p.loops, p.noteKeys)
 	return nil
 }
 

@@ -35,7 +35,7 @@ func BenchmarkAPIKey(b *testing.B) {
 		b.Fatal(err)
 	}
 	keys, err := apikey.New(apikey.Deps{
-		Store: e.Store.APIKeys(), Limiter: local, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Switches: always{}, FeedAlive: changes.Fresh,
+		Store: e.Store.APIKeys(), Changer: e.Store.KeyChanges(), Credits: e.Store.KeyCredits(), Uses: e.Store.KeyUses(), Templates: e.Store.KeyTemplates(), Limiter: local, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Switches: always{}, FeedAlive: changes.Fresh,
 		Audit: audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs}),
 	})
 	if err != nil {

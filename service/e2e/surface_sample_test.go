@@ -162,6 +162,8 @@ func (s *surface) bodies() map[string]object {
 		"root_export.propose": why, "root_export.take": {"passphrase": "correct horse"}, "root_export.confirm": {"file": "a", "passphrase": "correct horse"},
 		"key.issue": {"owner": s.A.ID, "product": s.Product, "plan": "pro", "env": "test", "name": "k", "scopes": []string{"a:b"}, "allow_from": []string{"192.0.2.0/24"},
 			"limits": []any{object{"name": "rate", "count": 1, "seconds": 1}}},
+		"key.credits": {"add": 5, "refill": 10, "every": "month", "reason": "because"}, "key.leak": {"key": "mtr_test_0000000000_0000000000000000000000000000"},
+		"key.template-set": {"scopes": []string{"a:b"}, "limits": []any{object{"name": "plan", "per": "plan", "count": 5, "seconds": 60}}, "credits": object{"balance": 5, "refill": 5, "every": "day"}, "days": 30, "most": 3, "on_leak": "rotate"},
 		"key.verify": {"key": s.A.APIKey, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}},
 		"key.rotate": {"overlap_seconds": 0}, "key.revoke": why, "key.disable": why, "key.enable": why,
 		"release.create":  {"version": "2.0.0", "channel": "stable", "access": "license", "notes": "n", "from_min": "1.0", "from_max": "1.9"},

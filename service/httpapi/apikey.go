@@ -20,8 +20,8 @@ func APIKeyRoutes(s *apikey.Service) []kit.Route {
 	change := kit.Allow{Customer: true, Staff: support, Machine: "keys:write"}
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "key.issue", Method: http.MethodPost, Path: "/v1/keys", Tag: tag, Switch: licensing.SwitchAPI,
-			Access: kit.Allow{Staff: support, Machine: "keys:write"}, Fresh: true, Status: http.StatusCreated,
-			Summary: "Issue an API key", Detail: "For a customer, by hand. Its text is shown once."}, s.Create).Again(s.CreateAgain),
+			Access: change, Fresh: true, Status: http.StatusCreated,
+			Summary: "Issue an API key", Detail: "For a customer, by hand; or by a customer for himself, as the template of a plan that he has bought allows. Its text is shown once."}, s.Create).Again(s.CreateAgain),
 		kit.New(kit.Spec{Name: "key.list", Method: http.MethodGet, Path: "/v1/keys", Tag: tag,
 			Access:  kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "keys:read"},
 			Summary: "List API keys", Detail: "Customers see their own."}, s.List),
@@ -36,6 +36,17 @@ func APIKeyRoutes(s *apikey.Service) []kit.Route {
 			Summary: "Disable an API key"}, s.Disable).Again(s.RevokeAgain),
 		kit.New(kit.Spec{Name: "key.enable", Method: http.MethodPost, Path: "/v1/keys/{id}/enable", Tag: tag, Access: change,
 			Summary: "Enable a disabled API key"}, s.Enable).Again(s.RevokeAgain),
+		kit.New(kit.Spec{Name: "key.credits", Method: http.MethodPost, Path: "/v1/keys/{id}/credits", Tag: tag, Access: kit.Allow{Staff: support, Machine: "keys:write"},
+			Summary: "Change the credits of an API key", Detail: "Adds or takes credits, changes how they are refilled, or ends that limit."}, s.SetCredits).Again(s.SetCreditsAgain),
+		kit.New(kit.Spec{Name: "key.options", Method: http.MethodGet, Path: "/v1/key-options", Tag: tag, Access: kit.Allow{Customer: true},
+			Summary: "List the plans of which one may make API keys"}, s.Options),
+		kit.New(kit.Spec{Name: "key.template", Method: http.MethodGet, Path: "/v1/plans/{id}/key-template", Tag: tag, Access: kit.Allow{Staff: licensing.AllRoles(), Machine: "keys:read"},
+			Summary: "Read what the API keys of a plan are like"}, s.Template),
+		kit.New(kit.Spec{Name: "key.template-set", Method: http.MethodPut, Path: "/v1/plans/{id}/key-template", Tag: tag, Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleCatalogue}},
+			Summary: "Say what the API keys of a plan are like", Detail: "Scopes, limits, credits and life of the keys that its owners make, and how many they may make. Keys that are there stay as they are."}, s.PutTemplate),
+		kit.New(kit.Spec{Name: "key.leak", Method: http.MethodPost, Path: "/v1/leaks", Tag: tag, Access: kit.Allow{Anonymous: true}, Status: http.StatusAccepted,
+			Summary: "Report an API key that was found in public", Detail: "The key is revoked, or its found text ends after a day, as its policy says, and its owner is told by mail. " +
+				"Anybody may report; only staff and machine tokens learn what became of it."}, s.Leak).Again(s.LeakAgain),
 		kit.New(kit.Spec{Name: "key.verify", Method: http.MethodPost, Path: "/v1/keys/verify", Tag: tag, Reads: true, Body: 1 << 20,
 			Access: kit.Allow{Staff: support, Machine: "keys:verify"}, Summary: "Verify API keys",
 			Detail: "Answers whether a key, or each of a batch, is good for a use, and spends its limits. A refusal is an answer with a code, not an error."}, s.Verify),

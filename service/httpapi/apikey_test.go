@@ -63,7 +63,7 @@ func newPeople(t *testing.T, e storetest.Env) *people {
 	var err1, err2, err3 error
 	p.accounts, err1 = account.New(account.Deps{People: e.Store.People(), Tokens: e.Store.Tokens(), Factors: e.Store.Factors(), Customers: e.Store.Customers(), Personal: e.Store.Personal(), Sessions: e.Store.Sessions(), Renewals: e.Store.Renewals(), Machines: e.Store.Machines(), Notices: silent{},
 		Throttle: limit.Throttle{Limiter: counters}, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: record})
-	p.keys, err2 = apikey.New(apikey.Deps{Store: e.Store.APIKeys(), Limiter: counters, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: record, Switches: p.Off})
+	p.keys, err2 = apikey.New(apikey.Deps{Store: e.Store.APIKeys(), Changer: e.Store.KeyChanges(), Credits: e.Store.KeyCredits(), Uses: e.Store.KeyUses(), Templates: e.Store.KeyTemplates(), Limiter: counters, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: record, Switches: p.Off})
 	if err := errors.Join(err1, err2); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,8 @@ func (s *Store) APIKeys() apikey.Store { return &apiKeys{s} }
 
 // apiKeyColumns are read by scanAPIKey, in this order.
 const apiKeyColumns = `k.id, k.source_kind, k.source_id, k.owner, k.product_id, k.plan_id, k.plan_code, k.env, k.name, k.scopes, k.allow_from, k.limits,
-	k.expires_at, k.disabled_at, k.revoked_at, k.created_at, k.updated_at`
+	k.expires_at, k.disabled_at, k.revoked_at, k.created_at, k.updated_at, k.member, k.parent_id, k.metadata, k.on_leak, k.held_at, k.leaked_at,
+	EXISTS (SELECT 1 FROM api_credit c WHERE c.key_id = k.id)`
 
 // withinReach is the condition that a Reach, given as parameters n, n+1 and n+2, puts on api_key.
 func withinReach(n int) string {
@@ -32,9 +33,10 @@ func withinReach(n int) string {
 func scanAPIKey(row db.Row, more ...any) (apikey.Key, error) {
 	var k apikey.Key
 	var scopes, networks, limits string
-	var expires, disabled, revoked *time.Time
+	var metadata string
+	var expires, disabled, revoked, held, leaked *time.Time
 	dest := []any{&k.ID, &k.Source.Kind, &k.Source.ID, &k.Owner, &k.ProductID, &k.PlanID, &k.PlanCode, &k.Env, &k.Name, &scopes, &networks, &limits,
-		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt}
+		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt, &k.Member, &k.ParentID, &metadata, &k.OnLeak, &held, &leaked, &k.Rationed}
 	err := row.Scan(append(dest, more...)...)
 	if errors.Is(err, db.ErrNoRows) {
 		return k, licensing.ErrNotFound
@@ -43,11 +45,15 @@ func scanAPIKey(row db.Row, more ...any) (apikey.Key, error) {
 		return k, err
 	}
 	k.ExpiresAt, k.DisabledAt, k.RevokedAt = instant(expires), instant(disabled), instant(revoked)
-	for text, into := range map[string]any{scopes: &k.Scopes, networks: &k.AllowFrom, limits: &k.Limits} {
-		if text == "[]" {
+	k.HeldAt, k.LeakedAt = instant(held), instant(leaked)
+	for _, list := range []struct {
+		text string
+		into any
+	}{{scopes, &k.Scopes}, {networks, &k.AllowFrom}, {limits, &k.Limits}, {metadata, &k.Metadata}} {
+		if list.text == "[]" || list.text == "{}" {
 			continue
 		}
-		if err := json.Unmarshal([]byte(text), into); err != nil {
+		if err := json.Unmarshal([]byte(list.text), list.into); err != nil {
 			return k, fmt.Errorf("api key %s: %w", k.ID, err)
 		}
 	}
@@ -77,12 +83,20 @@ func (s *apiKeys) AddKey(ctx context.Context, k apikey.Key, secret apikey.Secret
 	if err != nil {
 		return false, err
 	}
+	metadata := "{}"
+	if len(k.Metadata) > 0 {
+		text, err := json.Marshal(k.Metadata)
+		if err != nil {
+			return false, err
+		}
+		metadata = string(text)
+	}
 	n, err := s.db.Exec(ctx, `INSERT INTO api_key (id, source_kind, source_id, owner, product_id, plan_id, plan_code, env, name, scopes, allow_from, limits,
-			expires_at, disabled_at, revoked_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			expires_at, disabled_at, revoked_at, created_at, updated_at, member, parent_id, metadata, on_leak)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 		ON CONFLICT (source_kind, source_id) DO NOTHING`,
 		k.ID, k.Source.Kind, k.Source.ID, string(k.Owner), k.ProductID, k.PlanID, k.PlanCode, string(k.Env), k.Name, scopes, networks, limits,
-		nullable(k.ExpiresAt), nullable(k.DisabledAt), nullable(k.RevokedAt), k.CreatedAt, k.UpdatedAt)
+		nullable(k.ExpiresAt), nullable(k.DisabledAt), nullable(k.RevokedAt), k.CreatedAt, k.UpdatedAt, k.Member, k.ParentID, metadata, string(k.OnLeak))
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -106,13 +120,15 @@ func (s *apiKeys) Key(ctx context.Context, id string, r apikey.Reach) (apikey.Ke
 
 // boughtColumns are apiKeyColumns and what owners know a key by.
 const (
-	boughtColumns = apiKeyColumns + `, COALESCE((SELECT p.name FROM product p WHERE p.id = k.product_id), ''), COALESCE(g.order_id, ''), g.sealed IS NOT NULL AND g.state = 'active'`
+	boughtColumns = apiKeyColumns + `, COALESCE((SELECT p.name FROM product p WHERE p.id = k.product_id), ''), COALESCE(g.order_id, ''), g.sealed IS NOT NULL AND g.state = 'active', (SELECT u.at FROM api_key_use u WHERE u.key_id = k.id)`
 	fromBought    = ` FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id`
 )
 
 func scanBought(row db.Row) (apikey.Key, error) {
 	var b apikey.Bought
-	k, err := scanAPIKey(row, &b.Product, &b.Order, &b.Unrevealed)
+	var used *time.Time
+	k, err := scanAPIKey(row, &b.Product, &b.Order, &b.Unrevealed, &used)
+	b.UsedAt = instant(used)
 	k.Bought = b
 	return k, err
 }
@@ -164,7 +180,13 @@ func (s *apiKeys) RevokeKey(ctx context.Context, id string, r apikey.Reach, at t
 
 // SetKeyDisabled implements [apikey.Store].
 func (s *apiKeys) SetKeyDisabled(ctx context.Context, id string, r apikey.Reach, disabled bool, at time.Time) (bool, error) {
-	if disabled {
+	switch shop := r.Owner == ""; {
+	case shop && disabled:
+		return s.setKey(ctx, id, r, `UPDATE api_key AS k SET held_at = $5, updated_at = $5 WHERE k.revoked_at IS NULL AND k.held_at IS NULL AND k.id = $1 AND`+withinReach(2), at)
+	case shop: // the press is released; what the owner has disabled stays so, unless nothing was pressed
+		return s.setKey(ctx, id, r, `UPDATE api_key AS k SET disabled_at = CASE WHEN k.held_at IS NULL THEN NULL ELSE k.disabled_at END, held_at = NULL, updated_at = $5
+			WHERE k.revoked_at IS NULL AND (k.disabled_at IS NOT NULL OR k.held_at IS NOT NULL) AND k.id = $1 AND`+withinReach(2), at)
+	case disabled:
 		return s.setKey(ctx, id, r, `UPDATE api_key AS k SET disabled_at = $5, updated_at = $5
 			WHERE k.revoked_at IS NULL AND k.disabled_at IS NULL AND k.id = $1 AND`+withinReach(2), at)
 	}

@@ -1,0 +1,207 @@
+package apikey
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// Never is the period of credits that are not refilled.
+const Never Every = ""
+
+// refills reports whether credits can be refilled by e: each day, week or month of the calendar in UTC, or never.
+func refills(e Every) bool { return e == Never || e == Daily || e == Weekly || e == Monthly }
+
+// next is the first start of a period after an instant, zero for [Never].
+func next(e Every, t time.Time) time.Time {
+	if e == Never {
+		return time.Time{}
+	}
+	_, until := e.Period(t, time.UTC)
+	return until.UTC()
+}
+
+// Credits are what a key may still spend, one for each unit of cost. At the start of each period the balance is raised to Refill; what
+// is above stays.
+type Credits struct {
+	KeyID    string
+	Balance  int64
+	Refill   int64
+	Every    Every
+	RefillAt time.Time // zero without a period
+}
+
+// at brings the credits up to an instant.
+func (c *Credits) at(now time.Time) {
+	if c.Every != Never && !now.Before(c.RefillAt) {
+		c.Balance, c.RefillAt = max(c.Balance, c.Refill), next(c.Every, now)
+	}
+}
+
+// CreditStore keeps credits. They are the one limit that is money, so they are counted in the database, never in memory alone.
+type CreditStore interface {
+	// HoldCredits returns the credits of keys with their rows locked, in the order of the ids. Keys without credits are left out.
+	HoldCredits(ctx context.Context, ids []string) ([]Credits, error)
+	// SaveCredits stores them, new or known.
+	SaveCredits(ctx context.Context, credits []Credits) error
+	// CreditsOf returns the credits of a key as they were last moved; without a KeyID when it has none.
+	CreditsOf(ctx context.Context, id string) (Credits, error)
+	// DropCredits lets a key go on without.
+	DropCredits(ctx context.Context, id string) error
+	// CreditsChanged tells the change feed that a key has credits now, or more.
+	CreditsChanged(ctx context.Context, id string) error
+}
+
+// spending is one move of credits: cost of a key, given back if it is negative.
+type spending struct {
+	key  string
+	cost int64
+}
+
+// spent is the outcome of a [spending]: the credits after it, and whether there were enough.
+type spent struct {
+	ok   bool
+	left Credits
+}
+
+// treasury moves credits: one transaction is under way at a time, and those who come meanwhile go together in the next, first in
+// first out. A hundred callers on one key share a commit.
+type treasury struct {
+	mu      sync.Mutex
+	waiting []*moves
+	turn    sync.Mutex
+}
+
+type moves struct {
+	all  []spending
+	out  []spent
+	err  error
+	done bool
+}
+
+// creditPatience bounds one transaction of credits, which serves many callers and so outlives each of them.
+const creditPatience = 5 * time.Second
+
+// move spends, or gives back, each by itself. An error means that nothing moved.
+func (s *Service) move(ctx context.Context, all []spending) ([]spent, error) {
+	mine, t := &moves{all: all}, &s.treasury
+	t.mu.Lock()
+	t.waiting = append(t.waiting, mine)
+	t.mu.Unlock()
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	if mine.done {
+		return mine.out, mine.err
+	}
+	t.mu.Lock()
+	batch := t.waiting
+	t.waiting = nil
+	t.mu.Unlock()
+	err := s.settle(ctx, batch)
+	for _, m := range batch {
+		m.err, m.done = err, true
+	}
+	return mine.out, mine.err
+}
+
+// settle runs a batch of moves in one transaction.
+func (s *Service) settle(ctx context.Context, batch []*moves) error {
+	ctx, cancel := context.WithTimeout(licensing.AsSystem(context.WithoutCancel(ctx), "key.credits"), creditPatience)
+	defer cancel()
+	var ids []string
+	for _, m := range batch {
+		for _, sp := range m.all {
+			ids = append(ids, sp.key)
+		}
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	return s.Tx.InTx(ctx, func(ctx context.Context) error {
+		held, err := s.Credits.HoldCredits(ctx, ids)
+		if err != nil {
+			return err
+		}
+		purse, now := map[string]*Credits{}, s.Clock.Now()
+		for i := range held {
+			held[i].at(now)
+			purse[held[i].KeyID] = &held[i]
+		}
+		for _, m := range batch {
+			m.out = make([]spent, len(m.all))
+			for i, sp := range m.all {
+				m.out[i] = take(purse[sp.key], sp.cost)
+			}
+		}
+		return s.Credits.SaveCredits(ctx, held)
+	})
+}
+
+// take spends cost of c, all or nothing. A key that has no credits any more is without that limit.
+func take(c *Credits, cost int64) spent {
+	if c == nil {
+		return spent{ok: true}
+	}
+	if cost > c.Balance {
+		return spent{left: *c}
+	}
+	c.Balance -= cost
+	return spent{ok: true, left: *c}
+}
+
+// refusal is an answer that a replica may give again without asking: to the same or a larger cost, until it ends or the key changes. It
+// ends after [refusalLife] at the latest, since another replica may have given credits back.
+type refusal struct {
+	code    Code
+	cost    int64
+	until   time.Time
+	retry   time.Time
+	limits  []LimitState
+	credits *Credits
+}
+
+const (
+	refusalLife = time.Second
+	maxRefusals = 10_000
+)
+
+// refusals are those of keys with credits, whose limits and credits would otherwise cost a transaction each time. Safe for concurrent use.
+type refusals struct {
+	mu sync.Mutex
+	of map[string]refusal
+}
+
+func (r *refusals) get(id string, cost int64, now time.Time) (refusal, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	known, ok := r.of[id]
+	return known, ok && cost >= known.cost && now.Before(known.until)
+}
+
+func (r *refusals) keep(id string, v *Verdict, cost int64, now time.Time) {
+	if v.Degraded {
+		return
+	}
+	until := now.Add(refusalLife)
+	retry := now.Add(v.RetryAfter)
+	if v.RetryAfter > 0 && retry.Before(until) {
+		until = retry
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of == nil || len(r.of) >= maxRefusals {
+		r.of = map[string]refusal{}
+	}
+	r.of[id] = refusal{v.Code, cost, until, retry, v.Limits, v.Credits}
+}
+
+func (r *refusals) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id == "" {
+		clear(r.of)
+	}
+	delete(r.of, id)
+}

@@ -1,0 +1,276 @@
+package apikey_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// plan makes a product with a plan and its template, sells one key of it to cus_a, and returns the key's id and text.
+func (r *rig) plan(t *testing.T, req apikey.PutTemplateRequest) (id, text string) {
+	t.Helper()
+	now := r.Clock.Now()
+	for _, st := range []db.Statement{
+		{SQL: `INSERT INTO product (id, slug, name, description, purpose, key_prefix, state, version, created_at, updated_at) VALUES ('prd_a', 'a', 'A', '', 'revenue', 'AAAA', 'active', 1, $1, $1)`, Args: []any{now}},
+		{SQL: `INSERT INTO plan (id, product_id, code, name, description, type, state, grants, version, created_at, updated_at) VALUES ('pln_a', 'prd_a', 'pro', 'Pro', '', 'perpetual', 'active', '[]', 1, $1, $1)`, Args: []any{now}},
+	} {
+		if _, err := r.DB.Exec(t.Context(), st.SQL, st.Args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	req.ID = "pln_a"
+	if _, err := r.PutTemplate(as(t, admin), req); err != nil {
+		t.Fatal(err)
+	}
+	d, err := r.Draft(t.Context(), apikey.IssueSpec{Source: apikey.Source{Kind: apikey.FromOrderUnit, ID: "line/1/1"}, Owner: "cus_a", ProductID: "prd_a", PlanID: "pln_a", PlanCode: "pro", Env: licensing.Live})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.Store.InTx(licensing.AsSystem(t.Context(), "fulfil"), func(ctx context.Context) error {
+		_, err := r.Issue(ctx, d)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.Key.ID, d.Text.Full
+}
+
+// TestOwnKeys: an owner of a plan makes keys by its template: with its limits and credits besides his own, within its scopes and its time,
+// and nobody else makes any; what a payment does to the key bought it does to these.
+func TestOwnKeys(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		base, _ := r.plan(t, apikey.PutTemplateRequest{Scopes: []string{"docs:read"}, Limits: []apikey.Limit{{Name: "plan", Per: apikey.PerPlan, Count: 5, Seconds: 3600}},
+			Credits: &apikey.CreditsSpec{Balance: 7}, Days: 30, Most: 2, OnLeak: apikey.RotateOnLeak})
+		owner := as(t, customer("cus_a"))
+		good := apikey.CreateRequest{Plan: "pln_a", Name: "ci", Scopes: []string{"docs:read"}, Limits: []apikey.Limit{{Name: "mine", Count: 2, Seconds: 60}}, Metadata: map[string]string{"team": "blue"}}
+		out, err := r.Create(owner, good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := out.Key
+		if k.Owner != "cus_a" || k.Product != "prd_a" || k.Parent != base || len(k.Limits) != 2 || k.OnLeak != apikey.RotateOnLeak || k.Metadata["team"] != "blue" || !k.ExpiresAt.Equal(e.Clock.Now().Add(30*24*time.Hour)) {
+			t.Errorf("%+v", k)
+		}
+		if got := r.verify(t, apikey.VerifyCheck{Key: out.Secret}); got.Code != apikey.Valid || got.Credits.Remaining != 6 || got.Plan != "pro" {
+			t.Errorf("%+v", got)
+		}
+		for what, c := range map[string]struct {
+			who    licensing.Actor
+			change func(*apikey.CreateRequest)
+		}{
+			"scopes beyond the plan": {customer("cus_a"), func(c *apikey.CreateRequest) { c.Scopes = []string{"docs:write"} }},
+			"a limit of the plan's":  {customer("cus_a"), func(c *apikey.CreateRequest) { c.Limits[0].Name = "plan" }},
+			"somebody else's owner":  {customer("cus_a"), func(c *apikey.CreateRequest) { c.Owner = "cus_b" }},
+			"credits":                {customer("cus_a"), func(c *apikey.CreateRequest) { c.Credits = &apikey.CreditsSpec{Balance: 1000} }},
+			"test instead of live":   {customer("cus_a"), func(c *apikey.CreateRequest) { c.Env = licensing.Test }},
+			"another plan":           {customer("cus_a"), func(c *apikey.CreateRequest) { c.Plan = "pln_b" }},
+			"who has not bought":     {customer("cus_b"), func(*apikey.CreateRequest) {}},
+		} {
+			req := good
+			req.Limits = []apikey.Limit{{Name: "mine", Count: 2, Seconds: 60}}
+			c.change(&req)
+			if _, err := r.Create(as(t, c.who), req); licensing.KindOf(err) != licensing.Forbidden && licensing.KindOf(err) != licensing.Invalid {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		list, err := r.Options(owner, struct{}{})
+		if err != nil || len(list.Items) != 1 || list.Items[0].Left != 1 || list.Items[0].Name != "A pro" {
+			t.Errorf("%+v, %v", list, err)
+		}
+		system := licensing.WithCall(t.Context(), &licensing.Call{Operation: "checkout.fulfil", Actor: licensing.Actor{Kind: licensing.System, ID: "checkout.fulfil"}})
+		if _, err := r.Disable(system, apikey.RevokeRequest{ID: base, Reason: "dispute"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "held with the key bought", r.code(t, out.Secret), apikey.SwitchedOff)
+		_, err = r.Enable(owner, apikey.RevokeRequest{ID: k.ID})
+		fails(t, "the owner releases what the shop holds", err, apikey.ErrHeld)
+		if _, err := r.Create(owner, good); licensing.KindOf(err) != licensing.Forbidden {
+			t.Errorf("a key by a plan that is held: %v", err)
+		}
+		if _, err := r.Enable(system, apikey.RevokeRequest{ID: base}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "released", r.code(t, out.Secret), apikey.Valid)
+		if _, err := r.Revoke(owner, apikey.RevokeRequest{ID: base}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "the owner revokes the key bought alone", r.code(t, out.Secret), apikey.Valid)
+		if _, err := r.Revoke(system, apikey.RevokeRequest{ID: base, Reason: "refund"}); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "refunded", r.code(t, out.Secret), apikey.IsRevoked)
+	})
+}
+
+// TestOwnKeysNeverExceedThePlan: of many keys asked for at once, on two replicas, exactly as many are made as the plan allows. Counting
+// without the lock lets more through.
+func TestOwnKeysNeverExceedThePlan(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		one, two := newRig(t, e), newRig(t, e)
+		one.plan(t, apikey.PutTemplateRequest{Most: 3})
+		var mu sync.Mutex
+		made := 0
+		var wg sync.WaitGroup
+		for i := range 16 {
+			r := []*rig{one, two}[i%2]
+			wg.Go(func() {
+				_, err := r.Create(as(t, customer("cus_a")), apikey.CreateRequest{Plan: "pln_a", Name: fmt.Sprint(i)})
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					made++
+				} else if !errors.Is(err, apikey.ErrKeysUsedUp) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if made != 3 {
+			t.Errorf("%d keys were made, the plan allows 3", made)
+		}
+	})
+}
+
+// TestHeldByTheShop: what staff stop is answered SWITCHED_OFF and stays stopped whatever its owner does; what the owner disabled stays so
+// when staff release it.
+func TestHeldByTheShop(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		id, text := r.issue(t, nil)
+		owner, staff, req := as(t, customer("cus_a")), as(t, admin), apikey.RevokeRequest{ID: id, Reason: "abuse"}
+		step := func(what string, do func(context.Context, apikey.RevokeRequest) (apikey.RevokeResponse, error), ctx context.Context, want apikey.Code) {
+			t.Helper()
+			if _, err := do(ctx, req); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			expect(t, what, r.code(t, text), want)
+		}
+		step("owner disables", r.Disable, owner, apikey.IsDisabled)
+		step("staff hold", r.Disable, staff, apikey.SwitchedOff)
+		_, err := r.Enable(owner, req)
+		fails(t, "owner enables", err, apikey.ErrHeld)
+		expect(t, "after that", r.code(t, text), apikey.SwitchedOff)
+		step("staff release", r.Enable, staff, apikey.IsDisabled)
+		step("owner enables", r.Enable, owner, apikey.Valid)
+		step("owner disables again", r.Disable, owner, apikey.IsDisabled)
+		step("staff enable what only the owner disabled", r.Enable, staff, apikey.Valid)
+	})
+}
+
+// TestLeaks: a key that is found is revoked, or its found text ends after a day while its owner takes a new one; an old text harms nothing,
+// and only staff and machine tokens of its product learn more than that the report came in.
+func TestLeaks(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		told := 0
+		r.Leaked = func(context.Context, apikey.Key, time.Time) error { told++; return nil }
+		anybody := as(t, licensing.Actor{Kind: licensing.Anonymous})
+		report := func(ctx context.Context, text string) apikey.LeakResponse {
+			t.Helper()
+			out, err := r.Leak(ctx, apikey.LeakRequest{Key: text})
+			if err != nil || !out.Accepted {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			return out
+		}
+		_, text := r.issue(t, nil)
+		if out := report(anybody, text); out != (apikey.LeakResponse{Accepted: true}) {
+			t.Errorf("an anonymous reporter learns %+v", out)
+		}
+		expect(t, "revoked", r.code(t, text), apikey.IsRevoked)
+		unknown, _ := r.Format().New(licensing.Live, nil)
+		for what, text := range map[string]string{"again": text, "unknown": unknown.Full, "garbage": "x"} {
+			if out := report(anybody, text); out != (apikey.LeakResponse{Accepted: true}) {
+				t.Errorf("%s: %+v", what, out)
+			}
+		}
+		id, old := r.issue(t, func(c *apikey.CreateRequest) { c.OnLeak = apikey.RotateOnLeak })
+		out := report(as(t, machine), old)
+		if out.KeyID != id || out.Action != "ending" || !out.EndsAt.Equal(e.Clock.Now().Add(24*time.Hour)) {
+			t.Fatalf("%+v", out)
+		}
+		expect(t, "in its last day", r.code(t, old), apikey.Valid)
+		fresh, err := r.Rotate(as(t, customer("cus_a")), apikey.RotateRequest{ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(24 * time.Hour)
+		r.poll(t)
+		expect(t, "after it", r.code(t, old), apikey.IsExpired)
+		if out := report(as(t, admin), old); out.Action != "none" {
+			t.Errorf("an old text: %+v", out)
+		}
+		expect(t, "the new text", r.code(t, fresh.Secret), apikey.Valid)
+		if out := report(as(t, licensing.Actor{Kind: licensing.Machine, Product: "prd_b"}), fresh.Secret); out.KeyID != "" {
+			t.Errorf("a machine token of another product learns %+v", out)
+		}
+		if told != 3 {
+			t.Errorf("owners were told %d times, want 3", told)
+		}
+	})
+}
+
+// TestA11_MisuseIsAudited: a key that is presented for a scope, a product or from a network that it does not have leaves one audit event of
+// each kind an hour, however often it is; and last use is kept to the minute, without a write by each verification.
+func TestA11_MisuseIsAudited(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		id, text := r.issue(t, func(c *apikey.CreateRequest) { c.AllowFrom = []string{"192.0.2.0/24"} })
+		for range 50 {
+			expect(t, "scope", r.verify(t, apikey.VerifyCheck{Key: text, Scopes: []string{"write"}, IP: "192.0.2.1"}).Code, apikey.InsufficientScope)
+			expect(t, "product", r.verify(t, apikey.VerifyCheck{Key: text, Product: "prd_b", IP: "192.0.2.1"}).Code, apikey.InsufficientScope)
+			expect(t, "address", r.verify(t, apikey.VerifyCheck{Key: text, IP: "203.0.113.1"}).Code, apikey.ForbiddenIP)
+		}
+		if v, err := r.Get(as(t, admin), apikey.GetRequest{ID: id}); err != nil || v.LastUsedAt != nil {
+			t.Errorf("refusals count as a use: %v, %v", v.LastUsedAt, err)
+		}
+		for range 50 {
+			expect(t, "good", r.verify(t, apikey.VerifyCheck{Key: text, IP: "192.0.2.1"}).Code, apikey.Valid)
+		}
+		used := e.Clock.Now()
+		for range 2 {
+			if err := r.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if v, err := r.Get(as(t, admin), apikey.GetRequest{ID: id}); err != nil || v.LastUsedAt == nil || !v.LastUsedAt.Equal(used) {
+			t.Errorf("last used %v, want %s, %v", v.LastUsedAt, used, err)
+		}
+		rows, err := e.DB.Query(t.Context(), `SELECT detail FROM audit WHERE action = 'key.misuse' AND target = $1 ORDER BY detail`, id)
+		found, err := db.Collect(rows, err, func(row db.Row) (s string, err error) { return s, row.Scan(&s) })
+		if err != nil || len(found) != 2 || !strings.Contains(found[0], "FORBIDDEN_IP") || !strings.Contains(found[1], "INSUFFICIENT_SCOPE") {
+			t.Errorf("%v, %v", found, err)
+		}
+	})
+}
+
+// TestMembersHaveTheirOwnLimit: a limit per member is one for all keys of a member, and apart from that of another.
+func TestMembersHaveTheirOwnLimit(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	of := func(member string) string {
+		_, text := r.issue(t, func(c *apikey.CreateRequest) {
+			c.Owner, c.Member, c.Limits = "org_a", member, []apikey.Limit{{Name: "calls", Per: apikey.PerMember, Count: 1, Seconds: 60}}
+		})
+		return text
+	}
+	expect(t, "ada", r.code(t, of("cus_ada")), apikey.Valid)
+	expect(t, "ada by another key", r.code(t, of("cus_ada")), apikey.RateLimited)
+	expect(t, "bob", r.code(t, of("cus_bob")), apikey.Valid)
+}

@@ -1,0 +1,103 @@
+package apikey
+
+import (
+	"context"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// RevokeRequest ends a key for good.
+type RevokeRequest struct {
+	ID     string `path:"id" doc:"Id of the key."`
+	Reason string `json:"reason,omitempty" doc:"Why, for the audit trail."`
+}
+
+// Validate implements the check of requests.
+func (r RevokeRequest) Validate() error { return licensing.CheckReason(r.Reason) }
+
+// RevokeResponse says since when, and how soon everywhere.
+type RevokeResponse struct {
+	Key           KeyView `json:"key" doc:"The key as it stands."`
+	WithinSeconds int     `json:"within_seconds" doc:"The change is in force on every replica within this many seconds." example:"2"`
+}
+
+// inForce is how many seconds a change may take to reach every replica.
+const inForce = 2
+
+// Revoke ends a key for good, both secrets. Revoking a revoked key changes nothing and succeeds.
+func (s *Service) Revoke(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
+	return s.change(ctx, r.ID, "key.revoke", r.Reason, func(ctx context.Context, id string, within Reach, now time.Time) (bool, error) {
+		return s.Store.RevokeKey(ctx, id, within, now)
+	})
+}
+
+// RevokeAgain answers a replay of Revoke, Disable or Enable.
+func (s *Service) RevokeAgain(ctx context.Context, id, _ string) (RevokeResponse, error) {
+	v, err := s.Get(ctx, GetRequest{ID: id})
+	return RevokeResponse{Key: v, WithinSeconds: inForce}, err
+}
+
+// Disable stops a key until it is enabled again. What the shop has stopped is answered [SwitchedOff], and only the shop lets it go on.
+func (s *Service) Disable(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
+	return s.change(ctx, r.ID, "key.disable", r.Reason, func(ctx context.Context, id string, within Reach, now time.Time) (bool, error) {
+		return s.Store.SetKeyDisabled(ctx, id, within, true, now)
+	})
+}
+
+// Enable lets a disabled key work again.
+func (s *Service) Enable(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
+	return s.change(ctx, r.ID, "key.enable", r.Reason, func(ctx context.Context, id string, within Reach, now time.Time) (bool, error) {
+		return s.Store.SetKeyDisabled(ctx, id, within, false, now)
+	})
+}
+
+// change runs one change of state with its audit row and answers with the key after it. A change that finds nothing to
+// do is recorded too: somebody asked for it. What the shop does to a key that was bought it does to those made by its plan.
+func (s *Service) change(ctx context.Context, id, action, reason string, do func(ctx context.Context, id string, within Reach, now time.Time) (bool, error)) (RevokeResponse, error) {
+	within, err := reach(ctx)
+	if err != nil {
+		return RevokeResponse{}, err
+	}
+	var k Key
+	var children []string
+	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		now := s.Clock.Now()
+		changed, err := do(ctx, id, within, now)
+		if err != nil {
+			return err
+		}
+		if k, err = s.Store.Key(ctx, id, within); err != nil {
+			return err
+		}
+		if !changed && action != "key.revoke" && !k.RevokedAt.IsZero() {
+			return ErrNotLive
+		}
+		if action == "key.enable" && within.Owner != "" && !k.HeldAt.IsZero() {
+			return ErrHeld
+		}
+		detail := map[string]any{"changed": changed}
+		if within.Owner == "" && k.ParentID == "" {
+			if children, err = s.Changer.Children(ctx, id); err != nil {
+				return err
+			}
+			for _, child := range children {
+				if _, err := do(ctx, child, Reach{}, now); err != nil {
+					return err
+				}
+			}
+			if len(children) > 0 {
+				detail["children"] = children
+			}
+		}
+		return s.Audit.Record(ctx, licensing.Event{Action: action, Target: k.ID, Product: k.ProductID, Reason: reason, Detail: detail})
+	})
+	if err != nil {
+		return RevokeResponse{}, err
+	}
+	s.Invalidate(k.ID)
+	for _, child := range children {
+		s.Invalidate(child)
+	}
+	return RevokeResponse{Key: s.view(&k), WithinSeconds: inForce}, nil
+}

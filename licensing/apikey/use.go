@@ -1,0 +1,116 @@
+package apikey
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+)
+
+// UseStore keeps when keys were last used.
+type UseStore interface {
+	// TouchKeys stores the instants, and leaves later ones that are there.
+	TouchKeys(ctx context.Context, at map[string]time.Time) error
+}
+
+// Misuse is a good key that was presented for what it does not open.
+type Misuse struct {
+	KeyID   string
+	Product string
+	Code    Code
+}
+
+// traces gather what verification leaves behind, so that it costs no write of its own: when a key was last used, to the minute, and once
+// an hour that it was presented for what it does not open. Safe for concurrent use.
+type traces struct {
+	mu     sync.Mutex
+	used   map[string]time.Time
+	misuse map[Misuse]int64
+}
+
+// trail is where a cached record remembers what was noted of it.
+type trail struct {
+	minute, scope, address atomic.Int64
+}
+
+// first reports whether the unit of time n is another than the one that was noted, and notes it.
+func first(noted *atomic.Int64, n int64) bool {
+	old := noted.Load()
+	return old != n && noted.CompareAndSwap(old, n)
+}
+
+// note leaves a trace of one answer about a record.
+func (s *Service) note(rec *Record, code Code, now time.Time) {
+	if rec.trail == nil {
+		return
+	}
+	switch code {
+	case Valid:
+		if first(&rec.trail.minute, now.Unix()/60) {
+			s.traces.mu.Lock()
+			defer s.traces.mu.Unlock()
+			if s.traces.used == nil {
+				s.traces.used = map[string]time.Time{}
+			}
+			s.traces.used[rec.Key.ID] = now
+		}
+	case InsufficientScope, ForbiddenIP:
+		noted := &rec.trail.scope
+		if code == ForbiddenIP {
+			noted = &rec.trail.address
+		}
+		if first(noted, now.Unix()/3600) {
+			s.traces.mu.Lock()
+			defer s.traces.mu.Unlock()
+			if s.traces.misuse == nil {
+				s.traces.misuse = map[Misuse]int64{}
+			}
+			s.traces.misuse[Misuse{rec.Key.ID, rec.Key.ProductID, code}]++
+		}
+	}
+}
+
+// Flush writes down what verification left since the last call: last uses, and an audit event "key.misuse" for each key that was presented
+// for what it does not open. What cannot be written is kept for the next call. A process that is killed loses what it had not written.
+func (s *Service) Flush(ctx context.Context) error {
+	s.traces.mu.Lock()
+	used, misuse := s.traces.used, s.traces.misuse
+	s.traces.used, s.traces.misuse = nil, nil
+	s.traces.mu.Unlock()
+	if len(used) == 0 && len(misuse) == 0 {
+		return nil
+	}
+	err := s.Tx.InTx(licensing.AsSystem(ctx, "key.uses"), func(ctx context.Context) error {
+		if err := s.Uses.TouchKeys(ctx, used); err != nil {
+			return err
+		}
+		for m := range misuse {
+			if err := s.Audit.Record(ctx, licensing.Event{Action: "key.misuse", Target: m.KeyID, Product: m.Product, Detail: map[string]any{"code": m.Code}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		return nil
+	}
+	s.traces.mu.Lock()
+	defer s.traces.mu.Unlock()
+	if s.traces.used == nil {
+		s.traces.used = map[string]time.Time{}
+	}
+	for id, at := range used {
+		if at.After(s.traces.used[id]) {
+			s.traces.used[id] = at
+		}
+	}
+	if s.traces.misuse == nil {
+		s.traces.misuse = map[Misuse]int64{}
+	}
+	for m := range misuse {
+		s.traces.misuse[m]++
+	}
+	return err
+}

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+var (
+	_ apikey.Changer       = (*apiKeys)(nil)
+	_ apikey.CreditStore   = (*apiKeys)(nil)
+	_ apikey.UseStore      = (*apiKeys)(nil)
+	_ apikey.TemplateStore = (*apiKeys)(nil)
+)
+
+// KeyChanges returns the store of what hangs on API keys.
+func (s *Store) KeyChanges() apikey.Changer { return &apiKeys{s} }
+
+// KeyCredits returns the store of the credits of API keys.
+func (s *Store) KeyCredits() apikey.CreditStore { return &apiKeys{s} }
+
+// KeyUses returns the store of when API keys were used.
+func (s *Store) KeyUses() apikey.UseStore { return &apiKeys{s} }
+
+// KeyTemplates returns the store of what the API keys of plans are like.
+func (s *Store) KeyTemplates() apikey.TemplateStore { return &apiKeys{s} }
+
+// HoldKey implements [apikey.Changer].
+func (s *apiKeys) HoldKey(ctx context.Context, id string, r apikey.Reach) (apikey.Key, error) {
+	return scanAPIKey(s.db.QueryRow(ctx, `SELECT `+apiKeyColumns+` FROM api_key k WHERE k.id = $1 AND`+withinReach(2)+`FOR UPDATE`, id, string(r.Owner), r.Product, string(r.Env)))
+}
+
+// Children implements [apikey.Changer].
+func (s *apiKeys) Children(ctx context.Context, id string) ([]string, error) {
+	rows, err := s.db.Query(ctx, `SELECT k.id FROM api_key k WHERE k.parent_id = $1 AND k.parent_id <> '' AND k.revoked_at IS NULL ORDER BY k.id`, id)
+	return db.Collect(rows, err, func(row db.Row) (id string, err error) { return id, row.Scan(&id) })
+}
+
+// EndSecret implements [apikey.Changer].
+func (s *apiKeys) EndSecret(ctx context.Context, keyID, secretID string, until time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE api_secret SET expires_at = $3 WHERE id = $2 AND key_id = $1 AND (expires_at IS NULL OR expires_at > $3)`, keyID, secretID, until)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.changed(ctx, "api_key", keyID)
+}
+
+// MarkLeaked implements [apikey.Changer].
+func (s *apiKeys) MarkLeaked(ctx context.Context, id string, at time.Time) error {
+	_, err := s.db.Exec(ctx, `UPDATE api_key SET leaked_at = $2, updated_at = $2 WHERE id = $1`, id, at)
+	return err
+}
+
+const rationColumns = `c.key_id, c.balance, c.refill, c.every, c.refill_at`
+
+func scanCredits(row db.Row) (c apikey.Credits, err error) {
+	var at *time.Time
+	err = row.Scan(&c.KeyID, &c.Balance, &c.Refill, &c.Every, &at)
+	c.RefillAt = instant(at)
+	return c, err
+}
+
+// HoldCredits implements [apikey.CreditStore]. Rows are locked in the order of their keys, so that two transactions cannot wait for each other.
+func (s *apiKeys) HoldCredits(ctx context.Context, ids []string) ([]apikey.Credits, error) {
+	var out []apikey.Credits
+	for part := range slices.Chunk(ids, 500) {
+		args := make([]any, len(part))
+		for i, id := range part {
+			args[i] = id
+		}
+		rows, err := s.db.Query(ctx, `SELECT `+rationColumns+` FROM api_credit c WHERE c.key_id IN (`+places(len(part))+`) ORDER BY c.key_id FOR UPDATE`, args...)
+		found, err := db.Collect(rows, err, scanCredits)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	return out, nil
+}
+
+// SaveCredits implements [apikey.CreditStore].
+func (s *apiKeys) SaveCredits(ctx context.Context, credits []apikey.Credits) error {
+	if len(credits) == 0 {
+		return nil
+	}
+	batch := make([]db.Statement, len(credits))
+	for i, c := range credits {
+		batch[i] = db.Statement{SQL: `INSERT INTO api_credit (key_id, balance, refill, every, refill_at) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (key_id) DO UPDATE SET balance = $2, refill = $3, every = $4, refill_at = $5`, Args: []any{c.KeyID, c.Balance, c.Refill, string(c.Every), nullable(c.RefillAt)}}
+	}
+	_, err := s.db.Batch(ctx, batch)
+	return err
+}
+
+// CreditsOf implements [apikey.CreditStore].
+func (s *apiKeys) CreditsOf(ctx context.Context, id string) (apikey.Credits, error) {
+	c, err := scanCredits(s.db.QueryRow(ctx, `SELECT `+rationColumns+` FROM api_credit c WHERE c.key_id = $1`, id))
+	if errors.Is(err, db.ErrNoRows) {
+		return apikey.Credits{}, nil
+	}
+	return c, err
+}
+
+// DropCredits implements [apikey.CreditStore].
+func (s *apiKeys) DropCredits(ctx context.Context, id string) error {
+	_, err := s.db.Exec(ctx, `DELETE FROM api_credit WHERE key_id = $1`, id)
+	return err
+}
+
+// CreditsChanged implements [apikey.CreditStore].
+func (s *apiKeys) CreditsChanged(ctx context.Context, id string) error {
+	return s.changed(ctx, "api_key", id)
+}
+
+// TouchKeys implements [apikey.UseStore]. Rows are written in the order of their keys, some hundreds a statement.
+func (s *apiKeys) TouchKeys(ctx context.Context, at map[string]time.Time) error {
+	for part := range slices.Chunk(slices.Sorted(maps.Keys(at)), 400) {
+		var values []string
+		var args []any
+		for _, id := range part {
+			args = append(args, id, at[id])
+			values = append(values, "($"+strconv.Itoa(len(args)-1)+", $"+strconv.Itoa(len(args))+")")
+		}
+		_, err := s.db.Exec(ctx, `INSERT INTO api_key_use (key_id, at) VALUES `+strings.Join(values, ", ")+`
+			ON CONFLICT (key_id) DO UPDATE SET at = CASE WHEN excluded.at > api_key_use.at THEN excluded.at ELSE api_key_use.at END`, args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PutTemplate implements [apikey.TemplateStore].
+func (s *apiKeys) PutTemplate(ctx context.Context, t apikey.Template) error {
+	scopes, err := jsonList(t.Scopes)
+	if err != nil {
+		return err
+	}
+	limits, err := jsonList(t.Limits)
+	if err != nil {
+		return err
+	}
+	credits, err := json.Marshal(t.Credits)
+	if err != nil {
+		return err
+	}
+	var plan string
+	if err := s.db.QueryRow(ctx, `SELECT id FROM plan WHERE id = $1`, t.PlanID).Scan(&plan); errors.Is(err, db.ErrNoRows) {
+		return licensing.ErrNotFound
+	} else if err != nil {
+		return err
+	}
+	_, err = s.db.Exec(ctx, `INSERT INTO api_key_template (plan_id, scopes, limits, credits, days, most, on_leak, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+		ON CONFLICT (plan_id) DO UPDATE SET scopes = $2, limits = $3, credits = $4, days = $5, most = $6, on_leak = $7, updated_at = $8`,
+		t.PlanID, scopes, limits, string(credits), t.Days, t.Most, string(t.OnLeak), t.UpdatedAt)
+	return err
+}
+
+// Template implements [apikey.TemplateStore].
+func (s *apiKeys) Template(ctx context.Context, planID string) (apikey.Template, error) {
+	t := apikey.Template{PlanID: planID}
+	var scopes, limits, credits string
+	err := s.db.QueryRow(ctx, `SELECT p.product_id, p.code, t.scopes, t.limits, t.credits, t.days, t.most, t.on_leak, t.updated_at
+		FROM api_key_template t JOIN plan p ON p.id = t.plan_id WHERE t.plan_id = $1`, planID).
+		Scan(&t.ProductID, &t.PlanCode, &scopes, &limits, &credits, &t.Days, &t.Most, &t.OnLeak, &t.UpdatedAt)
+	if errors.Is(err, db.ErrNoRows) {
+		return t, licensing.ErrNotFound
+	}
+	return t, errors.Join(err, json.Unmarshal([]byte(scopes), &t.Scopes), json.Unmarshal([]byte(limits), &t.Limits), json.Unmarshal([]byte(credits), &t.Credits))
+}
+
+// fromBase are the good keys that were bought, by an owner ($1), at an instant ($2).
+const fromBase = ` FROM api_key k WHERE k.owner = $1 AND k.source_kind = 'order_unit' AND k.revoked_at IS NULL AND k.held_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) `
+
+// HoldBase implements [apikey.TemplateStore].
+func (s *apiKeys) HoldBase(ctx context.Context, owner licensing.Owner, planID string, env licensing.Env, now time.Time) (b apikey.Base, err error) {
+	b.Key, err = scanAPIKey(s.db.QueryRow(ctx, `SELECT `+apiKeyColumns+fromBase+`AND k.plan_id = $3 AND k.env = $4 ORDER BY k.id LIMIT 1 FOR UPDATE`, string(owner), now, planID, string(env)))
+	if err != nil {
+		return b, err
+	}
+	err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM api_key k WHERE k.owner = $1 AND k.plan_id = $3 AND k.env = $4 AND k.parent_id <> '' AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)`,
+		string(owner), now, planID, string(env)).Scan(&b.Made)
+	return b, err
+}
+
+// Bases implements [apikey.TemplateStore].
+func (s *apiKeys) Bases(ctx context.Context, owner licensing.Owner, now time.Time) ([]apikey.Base, error) {
+	rows, err := s.db.Query(ctx, `SELECT k.plan_id, k.plan_code, k.product_id, k.env, p.name,
+			(SELECT COUNT(*) FROM api_key m WHERE m.owner = $1 AND m.plan_id = k.plan_id AND m.env = k.env AND m.parent_id <> '' AND m.revoked_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > $2))
+		FROM api_key k JOIN product p ON p.id = k.product_id JOIN api_key_template t ON t.plan_id = k.plan_id
+		WHERE k.owner = $1 AND k.source_kind = 'order_unit' AND k.revoked_at IS NULL AND k.held_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) AND t.most > 0
+		GROUP BY k.plan_id, k.plan_code, k.product_id, k.env, p.name ORDER BY p.name, k.plan_code, k.env`, string(owner), now)
+	return db.Collect(rows, err, func(row db.Row) (b apikey.Base, err error) {
+		err = row.Scan(&b.Key.PlanID, &b.Key.PlanCode, &b.Key.ProductID, &b.Key.Env, &b.Title, &b.Made)
+		return b, err
+	})
+}
