@@ -54,7 +54,7 @@ func TestOwnKeys(t *testing.T) {
 		base, _ := r.plan(t, apikey.PutTemplateRequest{Scopes: []string{"docs:read"}, Limits: []apikey.Limit{{Name: "plan", Per: apikey.PerPlan, Count: 5, Seconds: 3600}},
 			Credits: &apikey.CreditsSpec{Balance: 7}, Days: 30, Most: 2, OnLeak: apikey.RotateOnLeak})
 		owner := as(t, customer("cus_a"))
-		good := apikey.CreateRequest{Plan: "pln_a", Name: "ci", Scopes: []string{"docs:read"}, Limits: []apikey.Limit{{Name: "mine", Count: 2, Seconds: 60}}, Metadata: map[string]string{"team": "blue"}}
+		good := apikey.CreateRequest{Plan: "pln_a", Name: "ci", Scopes: []string{"docs:read"}, Limits: []apikey.Limit{{Name: "mine", Count: 20, Seconds: 60}}, Metadata: map[string]string{"team": "blue"}}
 		out, err := r.Create(owner, good)
 		if err != nil {
 			t.Fatal(err)
@@ -79,7 +79,7 @@ func TestOwnKeys(t *testing.T) {
 			"who has not bought":     {customer("cus_b"), func(*apikey.CreateRequest) {}},
 		} {
 			req := good
-			req.Limits = []apikey.Limit{{Name: "mine", Count: 2, Seconds: 60}}
+			req.Limits = []apikey.Limit{{Name: "mine", Count: 20, Seconds: 60}}
 			c.change(&req)
 			if _, err := r.Create(as(t, c.who), req); licensing.KindOf(err) != licensing.Forbidden && licensing.KindOf(err) != licensing.Invalid {
 				t.Errorf("%s: %v", what, err)

@@ -193,6 +193,13 @@ func (g *Guard) ask(r *http.Request, at string) (answer, error) {
 	}
 	a := answer{status: res.StatusCode, header: res.Header, body: body}
 	switch res.StatusCode {
+	case http.StatusForbidden:
+		var said struct {
+			Code string `json:"code"`
+		}
+		if json.Unmarshal(body, &said) == nil && said.Code == "authorize-from" { // it is not the caller who is refused
+			return answer{}, errors.New("mintreu does not tell this network: name it with --authorize-from")
+		}
 	case http.StatusOK:
 		var said struct {
 			Key   string `json:"key_id"`
@@ -203,7 +210,7 @@ func (g *Guard) ask(r *http.Request, at string) (answer, error) {
 			return answer{}, errors.New("the answer is none of Mintreu's")
 		}
 		a.caller = Caller{Key: said.Key, Owner: said.Owner, Plan: said.Plan}
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+	case http.StatusUnauthorized, http.StatusTooManyRequests:
 	default:
 		return answer{}, fmt.Errorf("mintreu answered %s", res.Status)
 	}

@@ -159,3 +159,22 @@ func TestFeature(t *testing.T) {
 		t.Errorf("not granted: %d %s", w.Code, w.Body)
 	}
 }
+
+// TestRequire_NetworkNotNamed: that Mintreu does not tell this server is no
+// fault of the caller, so he is asked to come back and the log says what to do.
+func TestRequire_NetworkNotNamed(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	mintreu := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = fmt.Fprint(w, `{"code":"authorize-from"}`)
+	}))
+	t.Cleanup(mintreu.Close)
+	g, err := guard.New(guard.Config{BaseURL: mintreu.URL, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := call(g.Require(http.NotFoundHandler()), "Bearer good"); w.Code != http.StatusServiceUnavailable || !strings.Contains(log.String(), "--authorize-from") {
+		t.Errorf("status %d, log %s", w.Code, log.String())
+	}
+}

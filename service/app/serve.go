@@ -65,6 +65,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 	if err != nil {
 		return err
 	}
+	p.handler = httpapi.ForwardAuth(p.handler)
 	if p.app.config.OTLPEndpoint != "" {
 		p.handler = otelhttp.NewHandler(p.handler, "http", otelhttp.WithSpanNameFormatter(func(_ string, r *http.Request) string { return r.Method + " " + r.Pattern }))
 	}

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -120,6 +121,12 @@ func TestM11_LicensingOffQueuesGrants(t *testing.T) {
 // issue makes an API key by hand with a limit of so many calls an hour.
 func (s *site) issue(t *testing.T, calls int64, degraded string) (id, secret string) {
 	t.Helper()
+	return s.issueWith(t, map[string]any{"limits": []any{map[string]any{"name": "rate", "count": calls, "seconds": 3600, "degraded": degraded}}})
+}
+
+// issueWith is issue with more members of the request.
+func (s *site) issueWith(t *testing.T, more map[string]any) (id, secret string) {
+	t.Helper()
 	p := s.pays(t, 1, sandbox.CardSucceeds)
 	s.bought(t, p)
 	var owner string
@@ -130,8 +137,9 @@ func (s *site) issue(t *testing.T, calls int64, degraded string) (id, secret str
 		Key    struct{ ID string }
 		Secret string
 	}
-	s.must(t, http.MethodPost, "/v1/keys", map[string]any{"owner": owner, "product": s.product.product, "env": "test", "name": "by hand", "scopes": []string{"notes:read"},
-		"limits": []any{map[string]any{"name": "rate", "count": calls, "seconds": 3600, "degraded": degraded}}}, &out)
+	in := map[string]any{"owner": owner, "product": s.product.product, "env": "test", "name": "by hand", "scopes": []string{"notes:read"}}
+	maps.Copy(in, more)
+	s.must(t, http.MethodPost, "/v1/keys", in, &out)
 	return out.Key.ID, out.Secret
 }
 

@@ -13,6 +13,9 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
+// errStray refuses who asks by forward authentication from a network that may not.
+var errStray = licensing.Fail(licensing.Forbidden, "authorize-from", "Whether a key is good is told to proxies in configured networks only.")
+
 // maxCredential is the longest credential in bytes: a license token or lease with room to spare.
 const maxCredential = 12 << 10
 
@@ -23,7 +26,7 @@ var schemes = map[string]string{"bearer": "Bearer", "license": "License", "lease
 // header, or the anonymous one. Cookies are not looked at.
 func (b *bound) authenticate(ctx context.Context, r *http.Request) (licensing.Actor, error) {
 	if o, _ := ctx.Value(originKey{}).(origin); o.stray {
-		return licensing.Actor{}, errForbidden.Because(errors.New("forward authentication is for the networks of --authorize-from"))
+		return licensing.Actor{}, errStray
 	}
 	if smuggled(r.URL) {
 		return licensing.Actor{}, errUnauthorized.Because(errors.New("a credential in the query string"))

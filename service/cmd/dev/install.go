@@ -19,6 +19,7 @@ type need struct {
 var needs = []need{
 	{"PostgreSQL", []string{"/usr/lib/postgresql/*/bin/postgres", "postgres"}, "postgresql"},
 	{"Redis", []string{"redis-server", "/usr/bin/redis-server"}, "redis-server"},
+	{"nginx", []string{"nginx", "/usr/sbin/nginx"}, "nginx"},
 	{"Chromium", []string{"chromium", "chromium-browser", "google-chrome"}, "chromium fonts-liberation"},
 	{"Node.js", []string{"node"}, "nodejs"},
 	{"npm", []string{"npm"}, "npm"},
