@@ -2,12 +2,15 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/doc"
 )
 
 // Item is a product as the public sees it.
@@ -17,6 +20,7 @@ type Item struct {
 	Name        string     `json:"name" doc:"Name for people."`
 	Description string     `json:"description" doc:"What it is, plain text."`
 	Plans       []ItemPlan `json:"plans" doc:"What can be bought."`
+	TrialDays   int64      `json:"trial_days,omitempty" doc:"How many days a trial of it lasts, which a customer starts by trial.start; absent when there is none, and in lists."`
 }
 
 // ItemPlan is a plan as the public sees it.
@@ -93,12 +97,31 @@ func (s *Service) Show(ctx context.Context, r ShowRequest) (Item, error) {
 			return licensing.List[Item]{}, time.Time{}, err
 		}
 		items, next, err := s.items(ctx, []Product{p}, at)
+		if err == nil {
+			items[0].TrialDays, err = s.trialDays(ctx, p.ID)
+		}
 		return licensing.List[Item]{Items: items}, next, err
 	})
 	if err != nil {
 		return Item{}, err
 	}
 	return list.Items[0], nil
+}
+
+// trialDays is how long a trial of a product lasts, by its policy for trials; 0 when it has none.
+func (s *Service) trialDays(ctx context.Context, product string) (int64, error) {
+	policy, err := s.Policies.Policy(ctx, product, license.TrialPolicy)
+	if notFound(err) {
+		return 0, nil
+	}
+	var t license.Terms
+	if err == nil {
+		err = json.Unmarshal([]byte(policy.Terms), &t)
+	}
+	if err != nil || t.Type != doc.Trial {
+		return 0, err
+	}
+	return max(1, t.Duration/license.Day), nil
 }
 
 // items is what the public sees of products at an instant, and when it sees something else without anybody changing anything.

@@ -267,7 +267,9 @@ func (p *parts) shop(context.Context) error {
 	p.prices = pricing.NewService(pricing.Deps{Store: st.Pricing(), Clock: clock, IDs: ids, Tx: st, Audit: p.audit, SingleOperator: a.config.SingleOperator,
 		Changed: func() { p.catalog.Forget() }})
 	p.catalog = catalog.NewService(catalog.Deps{Store: st.Catalog(), Offers: st.Offers(), Policies: st.GrantPolicies(), Prices: p.prices, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, FeedAlive: p.feed.Fresh})
-	p.feed.Subscribe("product", func(context.Context, string) { p.catalog.Forget() })
+	for _, kind := range []string{"product", "policy"} {
+		p.feed.Subscribe(kind, func(context.Context, string) { p.catalog.Forget() })
+	}
 	p.checkout = checkout.NewService(checkout.Deps{Orders: st.Orders(), Credits: st.Credits(), Sessions: st.CheckoutSessions(), Grants: st.OrderGrants(), Queue: st.OrderQueue(),
 		Shop: p.catalog, Prices: p.prices, Gateway: p.gateway, Givers: checkout.NewGivers(p.licenses, p.keys), Buyers: p.accounts, Notices: checkoutNotices{p.notices, a.config.BaseURL}, Throttle: limit.Throttle{Limiter: p.limiter}, From: from,
 		Switches: p.switches, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Seal: a.storage.key, Log: a.log, Alert: p.alert, Tax: tax, Seller: a.config.seller(),

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mintreu/mintreu/sdk"
+	sdkdevice "github.com/mintreu/mintreu/sdk/device"
 	"github.com/mintreu/mintreu/service/limit/limittest"
 )
 
@@ -15,7 +17,17 @@ func licenseVisits() map[string][]visit {
 	return map[string][]visit{
 		"GET /account/licenses/{id}/transfer": {{as: customer, at: "/account/licenses/{movable}/transfer"}, {as: customer, at: "/account/licenses/{offered}/transfer"}, {as: customer, at: "/account/licenses/{license}/transfer"},
 			{as: customer, at: "/account/licenses/{waiting}/transfer"}},
-		"GET /account/transfers/{id}/cancel": {{as: customer, at: "/account/transfers/{offer}/cancel"}},
+		"GET /account/licenses/{id}/renew":     {{as: customer, at: "/account/licenses/{movable}/renew"}, {as: customer, at: "/account/licenses/{license}/renew"}},
+		"GET /account/licenses/{id}/users":     {{as: customer, at: "/account/licenses/{named}/users"}, {as: customer, at: "/account/licenses/{named}/users?who=nobody"}, {as: customer, at: "/account/licenses/{license}/users"}},
+		"GET /account/licenses/{id}/borrowed":  {{as: customer, at: "/account/licenses/{floats}/borrowed"}, {as: customer, at: "/account/licenses/{movable}/borrowed"}, {as: customer, at: "/account/licenses/{license}/borrowed"}},
+		"GET /catalogue/{slug}/trial":          {{as: customer, at: "/catalogue/{slug}/trial"}, {as: colleague, at: "/catalogue/{slug}/trial"}, {at: "/catalogue/{slug}/trial", status: 303}},
+		"GET /admin/licenses/{id}/renew":       {{as: owner, at: "/admin/licenses/{movable}/renew"}, {as: owner, at: "/admin/licenses/{license}/renew"}},
+		"GET /admin/licenses/{id}/repolicy":    {{as: owner, at: "/admin/licenses/{movable}/repolicy"}, {as: owner, at: "/admin/licenses/{movable}/repolicy?policy={policy}"}},
+		"GET /admin/licenses/{id}/ends":        {{as: owner, at: "/admin/licenses/{movable}/ends"}},
+		"GET /admin/root-exports/new":          {{as: owner, at: "/admin/root-exports/new"}},
+		"GET /admin/root-exports/{id}/take":    {{as: owner, at: "/admin/root-exports/{export}/take"}},
+		"GET /admin/root-exports/{id}/confirm": {{as: owner, at: "/admin/root-exports/{export}/confirm"}},
+		"GET /account/transfers/{id}/cancel":   {{as: customer, at: "/account/transfers/{offer}/cancel"}},
 		"GET /transfer/{token}": {{at: "/transfer/{offer-token}"}, {as: customer, at: "/transfer/{offer-token}"}, {as: other, at: "/transfer/{offer-token}"}, {as: owner, at: "/transfer/{offer-token}"},
 			{at: "/transfer/used-long-ago", status: 410}},
 		"GET /admin/transfers":              {{as: owner, at: "/admin/transfers"}, {as: owner, at: "/admin/transfers?state=accepted"}, {as: owner, at: "/admin/transfers?state=declined"}},
@@ -33,15 +45,44 @@ func (s *stage) plantLicenses(t testing.TB) {
 	terms := object{"type": "timed", "duration": year, "seats": object{"n": 5, "by": "device", "floating": true}, "activation": "required", "fresh": 7 * 86400, "stale": 7 * 86400, "grace": 7 * 86400, "dead_after": 30 * 86400,
 		"entitlements": object{"export": true}, "transfer": object{"allowed": true, "limit": 2, "period": year, "approval": true}}
 	policy := s.made(t, "team-policy", "/v1/policies", object{"product_id": s.ids["product"], "code": "team", "name": "Team", "terms": terms})
-	for _, name := range []string{"movable", "offered", "waiting"} {
-		var out struct{ ID string }
-		s.must(t, http.MethodPost, "/v1/licenses", object{"policy": policy, "plan": "team", "env": "test", "owner": s.ids[customer], "licensee": "Ada", "reason": "for the stage", "reference": name}, &out)
-		s.ids[name] = out.ID
+	people := s.made(t, "people-policy", "/v1/policies", object{"product_id": s.ids["product"], "code": "people", "name": "People", "terms": object{"type": "perpetual", "seats": object{"n": 3, "by": "user"}, "activation": "required"}})
+	s.made(t, "trial-policy", "/v1/policies", object{"product_id": s.ids["product"], "code": "trial", "name": "Trial", "terms": object{"type": "trial", "duration": 14 * 86400, "seats": object{"n": 1, "by": "device"}}})
+	for name, under := range map[string]string{"movable": policy, "offered": policy, "waiting": policy, "floats": policy, "named": people} {
+		var out struct{ ID, Key string }
+		s.must(t, http.MethodPost, "/v1/licenses", object{"policy": under, "plan": "team", "env": "test", "owner": s.ids[customer], "licensee": "Ada", "reason": "for the stage", "reference": name}, &out)
+		s.ids[name], s.ids[name+"-key"] = out.ID, out.Key
 	}
+	s.uses(t, s.ids["named-key"], "", "grace")
+	away := s.uses(t, s.ids["floats-key"], "Train", "")
+	if _, err := away.Borrow(t.Context(), time.Now().Add(5*24*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	var export struct{ ID string }
+	s.say(t, owner, http.MethodPost, "/v1/root-exports", object{"reason": "the machine is rented"}, &export)
+	s.ids["export"] = export.ID
 	s.ids["offer"], s.ids["offer-token"] = s.offers(t, "offered", other)
 	var token string
 	s.ids["queued"], token = s.offers(t, "waiting", other)
 	s.say(t, other, http.MethodPost, "/v1/transfers/accept", object{"token": token}, nil)
+}
+
+// uses activates the product, on a device with a name or for a user.
+func (s *stage) uses(t testing.TB, key, device, user string) *sdk.Client {
+	t.Helper()
+	roots, err := s.app.Roots(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := sdk.New(sdk.Config{BaseURL: s.url, Product: s.ids["slug"], Env: "test", Roots: roots, User: user}, sdk.WithStore(&sdk.MemoryStore{}), sdk.WithDeviceName(device),
+		sdk.WithDevice(sdkdevice.Fingerprint{"machine": "m-" + device + user, "disk": "d-" + device + user}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	if d, err := client.Activate(t.Context(), key); err != nil || !d.Allowed {
+		t.Fatalf("the activation: %+v (%v)", d, err)
+	}
+	return client
 }
 
 // offers has the customer offer a license to somebody, and returns the offer and the token of its link.
@@ -118,4 +159,83 @@ func TestTransferPages(t *testing.T) {
 	b.send(t, give, url.Values{"to": {stageEmail(other)}, "reason": {"by letter"}}).shows(t, "the staff's transfer", 303)
 	n.get(t, at("movable")).shows(t, "the license of its new owner", 200, "Show the key")
 	b.send(t, "/admin/licenses/"+s.ids["license"]+"/transfer", url.Values{"to": {stageEmail(other)}, "reason": {"by letter"}}).shows(t, "one that its policy keeps", 422, "cannot be transferred")
+}
+
+// TestLicensePages: the owner of a license reads what a renewal gives and where to buy it, sees who uses it and who is away with a seat, and
+// removes them; a customer starts a trial once; staff renew, look at what a policy changes and put the license under it, refused when what
+// they looked at has changed, and end a single feature.
+func TestLicensePages(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c, b := s.as(t, customer), s.as(t, owner)
+	at := func(name string) string { return "/account/licenses/" + s.ids[name] }
+	c.get(t, at("movable")).shows(t, "the license", 200, "Renew it", "See borrowed seats")
+	c.get(t, at("movable")+"/renew").shows(t, "a renewal", 200, "which is 1 year more", "Ask for a renewal", "Or buy a new one", "49.00 EUR", "renewing early loses nothing")
+	c.get(t, at("license")+"/renew").shows(t, "nothing to renew", 200, "There is nothing to renew")
+	c.get(t, at("named")+"/users").shows(t, "the users", 200, "1 of 3 seats are taken", "Remove", "Last seen")
+	c.get(t, at("named")+"/users?who=grace").shows(t, "a user who is there", 200, "Remove")
+	c.get(t, at("named")+"/users?who=nobody").shows(t, "a user who is not", 200, "nobody holds no seat")
+	c.get(t, at("license")+"/users").shows(t, "a license of devices", 200, "Devices take the seats")
+	c.get(t, at("floats")+"/borrowed").shows(t, "a borrowed seat", 200, "Train", "Borrowed until", "End it")
+	c.get(t, at("movable")+"/borrowed").shows(t, "none borrowed", 200, "No seat is borrowed")
+	c.get(t, at("license")+"/borrowed").shows(t, "nothing to borrow", 200, "Nothing to borrow")
+	for _, page := range []string{"/renew", "/users", "/borrowed", "/transfer"} {
+		s.as(t, other).get(t, at("floats")+page).shows(t, "another's "+page, 404)
+	}
+
+	try := "/catalogue/" + s.ids["slug"] + "/trial"
+	s.as(t, visitor).get(t, "/catalogue/"+s.ids["slug"]).shows(t, "the product", 200, "Try it for 14 days", try)
+	if p := s.as(t, visitor).get(t, try); p.status != 303 || !strings.HasPrefix(p.to, "/sign-in?next=") {
+		t.Errorf("a stranger's trial answered %d %s", p.status, p.to)
+	}
+	c.get(t, try).shows(t, "the question before", 200, "Start the trial", "one trial for each customer")
+	started := c.send(t, try, url.Values{})
+	started.shows(t, "a trial", 303)
+	c.get(t, started.to).shows(t, "the trial's license", 200, "Your trial has begun")
+	c.get(t, started.to+"/transfer").shows(t, "a trial to give away", 200, "A trial is for the one who started it")
+	c.send(t, try, url.Values{}).shows(t, "a second trial", 422, "You had a trial of this product")
+
+	staff := "/admin/licenses/" + s.ids["movable"]
+	b.get(t, staff).shows(t, "the license to staff", 200, staff+"/renew", staff+"/repolicy", staff+"/ends", staff+"/transfer")
+	b.send(t, staff+"/renew", url.Values{"terms": {"2"}, "reason": {""}}).shows(t, "a renewal without a reason", 422, "Say why")
+	b.send(t, staff+"/renew", url.Values{"terms": {"2"}, "reason": {"paid by invoice"}}).shows(t, "a renewal by staff", 303)
+	b.get(t, staff).shows(t, "the license after it", 200, "The license is renewed until")
+	b.get(t, staff+"/repolicy").shows(t, "under its own policy", 200, "Nothing would change")
+	to := staff + "/repolicy?policy=" + s.ids["policy"]
+	look := b.get(t, to)
+	look.shows(t, "under another policy", 200, "Would be under", "Standard", "Seats floating", "What changes", `name="policy_version"`)
+	b.send(t, to, url.Values{"policy": {s.ids["policy"]}, "version": {"1"}, "policy_version": {"1"}, "reason": {"a new contract"}}).shows(t, "what was not looked at", 422, "changed meanwhile")
+	form := url.Values{"policy": {s.ids["policy"]}, "reason": {"a new contract"}}
+	for _, name := range []string{"version", "policy_version"} {
+		_, rest, _ := strings.Cut(look.text, `name="`+name+`" value="`)
+		value, _, _ := strings.Cut(rest, `"`)
+		form.Set(name, value)
+	}
+	b.send(t, to, form).shows(t, "the change of policy", 303)
+	b.get(t, staff+"/repolicy").shows(t, "after it", 200, "Nothing would change", "Standard")
+	b.send(t, staff+"/ends", url.Values{"until-export": {"2099-12-31"}, "reason": {"a promotion"}}).shows(t, "an end of a feature", 303)
+	b.get(t, staff+"/ends").shows(t, "the end of it", 200, "2099-12-31")
+	b.send(t, staff+"/ends", url.Values{"until-export": {""}, "reason": {"for good"}}).shows(t, "no end of it", 303)
+}
+
+// TestK13_RootExportPages: one owner proposes to move the root offline by a form and cannot approve it himself; once another has, the form
+// that gives the file is there for a passphrase that was typed alike twice, and gone with the export.
+func TestK13_RootExportPages(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	b := s.as(t, owner)
+	s.made(t, "partner", "/v1/staff", object{"email": stageEmail("partner"), "role": "owner", "password": password, "name": "Partner"})
+	s.tokens["partner"] = s.signIn(t, "partner")
+	second := s.as(t, "partner")
+	at := "/admin/root-exports/" + s.ids["export"]
+	b.get(t, "/admin/signing-keys").shows(t, "the keys", 200, "Move the root offline", "the machine is rented")
+	b.send(t, "/admin/root-exports/new", url.Values{"reason": {"twice"}}).shows(t, "a second proposal", 422, "about to be exported already")
+	b.get(t, at+"/take").shows(t, "the file before the approval", 200, "It cannot be taken now")
+	b.send(t, at+"/approve", url.Values{}).shows(t, "one's own approval", 403, "Another owner has to approve it")
+	second.send(t, at+"/approve", url.Values{}).shows(t, "the approval", 303)
+	b.get(t, at+"/take").shows(t, "the form of the file", 200, "Take the file", "Passphrase")
+	b.send(t, at+"/take", url.Values{"passphrase": {"correct horse battery"}, "again": {"another"}}).shows(t, "two passphrases", 422, "Is not the same")
+	b.get(t, at+"/confirm").shows(t, "a file that was not taken", 200, "There is nothing to confirm")
+	b.send(t, at+"/withdraw", url.Values{}).shows(t, "the withdrawal", 303)
+	b.get(t, at+"/take").shows(t, "the file after it", 200, "It cannot be taken now")
 }

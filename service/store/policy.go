@@ -49,7 +49,10 @@ func (s *policies) AddPolicy(ctx context.Context, p license.Policy) error {
 	if err == nil && n == 0 {
 		return license.ErrPolicyCode
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.changed(ctx, "policy", p.ID)
 }
 
 // SavePolicy implements [license.Policies].

@@ -72,7 +72,7 @@ func (p *pages) signing(v *site.Visit) error {
 func rootState(s signingView) string {
 	text := "Root offline: it signs keysets elsewhere, in a ceremony."
 	if s.online {
-		text = "Root online: its private part is sealed in this installation. Move it offline with “mintreu keyring root export” at the machine."
+		text = "Root online: its private part is sealed in this installation. Two owners move it offline here, or one at the machine with “mintreu keyring root export”."
 	}
 	return text + " " + ui.Plural(int64(s.standby), "key stands", "keys stand") + " by for planned rotation."
 }

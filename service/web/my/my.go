@@ -8,6 +8,7 @@ package my
 import (
 	"errors"
 
+	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/download"
 	"github.com/mintreu/mintreu/commerce/insight"
 	"github.com/mintreu/mintreu/commerce/order"
@@ -31,6 +32,7 @@ type operations struct {
 	Device    kit.Op[activation.GetRequest, activation.View]                  `op:"activation.get"`
 	Usage     kit.Op[usage.OfLicenseRequest, licensing.List[usage.Total]]     `op:"usage.license"`
 	Release   kit.Op[activation.ReleaseRequest, activation.View]              `op:"activation.release"`
+	Item      kit.Op[catalog.ShowRequest, catalog.Item]                       `op:"catalog.show"`
 	Keys      kit.Op[apikey.ListRequest, licensing.List[apikey.KeyView]]      `op:"key.list"`
 	Key       kit.Op[apikey.GetRequest, apikey.KeyView]                       `op:"key.get"`
 	Rotate    kit.Op[apikey.RotateRequest, apikey.CreateResponse]             `op:"key.rotate"`
@@ -68,6 +70,9 @@ func Pages(s *site.Site) ([]site.Page, error) {
 	both("license", "/licenses/{id}", p.license)
 	mine("license_token", "/licenses/{id}/token", p.token)
 	both("release", "/licenses/{id}/devices/{device}/release", p.release)
+	mine("renew", "/licenses/{id}/renew", p.renew)
+	mine("users", "/licenses/{id}/users", p.users)
+	mine("borrowed", "/licenses/{id}/borrowed", p.borrowed)
 	both("transfer", "/licenses/{id}/transfer", p.transfer)
 	both("transfer_cancel", "/transfers/{id}/cancel", p.cancelTransfer)
 	out = append(out, site.Page{Name: "page.transfer", Pattern: "GET /transfer/{token}", Secret: true, Serve: p.answerTransfer},

@@ -12,6 +12,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/commerce/money"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/web/site"
 )
@@ -21,6 +22,7 @@ type operations struct {
 	Browse       kit.Op[catalog.BrowseRequest, licensing.List[catalog.Item]]   `op:"catalog.browse"`
 	Show         kit.Op[catalog.ShowRequest, catalog.Item]                     `op:"catalog.show"`
 	Create       kit.Op[checkout.CreateRequest, checkout.Checkout]             `op:"checkout.create"`
+	Trial        kit.Op[license.TrialRequest, license.View]                    `op:"trial.start"`
 	Get          kit.Op[checkout.GetRequest, checkout.Checkout]                `op:"checkout.get"`
 	Receipt      kit.Op[checkout.ReceiptRequest, checkout.ReceiptFile]         `op:"checkout.receipt"`
 	Credit       kit.Op[checkout.CreditNoteRequest, checkout.ReceiptFile]      `op:"checkout.credit-note"`
@@ -41,6 +43,8 @@ func Pages(s *site.Site) ([]site.Page, error) {
 		{Name: "page.home", Pattern: "GET /{$}", Serve: p.home},
 		{Name: "page.catalogue", Pattern: "GET /catalogue", Serve: p.catalogue},
 		{Name: "page.product", Pattern: "GET /catalogue/{slug}", Serve: p.product},
+		{Name: "page.trial", Pattern: "GET /catalogue/{slug}/trial", For: site.Customers, Serve: p.trial},
+		{Name: "page.trial_send", Pattern: "POST /catalogue/{slug}/trial", For: site.Customers, Serve: p.trial},
 		{Name: "page.buy", Pattern: "GET /buy/{slug}", Serve: p.buy},
 		{Name: "page.buy_send", Pattern: "POST /buy/{slug}", Serve: p.buy},
 		{Name: "page.order", Pattern: "GET /checkout/{id}", Secret: true, Serve: p.order},

@@ -62,8 +62,8 @@ func (f Frame) Staff() bool { return f.Actor.Kind == licensing.Staff }
 
 // below are the places of the navigation under which pages stand whose addresses say something else.
 func below(path string) string {
-	for _, b := range []struct{ under, place string }{{"/admin/activations", "/admin/licenses"}, {"/admin/plans", "/admin/products"}, {"/admin/releases", "/admin/files"}, {"/admin/release-files", "/admin/files"},
-		{"/admin/canned", "/admin/tickets"}, {"/admin/outbox", "/admin/mail"}, {"/tickets", "/account/tickets"}} {
+	for _, b := range []struct{ under, place string }{{"/admin/activations", "/admin/licenses"}, {"/admin/root-exports", "/admin/signing-keys"}, {"/admin/plans", "/admin/products"}, {"/admin/releases", "/admin/files"}, {"/admin/release-files", "/admin/files"},
+		{"/admin/canned", "/admin/tickets"}, {"/admin/outbox", "/admin/mail"}, {"/tickets", "/account/tickets"}, {"/account/transfers", "/account/licenses"}} {
 		if within(path, b.under) {
 			return b.place + path[len(b.under):]
 		}

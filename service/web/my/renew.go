@@ -1,0 +1,105 @@
+package my
+
+import (
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/catalog"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/service/web/site"
+	"github.com/mintreu/mintreu/service/web/ui"
+)
+
+// renewView is what the page of a renewal shows.
+type renewView struct {
+	license.View
+	Plans []catalog.ItemPlan // on sale, that of the license first
+	Now   time.Time
+}
+
+// renew says what a renewal of a license gives, what it costs and where it is bought.
+func (p *pages) renew(v *site.Visit) error {
+	l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: v.Param("id")})
+	if err != nil {
+		return err
+	}
+	view := renewView{View: l, Now: p.site.Clock.Now()}
+	item, err := p.ops.Item.Call(v.Guest(), catalog.ShowRequest{Slug: l.Product})
+	if err != nil && licensing.KindOf(err) != licensing.NotFound { // what is sold no longer has no price
+		return err
+	}
+	for _, plan := range item.Plans {
+		if plan.Type == catalog.Trial {
+			continue
+		}
+		if plan.Code == l.Plan {
+			view.Plans = append([]catalog.ItemPlan{plan}, view.Plans...)
+		} else {
+			view.Plans = append(view.Plans, plan)
+		}
+	}
+	return v.Show(renewPage(v.Frame("Renew", licenseCrumbs(&l)...), &view))
+}
+
+// renewNot says why there is nothing to renew, "" when there is.
+func renewNot(l *license.View) (title, text string) {
+	switch {
+	case l.State == string(license.Revoked):
+		return "It cannot be renewed", "It was revoked, which is final. A new license starts anew."
+	case l.Type == doc.Trial:
+		return "A trial is not renewed", "When you like what you tried, buy it; your devices then go on with the new key."
+	case !l.Renewable:
+		return "There is nothing to renew", "The license is yours for good, with every update."
+	}
+	return "", ""
+}
+
+// renewed says what one renewal by the license's own terms gives.
+func (r *renewView) renewed() string {
+	t := r.Terms
+	if r.Type == doc.Perpetual {
+		if r.UpdatesUntil == nil {
+			return ""
+		}
+		return "Updates until " + ui.When(from(t.RenewalBasis, r.UpdatesUntil, r.Now).Add(time.Duration(t.UpdatesFor)*time.Second)) + "."
+	}
+	switch {
+	case t.Duration == 0:
+		return "It is valid for as long as it is paid for."
+	case r.ValidUntil == nil:
+		return "Its term, which begins with its first use, gets longer by " + span(t.Duration) + "."
+	}
+	return "Valid until " + ui.When(from(t.RenewalBasis, r.ValidUntil, r.Now).Add(time.Duration(t.Duration)*time.Second)) + ", which is " + span(t.Duration) + " more."
+}
+
+// from is the instant that a renewal adds to.
+func from(basis string, end *time.Time, now time.Time) time.Time {
+	if end == nil || basis == license.FromNow || basis == license.FromNowIfExpired && now.After(*end) {
+		return now
+	}
+	return *end
+}
+
+// basis says what a renewal is counted from.
+func basis(t license.Terms) string {
+	switch t.RenewalBasis {
+	case license.FromNow:
+		return "A renewal counts from the day of the renewal, so renew late."
+	case license.FromNowIfExpired:
+		return "A renewal is added to the end, or counts from the day of the renewal once that is past."
+	}
+	return "A renewal is added to the end, so renewing early loses nothing."
+}
+
+// costs is what a plan costs, in each currency.
+func costs(plan catalog.ItemPlan) string {
+	out := ""
+	for i, o := range plan.Prices {
+		if i > 0 {
+			out += " or "
+		}
+		out += o.Price.String()
+	}
+	return out
+}
