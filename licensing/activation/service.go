@@ -55,6 +55,12 @@ type Deps struct {
 	Logger   *slog.Logger
 	Throttle Throttle
 	Alarm    Alarm
+	Usage    Usage // nil counts nothing
+}
+
+// Usage answers what a license used of the quota on one of its meters in the present period, from memory or in one round trip.
+type Usage interface {
+	Used(ctx context.Context, l *license.License, meter string) (int64, error)
 }
 
 // Service gives out seats. It is safe for concurrent use, also by several processes on one database.

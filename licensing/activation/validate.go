@@ -3,6 +3,7 @@ package activation
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
@@ -47,7 +48,25 @@ func (s *Service) Validate(ctx context.Context, r ValidateRequest) (sdk.Validate
 			return sdk.ValidateResponse{}, err
 		}
 	}
-	return sdk.ValidateResponse{Decision: s.judge(&l, a, &r)}, nil
+	used, err := s.overQuota(ctx, &l, &r)
+	if err != nil {
+		return sdk.ValidateResponse{}, err
+	}
+	return sdk.ValidateResponse{Decision: s.judge(&l, a, &r, used...)}, nil
+}
+
+// overQuota finds that a question about a meter asks for more than what is left of its quota. Asking for no number asks for one.
+func (s *Service) overQuota(ctx context.Context, l *license.License, r *ValidateRequest) ([]eval.Finding, error) {
+	m, metered := l.Terms.Meters[r.Entitlement]
+	if !metered || s.Usage == nil {
+		return nil, nil
+	}
+	used, err := s.Usage.Used(ctx, l, r.Entitlement)
+	if err != nil || used+max(r.N, 1) <= m.Quota {
+		return nil, err
+	}
+	return []eval.Finding{{Code: eval.QuotaExceeded, Effect: eval.Deny,
+		Detail: fmt.Sprintf("The license includes %d of %s in a %s, %d are used, and %d was asked for.", m.Quota, r.Entitlement, m.Period, used, max(r.N, 1))}}, nil
 }
 
 // visible reports whether a caller without the license's own credential may ask about it.
@@ -56,10 +75,10 @@ func visible(a licensing.Actor, l *license.License) bool {
 }
 
 // judge evaluates a license with the lease that its activation has at the server.
-func (s *Service) judge(l *license.License, a *Activation, r *ValidateRequest) eval.Decision {
+func (s *Service) judge(l *license.License, a *Activation, r *ValidateRequest, known ...eval.Finding) eval.Decision {
 	now := s.Clock.Now()
 	in := eval.Input{
-		License: s.Licenses.Claims(l), Request: r.Evaluation(), Now: now.Unix(),
+		License: s.Licenses.Claims(l), Request: r.Evaluation(), Now: now.Unix(), Known: known,
 		Status: &eval.Status{Value: statusOf(l.State), IssuedAt: now.Unix()},
 	}
 	switch {

@@ -93,3 +93,37 @@ func TestJ24_DocumentsAreNotInterchangeable(t *testing.T) {
 		}
 	}
 }
+
+// spent answers what was counted.
+type spent int64
+
+func (n spent) Used(context.Context, *license.License, string) (int64, error) { return int64(n), nil }
+
+// A question about a meter is decided with what was counted: allowed up to the quota, denied beyond it, and when nothing is left for one
+// more; other features and licenses without the meter are not asked about.
+func TestValidate_QuotaCountsWhatWasUsed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		with := terms(1)
+		with.Activation, with.Meters = "none", map[string]license.Meter{"renders": {Quota: 100, Period: "month"}}
+		d := w.issue(t, with)
+		ctx, err := w.holder(t.Context(), d.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			used, n int64
+			feature string
+			code    eval.Code
+		}{{0, 100, "renders", eval.Valid}, {0, 101, "renders", eval.QuotaExceeded}, {99, 1, "renders", eval.Valid}, {99, 2, "renders", eval.QuotaExceeded}, {99, 0, "renders", eval.Valid},
+			{100, 0, "renders", eval.QuotaExceeded}, {120, 0, "renders", eval.QuotaExceeded}, {120, 0, "export", eval.Valid}, {120, 0, "", eval.Valid}} {
+			deps := w.deps
+			deps.Usage = spent(c.used)
+			out, err := activation.New(deps).Validate(ctx, activation.ValidateRequest{ValidateRequest: sdk.ValidateRequest{Product: "editor", Entitlement: c.feature, N: c.n}})
+			if err != nil || out.Decision.Code != c.code || out.Decision.Allowed != (c.code == eval.Valid) {
+				t.Errorf("%d used and %d more of %q: %s, want %s (%v)", c.used, c.n, c.feature, out.Decision.Code, c.code, err)
+			}
+		}
+	})
+}

@@ -61,7 +61,7 @@ func (s *Service) Events(ctx context.Context, r EventsRequest) (EventsResponse, 
 	if err := s.Switches.Check(ctx, licensing.SwitchAPI, src.ProductID); err != nil {
 		return EventsResponse{}, err
 	}
-	meters, err := s.Store.MetersFor(ctx, src.ProductID)
+	meters, err := s.metersFor(ctx, src.ProductID)
 	if err != nil {
 		return EventsResponse{}, err
 	}
@@ -98,7 +98,11 @@ func (s *Service) Events(ctx context.Context, r EventsRequest) (EventsResponse, 
 		}
 		return s.Store.Add(ctx, Batch{Source: src, At: now, Tally: t})
 	})
-	return EventsResponse{Counted: counted, Duplicates: int64(len(r.Events)) - counted}, err
+	if err != nil {
+		return EventsResponse{}, err
+	}
+	s.memory.forget(src.Carrier)
+	return EventsResponse{Counted: counted, Duplicates: int64(len(r.Events)) - counted}, nil
 }
 
 // event adds an event to each of its meters.

@@ -89,6 +89,7 @@ func (s *Service) Count(ctx context.Context, r sdk.UsageRequest) (sdk.UsageRespo
 			return sdk.UsageResponse{}, err
 		}
 		if done {
+			s.memory.forget(src.Carrier)
 			if b.From != b.Seq-1 {
 				s.Logger.WarnContext(ctx, "a source of usage was ahead of this server and was moved up", "source", src.ID, "from", b.From+1, "to", b.Seq-1)
 			}

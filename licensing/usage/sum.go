@@ -22,8 +22,8 @@ const (
 // spans lists them from the finest.
 var spans = [...]Span{Quarter, Day, Month}
 
-// begin is the beginning of the span in which an instant lies.
-func (s Span) begin(at time.Time) time.Time {
+// Begin is the beginning of the span in which an instant lies.
+func (s Span) Begin(at time.Time) time.Time {
 	at = at.UTC()
 	switch s {
 	case Month:
@@ -160,7 +160,7 @@ func (a *adder) add(meter, subject, group string, at time.Time, v Value, member 
 	}
 	a.events += v.Events
 	a.total += v.Total
-	key := LineKey{Carrier: a.carrier, Meter: meter, Source: a.source, Day: Day.begin(a.now), Month: Month.begin(at)}
+	key := LineKey{Carrier: a.carrier, Meter: meter, Source: a.source, Day: Day.Begin(a.now), Month: Month.Begin(at)}
 	line := a.lines[key]
 	a.lines[key] = Line{LineKey: key, First: a.seq, Last: a.seq, Batches: 1, Events: line.Events + v.Events, Total: line.Total + v.Total, Late: line.Late + v.Late}
 	a.spread(Key{Scope: a.carrier, Meter: meter, Subject: subject, Group: group}, at, v, member)
@@ -176,7 +176,7 @@ func (a *adder) spread(base Key, at time.Time, v Value, member []byte) {
 	}
 	put := func(to map[Key]Value, k Key) {
 		for _, span := range spans {
-			k.Span, k.Starts = span, span.begin(at)
+			k.Span, k.Starts = span, span.Begin(at)
 			to[k] = to[k].Plus(v)
 			if member != nil {
 				m := Member{Key: k}

@@ -107,6 +107,8 @@ type Deps struct {
 	Store    Store
 	Meters   Meters
 	Reads    Reads
+	Accounts Accounts
+	Licenses Licenses
 	Audit    licensing.Auditor
 	Keyring  Keyring
 	Clock    licensing.Clock
@@ -117,14 +119,17 @@ type Deps struct {
 }
 
 // Service counts usage. It is safe for concurrent use, also by several processes on one database.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	memory memory
+}
 
 // New makes a Service.
 func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{d}
+	return &Service{Deps: d}
 }
 
 // What a product is told. The codes are those of package sdk.

@@ -110,14 +110,14 @@ func cover(bounds []time.Time) []Range {
 		}
 		span := Quarter
 		for _, longer := range []Span{Month, Day} {
-			if longer.begin(at).Equal(at) && !longer.next(at).After(bounds[cut]) {
+			if longer.Begin(at).Equal(at) && !longer.next(at).After(bounds[cut]) {
 				span = longer
 				break
 			}
 		}
 		next := span.next(at)
 		if span == Quarter { // to the end of the day: what is left of it is quarters anyhow
-			if next = Day.next(Day.begin(at)); next.After(end) {
+			if next = Day.next(Day.Begin(at)); next.After(end) {
 				next = end
 			}
 		}

@@ -62,7 +62,7 @@ func TestWindows_AddUpInEveryZone(t *testing.T) {
 				}
 				covered = part.To
 				for at := part.From; at.Before(part.To); at = part.Span.next(at) {
-					if w := windowOf(cuts, at); w < 0 || part.Span.next(at).After(cuts[w+1]) || !part.Span.begin(at).Equal(at) {
+					if w := windowOf(cuts, at); w < 0 || part.Span.next(at).After(cuts[w+1]) || !part.Span.Begin(at).Equal(at) {
 						t.Fatalf("%s by %s: the %s from %v lies in two windows", name, kind, part.Span, at)
 					}
 				}

@@ -1,0 +1,202 @@
+package usage
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing/license"
+)
+
+// Licenses answers what a caller may know of a license.
+type Licenses interface {
+	Get(ctx context.Context, r license.GetRequest) (license.View, error)
+}
+
+// remembered is how old what is known of a quota may be: as long as anything takes to be known everywhere.
+const remembered = 2 * time.Second
+
+// maxRemembered bounds how many quotas are remembered.
+const maxRemembered = 20_000
+
+// memory keeps what was used of quotas a short while, so that a product that asks again and again asks the database once.
+type memory struct {
+	mu     sync.Mutex
+	used   map[string]map[string]held // by license and meter
+	size   int
+	meters map[string]heldMeters // by product
+}
+
+type held struct {
+	n        int64
+	at, till time.Time
+}
+
+type heldMeters struct {
+	list []Meter
+	at   time.Time
+}
+
+func (m *memory) get(carrier, meter string, now time.Time) (int64, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h, ok := m.used[carrier][meter]
+	return h.n, ok && now.Sub(h.at) < remembered && !now.Before(h.at) && (h.till.IsZero() || now.Before(h.till))
+}
+
+func (m *memory) put(carrier, meter string, h held) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.size >= maxRemembered || m.used == nil {
+		m.used, m.size = map[string]map[string]held{}, 0
+	}
+	if m.used[carrier] == nil {
+		m.used[carrier] = map[string]held{}
+	}
+	m.used[carrier][meter] = h
+	m.size++
+}
+
+// forget drops what is known of a carrier whose usage this process just changed.
+func (m *memory) forget(carrier string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.used, carrier)
+}
+
+// metersFor returns every meter of a product, as they were a moment ago.
+func (s *Service) metersFor(ctx context.Context, product string) ([]Meter, error) {
+	now := s.Clock.Now()
+	s.memory.mu.Lock()
+	h, ok := s.memory.meters[product]
+	s.memory.mu.Unlock()
+	if ok && now.Sub(h.at) < remembered && !now.Before(h.at) {
+		return h.list, nil
+	}
+	list, err := s.Store.MetersFor(ctx, product)
+	if err != nil {
+		return nil, err
+	}
+	s.memory.mu.Lock()
+	defer s.memory.mu.Unlock()
+	if s.memory.meters == nil || len(s.memory.meters) > maxRemembered {
+		s.memory.meters = map[string]heldMeters{}
+	}
+	s.memory.meters[product] = heldMeters{list, now}
+	return list, nil
+}
+
+// period is the present period of a quota, in UTC; a term is all time, and its end is zero.
+func period(name string, now time.Time) (from, to time.Time) {
+	day := Day.Begin(now)
+	switch name {
+	case "day":
+		return day, day.AddDate(0, 0, 1)
+	case "week":
+		monday := day.AddDate(0, 0, -int(day.Weekday()+6)%7)
+		return monday, monday.AddDate(0, 0, 7)
+	case "month":
+		return Month.Begin(now), Month.next(Month.Begin(now))
+	case "year":
+		year := time.Date(now.UTC().Year(), 1, 1, 0, 0, 0, 0, time.UTC)
+		return year, year.AddDate(1, 0, 0)
+	}
+	return earliest, time.Time{}
+}
+
+// Used is what a license used of the quota on one of its meters in the present period: what was counted, as of two seconds ago at most. From
+// memory, or one round trip.
+func (s *Service) Used(ctx context.Context, l *license.License, meter string) (int64, error) {
+	now := s.Clock.Now()
+	if n, ok := s.memory.get(l.ID, meter, now); ok {
+		return n, nil
+	}
+	meters, err := s.metersFor(ctx, l.ProductID)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.used(ctx, l.ID, meter, l.Terms.Meters[meter].Period, meters, now)
+	if err != nil {
+		return 0, err
+	}
+	_, till := period(l.Terms.Meters[meter].Period, now)
+	s.memory.put(l.ID, meter, held{n: n, at: now, till: till})
+	return n, nil
+}
+
+// used reads what was counted of a carrier's meter in the period in which an instant lies.
+func (s *Service) used(ctx context.Context, carrier, meter, in string, meters []Meter, now time.Time) (int64, error) {
+	m := Meter{}
+	if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == meter }); i >= 0 {
+		m = meters[i]
+	}
+	m = orSum(m, meter)
+	from, to := period(in, now)
+	if to.IsZero() {
+		to = Month.next(Month.Begin(now))
+	}
+	sums, err := s.windows(ctx, Selection{Carrier: carrier, Meter: meter}, m.Kind, []time.Time{from, to})
+	if err != nil {
+		return 0, err
+	}
+	if m.Kind == KindUnique {
+		return sums[0].unique, nil
+	}
+	return m.of(&sums[0].Value), nil
+}
+
+// QuotasRequest asks for the quotas of a license.
+type QuotasRequest struct {
+	License string `path:"id" doc:"The license."`
+}
+
+// QuotaView is a quota and what was used of it.
+type QuotaView struct {
+	Meter  string     `json:"meter" doc:"Code of the meter."`
+	Name   string     `json:"name,omitempty" doc:"Its name, when it is defined."`
+	Unit   string     `json:"unit,omitempty" doc:"What one is called."`
+	Period string     `json:"period" doc:"The period." enum:"day,week,month,year,term"`
+	Starts *time.Time `json:"starts,omitempty" doc:"Where the present period began, in UTC; absent for a term."`
+	Ends   *time.Time `json:"ends,omitempty" doc:"Where it ends."`
+	Quota  int64      `json:"quota" doc:"How much may be used in it."`
+	Used   int64      `json:"used" doc:"How much was counted."`
+}
+
+// QuotasResponse lists the quotas of a license.
+type QuotasResponse struct {
+	Items []QuotaView `json:"items" doc:"The quotas, by code."`
+}
+
+// Quotas answers how much of each quota of a license is used in the present period.
+func (s *Service) Quotas(ctx context.Context, r QuotasRequest) (QuotasResponse, error) {
+	l, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.License})
+	if err != nil {
+		return QuotasResponse{}, err
+	}
+	out := QuotasResponse{Items: []QuotaView{}}
+	if len(l.Terms.Meters) == 0 {
+		return out, nil
+	}
+	meters, err := s.metersFor(ctx, l.ProductID)
+	if err != nil {
+		return out, err
+	}
+	now := s.Clock.Now()
+	for _, code := range slices.Sorted(maps.Keys(l.Terms.Meters)) {
+		q := l.Terms.Meters[code]
+		v := QuotaView{Meter: code, Period: q.Period, Quota: q.Quota}
+		if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == code }); i >= 0 {
+			v.Name, v.Unit = meters[i].Name, meters[i].Unit
+		}
+		if from, to := period(q.Period, now); !to.IsZero() {
+			v.Starts, v.Ends = &from, &to
+		}
+		if v.Used, err = s.used(ctx, l.ID, code, q.Period, meters, now); err != nil {
+			return out, err
+		}
+		out.Items = append(out.Items, v)
+	}
+	return out, nil
+}
