@@ -90,7 +90,7 @@ func (p *page) family(node *kong.Node) {
 }
 
 func (p *page) command(app *kong.Application, node *kong.Node) {
-	p.line("%s\n\nUsage: %s", strings.Join(wrap(node.Help, helpWidth), "\n"), usage(node))
+	p.line("%s\n\nUsage: %s", strings.Join(wrap(node.Help, helpWidth), "\n"), commandLine(node))
 	if text := lesson(node.Path()); text != "" {
 		p.line("\n%s", text)
 	}
@@ -118,8 +118,8 @@ func (p *page) command(app *kong.Application, node *kong.Node) {
 	}
 }
 
-// usage is the command line of a command: what must be given, then that there is more.
-func usage(node *kong.Node) string {
+// commandLine is the command line of a command: what must be given, then that there is more.
+func commandLine(node *kong.Node) string {
 	words := []string{node.FullPath()}
 	for _, a := range node.Positional {
 		words = append(words, strings.ToUpper(a.Name))
