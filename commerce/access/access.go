@@ -1,5 +1,6 @@
 // Package access answers why somebody has access, or has not: the chain from a payment over the order and what it granted to the kill
-// switches and limits that stand before its use, each link with its state, a sentence, what to do, and where it is found.
+// switches and limits that stand before its use, each link with its state, a sentence, what to do, and where it is found. It also tells what
+// happened to a license, from the audit trail and what the modules wrote down.
 //
 // It reads what the other modules wrote and decides as they do: a license by package sdk/eval, a key by its state, a switch by the same
 // reader that refuses calls, a limit by its own counter, which is looked at and not spent. It changes nothing and takes two round trips.
@@ -108,9 +109,10 @@ type Off struct {
 
 // Deps is what a [Service] needs. All are required.
 type Deps struct {
-	Store  Store
-	Clock  licensing.Clock
-	Decide func(l *license.License) license.View
+	Store   Store
+	History History
+	Clock   licensing.Clock
+	Decide  func(l *license.License) license.View
 	// Look tells how the limits of keys stand and spends nothing.
 	Look func(ctx context.Context, keys []*apikey.Key) ([][]apikey.LimitState, error)
 	Off  func() []Off

@@ -34,6 +34,7 @@ type root struct {
 	Event   eventCommand   `cmd:"" group:"sell" help:"Payment events: what waits, what is parked."`
 	Ticket  ticketCommand  `cmd:"" group:"sell" help:"Tickets of customers: list, show, answer."`
 	License licenseCommand `cmd:"" group:"license" help:"Licenses: issue, import, inspect offline, list, suspend, revoke, one or many."`
+	Access  accessCommand  `cmd:"" group:"license" help:"Why somebody has access, or has not."`
 	Run     runCommand     `cmd:"" name:"run" group:"license" help:"Work on many licenses: list, follow, cancel, resume, fetch keys."`
 	Apikey  apikeyCommand  `cmd:"" group:"license" help:"API keys: issue, find, rotate, revoke, verify, and rules for secret scanners."`
 	Usage   usageCommand   `cmd:"" group:"license" help:"Usage: what products reported, how it came to be, corrections."`

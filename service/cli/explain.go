@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/mintreu/mintreu/licensing/explain"
+	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk"
 	"github.com/mintreu/mintreu/service/app"
 )
@@ -21,14 +23,11 @@ type licenseExplain struct {
 // Run says what the server decides on a license for a device that holds no seat, and everything that it found.
 func (c *licenseExplain) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return with(ctx, cfg, func(o *operator) error {
-		var license struct {
-			Product string `json:"product"`
-			Env     string `json:"env"`
-		}
-		if err := o.call(ctx, http.MethodGet, "/v1/licenses/"+url.PathEscape(c.ID), nil, &license); err != nil {
+		var view license.View
+		if err := o.call(ctx, http.MethodGet, "/v1/licenses/"+url.PathEscape(c.ID), nil, &view); err != nil {
 			return err
 		}
-		in := map[string]any{"license": c.ID, "product": license.Product, "env": license.Env}
+		in := map[string]any{"license": c.ID, "product": view.Product, "env": view.Env}
 		for name, value := range map[string]string{"version": c.Version, "entitlement": c.Feature} {
 			if value != "" {
 				in[name] = value
@@ -53,8 +52,8 @@ func (c *licenseExplain) Run(ctx context.Context, cfg app.Config, s streams) err
 		}
 		rows := make([]map[string]any, len(d.Findings))
 		for i, f := range d.Findings {
-			rows[i] = map[string]any{"code": f.Code, "effect": f.Effect, "detail": f.Detail}
+			rows[i] = map[string]any{"code": f.Code, "effect": f.Effect, "detail": f.Detail, "do": explain.Code(f.Code, d.Allowed, explain.Of(&view)).ForStaff().Do}
 		}
-		return c.list(s.out, rows, "Nothing was found that denies or warns.", "code", "effect", "detail")
+		return c.list(s.out, rows, "Nothing was found that denies or warns.", "code", "effect", "detail", "do")
 	})
 }

@@ -35,49 +35,66 @@ type document struct {
 
 // Run prints header and claims of every document in the file and whether it verifies.
 func (c *inspectCommand) Run(ctx context.Context, cfg app.Config, s streams) error {
-	text, err := readAll(s.in, c.File, maxInspect)
+	out, err := c.documents(ctx, cfg, s)
 	if err != nil {
 		return err
+	}
+	if err := c.print(s.out, out); err != nil {
+		return err
+	}
+	for _, d := range out {
+		if d.Verified != "yes" && d.Verified != "not checked" {
+			return errors.New("this is not authentic: at least one document does not verify against the roots")
+		}
+	}
+	if len(c.Root) == 0 && !c.JSON {
+		_, err = fmt.Fprintln(s.err, "Nothing was verified: there is no installation in the data directory; give --root.")
+	}
+	return err
+}
+
+// documents reads every document of the file, the license first, and verifies it where there are roots.
+func (c *inspectCommand) documents(ctx context.Context, cfg app.Config, s streams) ([]document, error) {
+	text, err := readAll(s.in, c.File, maxInspect)
+	if err != nil {
+		return nil, err
 	}
 	file := doc.File{License: strings.TrimSpace(text)}
 	if strings.Contains(text, "-----BEGIN MINTREU LICENSE-----") {
 		if file, err = doc.DecodeFile(text); err != nil {
-			return err
+			return nil, err
 		}
 	} else if strings.Count(file.License, ".") != 2 {
-		return errors.New("this is neither a license file (-----BEGIN MINTREU LICENSE-----) nor a token (three parts with dots)")
+		return nil, errors.New("this is neither a license file (-----BEGIN MINTREU LICENSE-----) nor a token (three parts with dots)")
 	}
 	if err := c.trust(ctx, cfg, &file); err != nil {
-		return err
+		return nil, err
 	}
 	verify, err := c.verifier(file)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var out []document
-	failed := false
 	for _, part := range []struct{ name, token string }{{"license", file.License}, {"lease", file.Lease}, {"keyset", file.Keyset}, {"status list", file.StatusList}} {
 		if part.token == "" {
 			continue
 		}
 		d, err := peek(part.name, part.token)
 		if err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
+			return nil, fmt.Errorf("%s: %w", part.name, err)
 		}
 		d.Verified = verify(part.name, part.token, d.Claims)
-		failed = failed || (d.Verified != "yes" && d.Verified != "not checked")
 		out = append(out, d)
 	}
-	if err := c.print(s.out, out); err != nil {
-		return err
+	return out, nil
+}
+
+// claims reads the claims into v.
+func (d document) claims(v any) error {
+	if err := json.Unmarshal(d.Claims, v); err != nil {
+		return fmt.Errorf("the claims of the %s cannot be read: %w", d.Part, err)
 	}
-	if failed {
-		return errors.New("this is not authentic: at least one document does not verify against the roots")
-	}
-	if len(c.Root) == 0 && !c.JSON {
-		_, err = fmt.Fprintln(s.err, "Nothing was verified: there is no installation in the data directory; give --root.")
-	}
-	return err
+	return nil
 }
 
 // trust finds what to verify against: the roots given, or those of the installation in the data directory; for a bare token also

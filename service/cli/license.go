@@ -11,15 +11,21 @@ import (
 
 type licenseCommand struct {
 	Inspect   inspectCommand   `cmd:"" help:"Read a license file or token, and verify it against your roots. Needs no network."`
+	Verify    licenseVerify    `cmd:"" help:"Say by its status whether a license file or token is authentic. Needs no network."`
 	List      licenseList      `cmd:"" help:"Show licenses, newest first."`
 	File      licenseFile      `cmd:"" help:"Write a license file: the signed license with the keyset that verifies it."`
 	Explain   licenseExplain   `cmd:"" help:"Say what is decided on a license, and everything that was found."`
+	History   licenseHistory   `cmd:"" help:"Tell what happened to a license, by whom and why."`
+	QR        licenseQR        `cmd:"" name:"qr" help:"Draw the text of a machine without a network as a QR code, to be carried by telephone."`
 	Answer    licenseAnswer    `cmd:"" help:"Answer the request of a machine without a network with a license file."`
 	Return    licenseReturn    `cmd:"" help:"Take the return of a machine without a network, which frees its seat."`
 	Issue     licenseIssue     `cmd:"" help:"Issue a license by hand and print its key."`
 	Bulk      licenseBulk      `cmd:"" help:"Issue up to 10,000 licenses of a policy."`
 	Import    licenseImport    `cmd:"" help:"Import licenses and keys from keygen, Gumroad, Lemon Squeezy or a file of your own."`
 	Act       licenseAct       `cmd:"" help:"Do one thing to all licenses that a search finds."`
+	Renew     licenseRenew     `cmd:"" help:"Renew a license by its policy, or until a date."`
+	Transfer  licenseTransfer  `cmd:"" help:"Give a license to another owner, where its policy allows it."`
+	Repolicy  licenseRepolicy  `cmd:"" help:"Put a license under a policy as it is now."`
 	Suspend   licenseSuspend   `cmd:"" help:"Suspend a license until it is reinstated."`
 	Reinstate licenseReinstate `cmd:"" help:"Reinstate a suspended license."`
 	Revoke    licenseRevoke    `cmd:"" help:"Revoke a license for good."`

@@ -125,6 +125,31 @@ func (c carried) read(s streams, prefix string) (string, error) {
 	return strings.TrimSpace(string(text)), err
 }
 
+// licenseQR draws what a person carries from a machine without a network.
+type licenseQR struct {
+	Text string `arg:"" optional:"" default:"-" help:"Text that begins with MREQ1. or MREL1., or a file with it; - reads standard input."`
+}
+
+// Run draws a request or a return. It needs no service and no network.
+func (c *licenseQR) Run(s streams) error {
+	text := c.Text
+	if !carries(text) {
+		var err error
+		if text, err = (carried{Text: c.Text}).read(s, "MREQ1."); err != nil {
+			return err
+		}
+	}
+	if !carries(text) {
+		return errors.New("this is no text of a machine without a network: it begins with neither MREQ1. nor MREL1.; for a license file, use \"mintreu license file --qr\"")
+	}
+	return drawQR(s.out, text)
+}
+
+// carries reports whether a text is one that machines without a network show.
+func carries(text string) bool {
+	return strings.HasPrefix(text, "MREQ1.") || strings.HasPrefix(text, "MREL1.")
+}
+
 type licenseAnswer struct {
 	written
 	carried

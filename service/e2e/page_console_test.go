@@ -30,6 +30,8 @@ func consoleVisits() map[string][]visit {
 	at("/admin/organisations/{id}", "/admin/organisations/{organisation}")
 	at("/admin/licenses", "/admin/licenses", "/admin/licenses?q=nobody@example.com")
 	at("/admin/licenses/{id}", "/admin/licenses/{license}")
+	at("/admin/access", "/admin/access", "/admin/access?license={license}", "/admin/access?email="+stageEmail(customer), "/admin/access?order={pending-order}", "/admin/access?q=nobody@example.com", "/admin/access?q=NOONE", "/admin/access?license={license}&order={order}")
+	at("/admin/licenses/{id}/history", "/admin/licenses/{license}/history")
 	for _, what := range []string{"change", "suspend", "reinstate", "revoke", "reissue"} {
 		at("/admin/licenses/{id}/"+what, "/admin/licenses/{license}/"+what)
 	}

@@ -52,9 +52,12 @@ func visits() map[string][]visit {
 		"GET /confirm/{token}": {{at: "/confirm/{confirm}"}},
 
 		// a customer's own
-		"GET /account":                                        {{as: customer, at: "/account"}, {as: other, at: "/account"}},
-		"GET /account/licenses":                               {{as: customer, at: "/account/licenses"}, {as: other, at: "/account/licenses"}},
-		"GET /account/licenses/{id}":                          {{as: customer, at: "/account/licenses/{license}"}},
+		"GET /account":               {{as: customer, at: "/account"}, {as: other, at: "/account"}},
+		"GET /account/licenses":      {{as: customer, at: "/account/licenses"}, {as: other, at: "/account/licenses"}},
+		"GET /account/licenses/{id}": {{as: customer, at: "/account/licenses/{license}"}},
+		"GET /account/access": {{as: customer, at: "/account/access"}, {as: customer, at: "/account/access?license={license}"}, {as: customer, at: "/account/access?key={disabled-key}"}, {as: customer, at: "/account/access?order={pending-order}"},
+			{as: other, at: "/account/access"}, {as: other, at: "/account/access?product=quill"}, {as: other, at: "/account/access?license={license}", status: 404}},
+		"GET /account/licenses/{id}/history":                  {{as: customer, at: "/account/licenses/{license}/history"}, {as: other, at: "/account/licenses/{license}/history", status: 404}},
 		"GET /account/licenses/{id}/token":                    {{as: other, at: "/account/licenses/{license}/token", status: 404}},
 		"GET /account/licenses/{id}/offline":                  {{as: customer, at: "/account/licenses/{license}/offline"}, {as: other, at: "/account/licenses/{license}/offline", status: 404}},
 		"GET /account/licenses/{id}/offline/{device}":         {{as: other, at: "/account/licenses/{license}/offline/{activation}", status: 404}},

@@ -1,5 +1,5 @@
 // Package web puts the pages of the product together: the storefront (package shop), signing in (sign), help (help), a customer's own pages
-// (my), machines without a network (island), organisations (org), the console of the staff (admin) and the documentation (guide, and reference, which is made of the OpenAPI
+// (my), why they have access or not and what happened to their licenses (why), machines without a network (island), organisations (org), the console of the staff (admin) and the documentation (guide, and reference, which is made of the OpenAPI
 // document). All of them stand on package site, look as package ui has it, and call the operations of the API; none imports a Service.
 //
 // To add a page: write its templ component and its Serve function in the package it belongs to, add a line to that package's Pages, run
@@ -21,6 +21,7 @@ import (
 	"github.com/mintreu/mintreu/service/web/sign"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
+	"github.com/mintreu/mintreu/service/web/why"
 )
 
 // Mount is a handler with its pattern and the name that log and metrics use.
@@ -41,6 +42,7 @@ func Pages(s *site.Site) ([]Mount, error) {
 		my.Pages,
 		island.Pages,
 		org.Pages,
+		why.Pages,
 		admin.Pages,
 	} {
 		all, err := pages(s)

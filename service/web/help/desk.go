@@ -152,3 +152,13 @@ func (p *pages) change(v *site.Visit) error {
 	}
 	return p.showWork(v, desked{Change: f}, "")
 }
+
+// whyAccess leads staff to why the customer of a ticket has access or not, by the nearest thing that the ticket names.
+func whyAccess(license, order, email string) string {
+	for _, by := range [][2]string{{"license", license}, {"order", order}, {"email", email}} {
+		if by[1] != "" {
+			return "/admin/access?" + by[0] + "=" + url.QueryEscape(by[1])
+		}
+	}
+	return "/admin/access"
+}

@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/service/app"
+)
+
+// looked is what the commands share that show what will happen to a license, ask, and do it.
+type looked struct {
+	output
+	consent
+	ID     string `arg:"" help:"Id of the license."`
+	Reason string `required:"" help:"Why, for the audit trail." placeholder:"TEXT"`
+	DryRun bool   `help:"Show what would happen, and do nothing."`
+}
+
+// preview is what will happen, as rows of a table, and the call that does it.
+type preview struct {
+	rows []map[string]any
+	call call
+	done func(l *license.View) string
+}
+
+// run shows the preview, asks and does it. With --json the preview is not printed, but for a dry run.
+func (c *looked) run(ctx context.Context, cfg app.Config, s streams, question string, look func(o *operator, l *license.View) (preview, error)) error {
+	return with(ctx, cfg, func(o *operator) error {
+		at := "/v1/licenses/" + url.PathEscape(c.ID)
+		var l license.View
+		if err := o.call(ctx, http.MethodGet, at, nil, &l); err != nil {
+			return err
+		}
+		p, err := look(o, &l)
+		if err != nil {
+			return err
+		}
+		if c.DryRun || !c.JSON {
+			if err := c.list(s.out, p.rows, "Nothing changes.", "what", "from", "to"); err != nil {
+				return err
+			}
+		}
+		if c.DryRun || len(p.rows) == 0 {
+			return nil
+		}
+		if err := c.ask(ctx, s, question); err != nil {
+			return err
+		}
+		var out license.View
+		if err := o.call(ctx, p.call.method, at+p.call.path, p.call.in, &out); err != nil {
+			return err
+		}
+		if c.JSON {
+			return c.value(s.out, out)
+		}
+		_, err = fmt.Fprintln(s.out, printable(p.done(&out), false))
+		return err
+	})
+}
+
+func row(what string, from, to any) map[string]any {
+	return map[string]any{"what": what, "from": from, "to": to}
+}
+
+// end is an end for people.
+func end(t *time.Time) string {
+	if t == nil {
+		return "none"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+type licenseRenew struct {
+	looked
+	Terms int64  `help:"How many of its policy's terms to add; 1 unless said." placeholder:"N" xor:"length"`
+	Until string `help:"The new end instead, as 2027-03-01 or 2027-03-01T12:00:00Z." placeholder:"WHEN" xor:"length"`
+}
+
+// Run renews a license.
+func (c *licenseRenew) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return c.run(ctx, cfg, s, "Renew it?", func(_ *operator, l *license.View) (preview, error) {
+		in := map[string]any{"reason": c.Reason}
+		var to string
+		if c.Until != "" {
+			at, err := instant(c.Until)
+			if err != nil {
+				return preview{}, err
+			}
+			in["until"], to = at, at.Format(time.RFC3339)
+		} else {
+			in["terms"] = max(1, c.Terms)
+			to = longer(l, max(1, c.Terms))
+		}
+		rows := []map[string]any{}
+		if !l.Renewable {
+			return preview{}, fmt.Errorf("%s cannot be renewed: it has neither a term nor an end of updates, or it is revoked", l.ID)
+		}
+		if l.Type != "perpetual" {
+			rows = append(rows, row("valid until", end(l.ValidUntil), to))
+		}
+		if l.UpdatesUntil != nil {
+			rows = append(rows, row("updates until", end(l.UpdatesUntil), "by the policy: "+spell(l.Terms.UpdatesFor*max(1, c.Terms))+" more"))
+		}
+		return preview{rows: rows, call: call{http.MethodPost, "/renew", in}, done: func(out *license.View) string {
+			text := "It is valid until " + end(out.ValidUntil)
+			if out.UpdatesUntil != nil {
+				text += ", with updates until " + end(out.UpdatesUntil)
+			}
+			return text + ". Products learn of it with their next contact."
+		}}, nil
+	})
+}
+
+// longer says what so many terms of the policy add to.
+func longer(l *license.View, terms int64) string {
+	added := l.Terms.Duration * terms
+	switch basis := l.Terms.RenewalBasis; {
+	case l.ValidUntil == nil:
+		return "its first use and " + spell(added) + " more"
+	case basis == license.FromNow, basis == license.FromNowIfExpired && l.State == "expired":
+		return "now and " + spell(added)
+	}
+	return l.ValidUntil.Add(time.Duration(added) * time.Second).UTC().Format(time.RFC3339)
+}
+
+// spell is a number of seconds in its largest whole unit.
+func spell(n int64) string {
+	for _, u := range []struct {
+		of   int64
+		name string
+	}{{86400, "day"}, {3600, "hour"}, {60, "minute"}} {
+		if n >= u.of && n%u.of == 0 {
+			return count(int(n/u.of), u.name)
+		}
+	}
+	return count(int(n), "second")
+}
+
+type licenseTransfer struct {
+	looked
+	To string `required:"" help:"New owner: the id of a customer or organisation, or a customer's e-mail address." placeholder:"OWNER"`
+}
+
+// Run gives a license to another owner.
+func (c *licenseTransfer) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return c.run(ctx, cfg, s, "Transfer it? The old key stops working, and every device must be activated anew.", func(o *operator, l *license.View) (preview, error) {
+		if !l.Terms.Transfer.Allowed {
+			return preview{}, fmt.Errorf("the policy of %s allows no transfer; put it under one that does (mintreu license repolicy)", l.ID)
+		}
+		to, err := o.owner(ctx, c.To)
+		if err != nil {
+			return preview{}, err
+		}
+		rows := []map[string]any{row("owner", l.Owner, to), row("key", "…"+l.KeyHint, "a new one"), row("seats held", l.SeatsUsed, int64(0))}
+		if l.Terms.Transfer.Expiry == license.ResetExpiry && l.Terms.Duration > 0 {
+			rows = append(rows, row("valid until", end(l.ValidUntil), spell(l.Terms.Duration)+" anew"))
+		}
+		return preview{rows: rows, call: call{http.MethodPost, "/transfer", map[string]any{"to": to, "reason": c.Reason}}, done: func(out *license.View) string {
+			return "It belongs to " + out.Owner + " now, who finds its key on the license's page."
+		}}, nil
+	})
+}
+
+// owner is the id of an owner, who is named by it or by e-mail address.
+func (o *operator) owner(ctx context.Context, name string) (string, error) {
+	if !strings.Contains(name, "@") {
+		return name, nil
+	}
+	rows, err := o.some(ctx, "/v1/customers"+filter("q", name), 2)
+	if err != nil {
+		return "", err
+	}
+	for _, row := range rows {
+		if text, _ := row["email"].(string); strings.EqualFold(text, name) {
+			return cell(row["id"]), nil
+		}
+	}
+	return "", fmt.Errorf("nobody has the address %s; whoever is to own a license needs an account, or to have ordered once", word(name))
+}
+
+type licenseRepolicy struct {
+	looked
+	Policy string `help:"Policy to go over to, PRODUCT/CODE or its id; its own, as it is now, unless said." placeholder:"POLICY"`
+}
+
+// Run puts a license under a policy as it is now.
+func (c *licenseRepolicy) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return c.run(ctx, cfg, s, "Put it under these terms?", func(o *operator, l *license.View) (preview, error) {
+		policy := ""
+		if c.Policy != "" {
+			var err error
+			if policy, err = o.policy(ctx, c.Policy); err != nil {
+				return preview{}, err
+			}
+		}
+		var look license.RepolicyView
+		if err := o.call(ctx, http.MethodGet, "/v1/licenses/"+url.PathEscape(l.ID)+"/repolicy"+filter("policy", policy), nil, &look); err != nil {
+			return preview{}, err
+		}
+		var rows []map[string]any
+		for _, change := range look.Changes {
+			rows = append(rows, row(change.Name, change.From, change.To))
+		}
+		in := map[string]any{"policy": look.Policy, "version": look.Version, "policy_version": look.PolicyVersion, "reason": c.Reason}
+		return preview{rows: rows, call: call{http.MethodPost, "/repolicy", in}, done: func(out *license.View) string {
+			return "It is under " + look.PolicyName + " as it is now. Devices keep their seats and learn of it with their next contact."
+		}}, nil
+	})
+}
