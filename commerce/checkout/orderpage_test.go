@@ -27,7 +27,7 @@ func (s *shop) pages(t *testing.T) *httptest.Server {
 	t.Helper()
 	f := kittest.NewFixture(t)
 	f.Stack.Replays = s.deps.Tx.(kit.Replays)
-	routes := slices.Concat(httpapi.CheckoutRoutes(s.Service), httpapi.CatalogRoutes(nil), httpapi.OrganisationRoutes(nil))
+	routes := slices.Concat(httpapi.CheckoutRoutes(s.Service), httpapi.CatalogRoutes(nil), httpapi.OrganisationRoutes(nil), httpapi.LicensingRoutes(httpapi.Licensing{}))
 	mux, err := kit.NewMux(f.Stack, routes...)
 	if err != nil {
 		t.Fatal(err)

@@ -35,6 +35,12 @@ type RepolicyView struct {
 	Version       int64    `json:"version" doc:"Version of the license that was looked at; license.repolicy wants it."`
 	PolicyVersion int64    `json:"policy_version" doc:"Version of the policy that was looked at; license.repolicy wants it."`
 	Changes       []Change `json:"changes" doc:"What changes, by name; empty when nothing does."`
+
+	Product   string          `json:"product" doc:"Product of both."`
+	Owner     licensing.Owner `json:"owner" doc:"Who has the license."`
+	Licensee  string          `json:"licensee,omitempty" doc:"Name that the license shows."`
+	Was       string          `json:"was" doc:"The policy under which the license is now."`
+	SeatsUsed int64           `json:"seats_used" doc:"Seats of the license that are held, and stay so."`
 }
 
 // LookRepolicy tells what changes if a license goes over to a policy. It changes nothing.
@@ -44,7 +50,7 @@ func (s *Service) LookRepolicy(ctx context.Context, r RepolicyLookRequest) (Repo
 		return RepolicyView{}, err
 	}
 	return RepolicyView{License: before.ID, Policy: p.ID, PolicyName: p.Name, Version: before.Version, PolicyVersion: p.Version,
-		Changes: changes(&before, &after)}, nil
+		Changes: changes(&before, &after), Product: before.ProductID, Owner: before.Owner, Licensee: before.Licensee, Was: before.PolicyID, SeatsUsed: before.SeatsUsed}, nil
 }
 
 // RepolicyRequest puts a license under a policy as it is now.

@@ -17,7 +17,7 @@ func TestForms_EveryPost(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	found := map[string]bool{}
-	for _, f := range s.allForms(t, s.callers(t)) {
+	for _, f := range append(s.allForms(t, s.callers(t)), s.rootForms(t)...) {
 		found[f.pattern] = true
 		if !strings.HasPrefix(f.pattern, "POST ") {
 			t.Errorf("%s by %q has a form that leads to %s, which takes none", f.page, f.as, f.action)
@@ -28,6 +28,29 @@ func TestForms_EveryPost(t *testing.T) {
 			t.Errorf("%q: no page of the table shows its form", pattern)
 		}
 	}
+}
+
+// rootForms moves the root offline with a second owner and returns the forms by which it is taken and confirmed, which are only there in turn.
+func (s *stage) rootForms(t *testing.T) (out []form) {
+	t.Helper()
+	s.made(t, "partner", "/v1/staff", object{"email": stageEmail("partner"), "role": "owner", "password": password, "name": "Partner"})
+	s.tokens["partner"] = s.signIn(t, "partner")
+	export := "/root-exports/" + s.ids["export"]
+	show := func(step string) {
+		t.Helper()
+		at := "/admin" + export + "/" + step
+		for _, f := range forms(t, s.as(t, owner).get(t, at).text, at) {
+			if f.action == at {
+				f.as, f.page, f.pattern = owner, at, "POST /admin/root-exports/{id}/"+step
+				out = append(out, f)
+			}
+		}
+	}
+	s.say(t, "partner", http.MethodPost, "/v1"+export+"/approve", object{}, nil)
+	show("take")
+	s.say(t, owner, http.MethodPost, "/v1"+export+"/take", object{"passphrase": "correct horse battery"}, nil)
+	show("confirm")
+	return out
 }
 
 // long is a text beyond what any field takes.

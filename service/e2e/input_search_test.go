@@ -87,7 +87,7 @@ func TestI01_WhiteSpaceIsNoSearch(t *testing.T) {
 		searched := 0
 		for _, route := range s.routes {
 			spec := route.Spec()
-			if !slices.Contains(s.queryOf(spec.Name), "q") {
+			if !slices.Contains(s.queryOf(spec.Name), "q") || spec.Name == "access.explain" { // which asks about one thing and lists none
 				continue
 			}
 			searched++

@@ -51,11 +51,12 @@ func TestPolicyPages_Presets(t *testing.T) {
 	if len(offered) < 5 {
 		t.Fatalf("the page offers %q", offered)
 	}
+	fresh := s.made(t, "fresh", "/v1/products", object{"slug": "fresh", "name": "Fresh", "purpose": "revenue", "key_prefix": "FRESH"}) // without policies whose codes are taken
 	seen := map[string]string{}
 	for _, o := range offered {
 		f := policyForm(t, c.get(t, o[1]), o[1])
 		values := f.values(func(d field) string { return d.value })
-		values.Set("product", s.ids["product"])
+		values.Set("product", fresh)
 		p := c.fill(t, f, values)
 		_, id, made := strings.Cut(p.to, "/admin/policies/")
 		if !made {

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"net/http/httptest"
 	"regexp"
 	"strings"
@@ -20,6 +21,7 @@ import (
 func everything(t *testing.T) (http.Handler, *kittest.Fixture, []kit.Route) {
 	t.Helper()
 	f := kittest.NewFixture(t)
+	f.Stack.Forwarders = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} // where test requests come from
 	routes := httpapi.Routes(httpapi.Services{})
 	h, err := httpapi.Handler(httpapi.Deps{Stack: f.Stack, Routes: routes, Readiness: httpapi.NewReadiness()})
 	if err != nil {

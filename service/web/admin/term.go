@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -69,32 +70,14 @@ func renewedTo(l license.View) string {
 // policyChange is what the page of going over to another policy shows.
 type policyChange struct {
 	license.RepolicyView
-	Was      license.PolicyView
-	Choices  []ui.Option
-	Affected license.View
+	Under   license.PolicyView // as it is now, if it still is
+	Choices []ui.Option
 }
 
 // repolicy shows what a policy as it is now would change, and puts the license under it when the form comes back with the versions that
 // were looked at.
 func (p *pages) repolicy(v *site.Visit) error {
-	id, f := v.Param("id"), v.Form()
-	l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: id})
-	if err != nil {
-		return err
-	}
-	frame := licenseFrame(v, "Put it under a policy", id)
-	list, err := p.ops.Policies.Call(v.Ctx(), license.ListPoliciesRequest{Product: l.ProductID, Page: licensing.Page{Limit: 100}})
-	if err != nil {
-		return err
-	}
-	change := policyChange{Affected: l}
-	for _, policy := range list.Items {
-		change.Choices = append(change.Choices, ui.Option{Value: policy.ID, Name: policy.Name})
-		if policy.ID == l.Policy {
-			change.Was = policy
-		}
-	}
-	policy := v.Query("policy")
+	id, f, policy := v.Param("id"), v.Form(), v.Query("policy")
 	if v.Posted() {
 		policy = f.Text("policy")
 		_, err := p.terms.Repolicy.Call(v.Ctx(), license.RepolicyRequest{ID: id, Policy: policy, Version: f.Int("version", 0), PolicyVersion: f.Int("policy_version", 0), Reason: f.Text("reason")})
@@ -105,25 +88,40 @@ func (p *pages) repolicy(v *site.Visit) error {
 			return other
 		}
 	}
-	if policy == "" {
-		policy = l.Policy
-	}
-	looked, err := p.terms.Look.Call(v.Ctx(), license.RepolicyLookRequest{ID: id, Policy: policy})
+	var change policyChange
+	var err error
+	change.RepolicyView, err = p.terms.Look.Call(v.Ctx(), license.RepolicyLookRequest{ID: id, Policy: policy})
 	if other := f.Refuse(err, map[string]string{"/policy": "policy"}); other != nil {
 		return other
 	}
-	change.RepolicyView = looked
+	if err != nil { // the policy does not fit; the license is there, or this says that it is not
+		l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: id})
+		if err != nil {
+			return err
+		}
+		change.Product, change.Was = l.ProductID, l.Policy
+	}
+	list, err := p.ops.Policies.Call(v.Ctx(), license.ListPoliciesRequest{Product: change.Product, Page: licensing.Page{Limit: 100}})
+	if err != nil {
+		return err
+	}
+	for _, policy := range list.Items {
+		change.Choices = append(change.Choices, ui.Option{Value: policy.ID, Name: policy.Name})
+		if policy.ID == change.Was {
+			change.Under = policy
+		}
+	}
 	choose := &ui.Form{Values: f.Values, Once: f.Once, Errors: f.Errors}
-	choose.Default("policy", policy)
-	return v.Show(repolicyPage(frame, f, choose, change))
+	choose.Default("policy", cmp.Or(policy, change.Was))
+	return v.Show(repolicyPage(licenseFrame(v, "Put it under a policy", id), f, choose, change))
 }
 
 // licensee is whose name a license shows, or the end of its owner's id.
-func licensee(l license.View) string {
-	if l.Licensee != "" {
-		return l.Licensee
+func licensee(c policyChange) string {
+	if c.Licensee != "" {
+		return c.Licensee
 	}
-	return ui.Short(l.Owner)
+	return ui.Short(string(c.Owner))
 }
 
 // changeName is the name of a difference as people read it.
