@@ -28,6 +28,7 @@ type KeyView struct {
 	CreatedAt  time.Time       `json:"created_at" doc:"When it was issued."`
 
 	ProductName string            `json:"product_name,omitempty" doc:"Name of the product."`
+	OwnerName   string            `json:"owner_name,omitempty" doc:"Name of the owner, or the e-mail address of one without a name; only for staff."`
 	Order       string            `json:"order,omitempty" doc:"Order that gave the key."`
 	Unrevealed  bool              `json:"unrevealed,omitempty" doc:"Whether its text waits to be shown; revealing the keys of the order does."`
 	Member      string            `json:"member,omitempty" doc:"Member of the organisation whose key it is."`
@@ -255,12 +256,18 @@ func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[KeyVi
 		return licensing.List[KeyView]{}, err
 	}
 	out := licensing.List[KeyView]{Items: []KeyView{}}
+	kind := licensing.ActorFrom(ctx).Kind
+	people := kind == licensing.Staff || kind == licensing.CLI // who see customers anyway
 	for i := range keys {
 		if i == f.Limit-1 {
 			out.Next = keys[i-1].ID
 			break
 		}
-		out.Items = append(out.Items, s.view(&keys[i]))
+		v := s.view(&keys[i])
+		if people {
+			v.OwnerName = keys[i].Bought.OwnerName
+		}
+		out.Items = append(out.Items, v)
 	}
 	return out, nil
 }

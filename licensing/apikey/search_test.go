@@ -33,3 +33,27 @@ func TestR04_SearchFindsKeys(t *testing.T) {
 		}
 	})
 }
+
+// Staff are told who owns a key by name, or by address where there is no name; nobody else is.
+func TestListNamesOwnersForStaff(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		r.issue(t, nil)
+		r.issue(t, func(c *apikey.CreateRequest) { c.Owner = "cus_b" })
+		for id, name := range map[string]string{"cus_a": "", "cus_b": "Bea"} {
+			if _, err := e.DB.Exec(t.Context(), `INSERT INTO customer (id, email, name, role, password, created_at, updated_at) VALUES ($1, $2, $3, '', '', $4, $4)`, id, id+"@example.com", name, e.Clock.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, c := range []struct {
+			actor     licensing.Actor
+			owner, is string
+		}{{admin, "cus_a", "cus_a@example.com"}, {admin, "cus_b", "Bea"}, {customer("cus_b"), "", ""}} {
+			page, err := r.List(as(t, c.actor), apikey.ListRequest{Owner: licensing.Owner(c.owner)})
+			if err != nil || len(page.Items) != 1 || page.Items[0].OwnerName != c.is {
+				t.Errorf("%s is told %+v, want %q (%v)", c.actor, page.Items, c.is, err)
+			}
+		}
+	})
+}

@@ -56,7 +56,11 @@ func TestPages_Served(t *testing.T) {
 		if p.status == http.StatusSeeOther {
 			continue
 		}
-		served[fmt.Sprint(v.as, " ", v.at, v.sends)] = p.text
+		name := v.as + " " + v.at
+		if v.sends != nil {
+			name += fmt.Sprint(" sent ", v.sends)
+		}
+		served[name] = p.text
 		if v.sends == nil && (strings.HasPrefix(at, "/account") || strings.HasPrefix(at, "/admin")) {
 			s.refusesOthers(t, callers, v, at)
 		}

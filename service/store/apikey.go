@@ -120,14 +120,15 @@ func (s *apiKeys) Key(ctx context.Context, id string, r apikey.Reach) (apikey.Ke
 
 // boughtColumns are apiKeyColumns and what owners know a key by.
 const (
-	boughtColumns = apiKeyColumns + `, COALESCE((SELECT p.name FROM product p WHERE p.id = k.product_id), ''), COALESCE(g.order_id, ''), g.sealed IS NOT NULL AND g.state = 'active', (SELECT u.at FROM api_key_use u WHERE u.key_id = k.id)`
-	fromBought    = ` FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id`
+	boughtColumns = apiKeyColumns + `, COALESCE((SELECT p.name FROM product p WHERE p.id = k.product_id), ''), COALESCE(g.order_id, ''), g.sealed IS NOT NULL AND g.state = 'active', (SELECT u.at FROM api_key_use u WHERE u.key_id = k.id),
+		COALESCE((SELECT CASE WHEN c.name <> '' THEN c.name ELSE c.email END FROM customer c WHERE c.id = k.owner), (SELECT o.name FROM organisation o WHERE o.id = k.owner), '')`
+	fromBought = ` FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id`
 )
 
 func scanBought(row db.Row) (apikey.Key, error) {
 	var b apikey.Bought
 	var used *time.Time
-	k, err := scanAPIKey(row, &b.Product, &b.Order, &b.Unrevealed, &used)
+	k, err := scanAPIKey(row, &b.Product, &b.Order, &b.Unrevealed, &used, &b.OwnerName)
 	b.UsedAt = instant(used)
 	k.Bought = b
 	return k, err

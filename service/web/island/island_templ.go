@@ -62,7 +62,7 @@ func page(f ui.Frame, wrap func(ui.Frame) templ.Component, ask, back *ui.Form, a
 				ctx = templ.InitializeContext(ctx)
 				return nil
 			})
-			templ_7745c5c3_Err = ui.Head("A machine without a network", "For "+l.Product+", "+l.Plan+", "+ui.Plural(l.SeatsUsed, "seat", "seats")+" held now.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Head("A machine without a network", "For "+productName(l)+", "+l.Plan+", "+ui.Plural(l.SeatsUsed, "seat", "seats")+" held now.").Render(templ.WithChildren(ctx, templ_7745c5c3_Var3), templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
