@@ -3,8 +3,8 @@ package httpapi_test
 import (
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"net/http/httptest"
+	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
