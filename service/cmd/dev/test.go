@@ -29,7 +29,7 @@ func (c *testCommand) Run(ctx context.Context) error {
 	}
 	defer stop()
 	var t tally
-	args := []string{"-timeout", "15m"}
+	args := []string{"-timeout", "25m"}
 	if c.Only != "" {
 		args = append(args, "-run", c.Only)
 	}
@@ -75,7 +75,7 @@ func (*e2eCommand) Run(ctx context.Context) error {
 	}
 	defer stop()
 	var t tally
-	if err := t.goTest(ctx, env, "the golden path", "-timeout", "15m", "-count", "1", "github.com/mintreu/mintreu/service/e2e"); err != nil {
+	if err := t.goTest(ctx, env, "the golden path", "-timeout", "25m", "-count", "1", "github.com/mintreu/mintreu/service/e2e"); err != nil {
 		return err
 	}
 	if err := t.goTest(ctx, env, "kills at each step of the path", append([]string{"-tags", "failpoint", "-count", "1", "-timeout", "15m"}, kills()...)...); err != nil {
