@@ -206,7 +206,7 @@ func backoff(fails int) int64 { return jitter(min(int64(firstRetry)<<min(fails, 
 func (c *Client) contact(ctx context.Context, now int64) {
 	err := c.renew(ctx)
 	var p *Problem
-	if err == nil || errors.As(err, &p) { // somebody is there
+	if err == nil || errors.As(err, &p) && refusal(p) != nil { // somebody is there, and not only too busy
 		c.keepKeys(ctx, now)
 		if c.license == nil && p == nil { // its key turned out to be revoked
 			err = c.renew(ctx)

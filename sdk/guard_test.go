@@ -5,8 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -225,6 +229,45 @@ func TestJ47_RevokedLicenseTokenIsReplacedAtOnce(t *testing.T) {
 	expect(t, check(t, c), true, eval.Valid)
 	if !c.Allowed("export") {
 		t.Fatal("not allowed after the contact")
+	}
+}
+
+// busy answers heartbeats with 503 while it is on.
+type busy struct {
+	on   atomic.Bool
+	next http.RoundTripper
+}
+
+func (b *busy) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !b.on.Load() || !strings.HasSuffix(r.URL.Path, sdk.PathHeartbeat) {
+		return b.next.RoundTrip(r)
+	}
+	return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Content-Type": {"application/problem+json"}}, Request: r,
+		Body: io.NopCloser(strings.NewReader(`{"code":"unavailable","title":"Unavailable","status":503}`))}, nil
+}
+
+// A server that is too busy to give a license under the next key does not tell of the revocation in the same breath: the product goes on
+// with what it has, and follows with the contact after.
+func TestJ47_BusyServerRefusesNobody(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	through := &busy{next: http.DefaultTransport}
+	c := client(t, s, sdk.WithHTTPClient(&http.Client{Transport: through}))
+	key := s.Issue(sdktest.Spec{Product: "editor", Ent: features})
+	activate(t, c, key)
+	old := s.Token(key)
+	s.RotateKey(true)
+	through.on.Store(true)
+	s.Clock.Advance(day)
+	expect(t, check(t, c), true, eval.Valid)
+	if !c.Allowed("export") {
+		t.Fatal("not allowed while the server is busy")
+	}
+	through.on.Store(false)
+	s.Clock.Advance(time.Hour)
+	expect(t, check(t, c), true, eval.Valid)
+	if _, err := c.Verify(old); !errors.Is(err, doc.ErrKeyRevoked) || !c.Allowed("export") {
+		t.Fatalf("after the next contact: %v", err)
 	}
 }
 

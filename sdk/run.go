@@ -61,7 +61,7 @@ func (c *Client) Run(ctx context.Context, events chan<- Event) error {
 			}
 			asked, next = now, c.nextCheck(now, d.RecheckAt)
 		}
-		if now := c.now(); now >= keysAt || now < keysAt-refreshKeys {
+		if now := c.now(); (now >= keysAt || now < keysAt-refreshKeys) && !c.failing() {
 			if err := c.Refresh(ctx); err != nil {
 				c.log.Warn("signing keys could not be fetched", "error", err)
 				keysAt, keysFailed = now+backoff(keysFailed), keysFailed+1
@@ -83,6 +83,14 @@ func (c *Client) Run(ctx context.Context, events chan<- Event) error {
 		}
 		timer.Stop()
 	}
+}
+
+// failing reports whether the last contact failed. Keys are not fetched then: were the one revoked that signed the license at hand, the
+// product would be refused until the server gives a new one.
+func (c *Client) failing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.fails > 0
 }
 
 // sendEvery is how often, in seconds, usage is sent.
