@@ -31,23 +31,26 @@ func TestSDK_J47_K07_FollowsTheDrill(t *testing.T) {
 			}
 		}
 
-		ctx, stop := context.WithCancel(t.Context())
-		defer stop()
 		var wg sync.WaitGroup
 		var asked atomic.Int64
 		events := make(chan sdk.Event, 64)
-		wg.Go(func() { _ = c.Run(ctx, events) }) // it ends with ctx, and says so
-		for range 3 {
-			wg.Go(func() {
-				for ctx.Err() == nil {
-					if d, err := c.Check(t.Context()); err != nil || !d.Allowed {
-						t.Errorf("refused during the drill: %s (%s), %v", d.Code, d.Explanation, err)
-						return
+		runs := func() (stop func()) {
+			ctx, cancel := context.WithCancel(t.Context())
+			wg.Go(func() { _ = c.Run(ctx, events) }) // it ends with ctx, and says so
+			for range 3 {
+				wg.Go(func() {
+					for ctx.Err() == nil {
+						if d, err := c.Check(t.Context()); err != nil || !d.Allowed {
+							t.Errorf("refused during the drill: %s (%s), %v", d.Code, d.Explanation, err)
+							return
+						}
+						asked.Add(1)
 					}
-					asked.Add(1)
-				}
-			})
+				})
+			}
+			return func() { cancel(); wg.Wait() }
 		}
+		stop := runs()
 		var keys struct {
 			Keys []struct{ KID, Role, State string }
 		}
@@ -65,19 +68,24 @@ func TestSDK_J47_K07_FollowsTheDrill(t *testing.T) {
 			}
 			return true
 		})
+		stop()                          // while the replicas learn that a day has passed, in which they are not sure of anything
 		s.clock.Forward(25 * time.Hour) // contact is due, and the keyset older than a day
-		polls := 0
-		eventually(t, "the product knows of the revocation", time.Minute, func() bool {
-			if polls++; polls%40 == 0 { // a contact that came while the replicas were not sure of the time is tried again
-				s.clock.Forward(time.Minute)
+		eventually(t, "the replicas are sure of the time", time.Minute, func() bool {
+			for range 2 * len(l.replicas) {
+				if status, _, err := fetch(t.Context(), http.MethodGet, s.url+"/readyz", nil, nil); err != nil || status != http.StatusOK {
+					return false
+				}
 			}
+			return true
+		})
+		stop = runs()
+		eventually(t, "the product knows of the revocation", time.Minute, func() bool {
 			_, err := c.Verify(old)
 			return errors.Is(err, doc.ErrKeyRevoked)
 		})
 		before := asked.Load()
 		eventually(t, "the product goes on", time.Minute, func() bool { return asked.Load() > before+100 })
 		stop()
-		wg.Wait()
 		close(events)
 		for e := range events {
 			if !e.Decision.Allowed {
