@@ -58,6 +58,12 @@ func TestRaceOfSteps(t *testing.T) {
 	})
 }
 
+// own is a context with a call of its own: one that is shared by callers at once would be theirs to change.
+func own(ctx context.Context) context.Context {
+	call := *licensing.CallFrom(ctx)
+	return licensing.WithCall(ctx, &call)
+}
+
 // stepRace asks, accepts and cancels at once, and says what is wrong afterwards.
 func (w *world) stepRace(t *testing.T, s *transfer.Service, n int) string {
 	t.Helper()
@@ -66,7 +72,7 @@ func (w *world) stepRace(t *testing.T, s *transfer.Service, n int) string {
 	d := w.give(t, ada, "line/"+name+"/1")
 	email := name + "ob@example.com"
 	won := atOnce(t, 3, func() error {
-		_, err := s.Ask(ada, transfer.AskRequest{ID: d.License.ID, Email: email})
+		_, err := s.Ask(own(ada), transfer.AskRequest{ID: d.License.ID, Email: email})
 		return err
 	})
 	if won[0] != 1 {
@@ -79,10 +85,10 @@ func (w *world) stepRace(t *testing.T, s *transfer.Service, n int) string {
 	}
 	q := list.Items[0].ID
 	won = atOnce(t, 4, func() error {
-		_, err := s.Accept(bob, transfer.TokenRequest{Token: token})
+		_, err := s.Accept(own(bob), transfer.TokenRequest{Token: token})
 		return err
 	}, func() error {
-		_, err := s.Cancel(ada, transfer.CancelRequest{ID: q})
+		_, err := s.Cancel(own(ada), transfer.CancelRequest{ID: q})
 		return err
 	})
 	moved := w.owner(t, d.License.ID) == licensing.ActorFrom(bob).Owner
@@ -150,17 +156,17 @@ func (w *world) limitRace(t *testing.T, l *license.Service, n int) (moved int) {
 	}
 	_, token := w.post.take()
 	calls := []func() error{func() error {
-		_, err := s.Accept(bob, transfer.TokenRequest{Token: token})
+		_, err := s.Accept(own(bob), transfer.TokenRequest{Token: token})
 		return err
 	}}
 	for _, who := range []string{"c", "d", "f"} {
 		to := licensing.ActorFrom(w.person(t, name+who+"x@example.com", licensing.Customer)).ID
 		calls = append(calls, func() error {
 			for {
-				if _, err := l.Transferable(w.staff, d.License.ID); err != nil {
+				if _, err := l.Transferable(own(w.staff), d.License.ID); err != nil {
 					return err
 				}
-				_, err := l.Transfer(w.staff, license.TransferRequest{ID: d.License.ID, To: to, Reason: "test"})
+				_, err := l.Transfer(own(w.staff), license.TransferRequest{ID: d.License.ID, To: to, Reason: "test"})
 				if errors.Is(err, license.ErrChanged) || errors.Is(err, license.ErrCollision) {
 					continue
 				}
