@@ -52,16 +52,16 @@ func (r VerifyRequest) Validate() error {
 
 // LimitView is how one limit stands.
 type LimitView struct {
-	Name       string  `json:"name" doc:"Name of the limit."`
-	Limit      int64   `json:"limit" doc:"Units that come back in each period."`
-	Seconds    int64   `json:"seconds" doc:"The period in seconds."`
-	Burst      int64   `json:"burst" doc:"Units that can be taken at once."`
-	Every      Every   `json:"every,omitempty" doc:"The calendar period of a quota." enum:"hour,day,week,month,year"`
-	Remaining  int64   `json:"remaining" doc:"Units that could be taken at once now."`
-	Reset      float64 `json:"reset_seconds" doc:"Seconds until the counter is as if never used."`
-	RetryAfter float64 `json:"retry_after_seconds,omitempty" doc:"Seconds until the same cost would be admitted; absent when it was."`
-	Allowed    bool    `json:"allowed" doc:"Whether this limit would admit the use."`
-	Degraded   bool    `json:"degraded,omitempty" doc:"The counter was away; the limit's degraded mode answered."`
+	Name       string          `json:"name" doc:"Name of the limit."`
+	Limit      int64           `json:"limit" doc:"Units that come back in each period."`
+	Seconds    int64           `json:"seconds" doc:"The period in seconds."`
+	Burst      int64           `json:"burst" doc:"Units that can be taken at once."`
+	Every      licensing.Every `json:"every,omitempty" doc:"The calendar period of a quota." enum:"hour,day,week,month,year"`
+	Remaining  int64           `json:"remaining" doc:"Units that could be taken at once now."`
+	Reset      float64         `json:"reset_seconds" doc:"Seconds until the counter is as if never used."`
+	RetryAfter float64         `json:"retry_after_seconds,omitempty" doc:"Seconds until the same cost would be admitted; absent when it was."`
+	Allowed    bool            `json:"allowed" doc:"Whether this limit would admit the use."`
+	Degraded   bool            `json:"degraded,omitempty" doc:"The counter was away; the limit's degraded mode answered."`
 }
 
 // VerifyResult is the answer for one key.

@@ -10,13 +10,15 @@ import (
 )
 
 // Never is the period of credits that are not refilled.
-const Never Every = ""
+const Never licensing.Every = ""
 
 // refills reports whether credits can be refilled by e: each day, week or month of the calendar in UTC, or never.
-func refills(e Every) bool { return e == Never || e == Daily || e == Weekly || e == Monthly }
+func refills(e licensing.Every) bool {
+	return e == Never || e == licensing.Daily || e == licensing.Weekly || e == licensing.Monthly
+}
 
 // next is the first start of a period after an instant, zero for [Never].
-func next(e Every, t time.Time) time.Time {
+func next(e licensing.Every, t time.Time) time.Time {
 	if e == Never {
 		return time.Time{}
 	}
@@ -30,7 +32,7 @@ type Credits struct {
 	KeyID    string
 	Balance  int64
 	Refill   int64
-	Every    Every
+	Every    licensing.Every
 	RefillAt time.Time // zero without a period
 }
 

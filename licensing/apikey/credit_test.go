@@ -99,7 +99,7 @@ func TestCreditsRefill(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		r := newRig(t, e)
 		id, text := r.issue(t, func(c *apikey.CreateRequest) {
-			c.Credits = &apikey.CreditsSpec{Balance: 1, Refill: 3, Every: apikey.Monthly}
+			c.Credits = &apikey.CreditsSpec{Balance: 1, Refill: 3, Every: licensing.Monthly}
 		})
 		expect(t, "the first", r.code(t, text), apikey.Valid)
 		got := r.verify(t, apikey.VerifyCheck{Key: text})

@@ -155,14 +155,14 @@ const (
 // Limit is one named limit of a key: a rate, which comes back steadily, or, with Every, a quota, which begins anew with each
 // calendar period.
 type Limit struct {
-	Name     string  `json:"name" doc:"Name of the limit, unique within the key: 1 to 32 of a-z, 0-9, _ and -."`
-	Per      Span    `json:"per,omitempty" doc:"What is counted together: one key, all keys of a member of an organisation for the product, all keys of the owner in the plan, or all keys of the owner for the product. One key unless said." enum:"key,member,plan,owner"`
-	Count    int64   `json:"count" doc:"Units that come back in each period." example:"60"`
-	Seconds  int64   `json:"seconds,omitempty" doc:"The period of a rate in seconds: units come back steadily." example:"60"`
-	Burst    int64   `json:"burst,omitempty" doc:"Units of a rate that can be taken at once; count unless said." example:"10"`
-	Every    Every   `json:"every,omitempty" doc:"Instead of seconds, the calendar period of a quota: all units come back when it ends." enum:"hour,day,week,month,year"`
-	Zone     string  `json:"zone,omitempty" doc:"Time zone of the quota's calendar, UTC unless said." example:"Europe/Berlin"`
-	Degraded Degrade `json:"degraded,omitempty" doc:"While counters are away: closed refuses, lease_only admits what a replica took up front, open admits up to a replica's share. Closed unless said." enum:"closed,lease_only,open"`
+	Name     string          `json:"name" doc:"Name of the limit, unique within the key: 1 to 32 of a-z, 0-9, _ and -."`
+	Per      Span            `json:"per,omitempty" doc:"What is counted together: one key, all keys of a member of an organisation for the product, all keys of the owner in the plan, or all keys of the owner for the product. One key unless said." enum:"key,member,plan,owner"`
+	Count    int64           `json:"count" doc:"Units that come back in each period." example:"60"`
+	Seconds  int64           `json:"seconds,omitempty" doc:"The period of a rate in seconds: units come back steadily." example:"60"`
+	Burst    int64           `json:"burst,omitempty" doc:"Units of a rate that can be taken at once; count unless said." example:"10"`
+	Every    licensing.Every `json:"every,omitempty" doc:"Instead of seconds, the calendar period of a quota: all units come back when it ends." enum:"hour,day,week,month,year"`
+	Zone     string          `json:"zone,omitempty" doc:"Time zone of the quota's calendar, UTC unless said." example:"Europe/Berlin"`
+	Degraded Degrade         `json:"degraded,omitempty" doc:"While counters are away: closed refuses, lease_only admits what a replica took up front, open admits up to a replica's share. Closed unless said." enum:"closed,lease_only,open"`
 }
 
 const maxLimits = 8
@@ -187,7 +187,7 @@ func (l Limit) normal() Limit {
 func (l Limit) Period() string {
 	if l.Every != "" {
 		one := "a " + string(l.Every)
-		if l.Every == Hourly {
+		if l.Every == licensing.Hourly {
 			one = "an hour"
 		}
 		if l.Zone != "" && l.Zone != "UTC" {
@@ -219,7 +219,7 @@ func (l Limit) Rate() Rate {
 
 // Quota is the quota of the period that an instant lies in, if the limit is one. A valid limit's zone is known.
 func (l Limit) Quota(at time.Time) Quota {
-	zone, ok := zoneOf(l.Zone)
+	zone, ok := licensing.Zone(l.Zone)
 	if l.Every == "" || !ok {
 		return Quota{}
 	}
@@ -229,8 +229,8 @@ func (l Limit) Quota(at time.Time) Quota {
 
 func (l Limit) valid() bool {
 	if l.Every != "" {
-		_, known := zoneOf(l.Zone)
-		if !l.Every.valid() || !known || l.Count < 1 || l.Count > maxQuota || l.Seconds != 0 || l.Burst != 0 {
+		_, known := licensing.Zone(l.Zone)
+		if !l.Every.Valid() || !known || l.Count < 1 || l.Count > maxQuota || l.Seconds != 0 || l.Burst != 0 {
 			return false
 		}
 	} else if l.Zone != "" || l.Rate().Validate() != nil {

@@ -104,7 +104,7 @@ func TestQuotaOfAKey(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		r := newRig(t, e)
 		_, text := r.issue(t, func(c *apikey.CreateRequest) {
-			c.Limits = []apikey.Limit{{Name: "daily", Count: 3, Every: apikey.Daily, Zone: "Asia/Kathmandu"}, {Name: "calls", Count: 4, Seconds: 3600}}
+			c.Limits = []apikey.Limit{{Name: "daily", Count: 3, Every: licensing.Daily, Zone: "Asia/Kathmandu"}, {Name: "calls", Count: 4, Seconds: 3600}}
 		})
 		zone, err := time.LoadLocation("Asia/Kathmandu")
 		if err != nil {
@@ -114,9 +114,9 @@ func TestQuotaOfAKey(t *testing.T) {
 			expect(t, "within", r.code(t, text), apikey.Valid)
 		}
 		got := r.verify(t, apikey.VerifyCheck{Key: text})
-		_, end := apikey.Daily.Period(e.Clock.Now(), zone)
+		_, end := licensing.Daily.Period(e.Clock.Now(), zone)
 		left := end.Sub(e.Clock.Now())
-		if got.Code != apikey.QuotaExceeded || got.RetryAfter != left.Seconds() || got.Limits[0].Every != apikey.Daily || got.Limits[1].Remaining != 1 {
+		if got.Code != apikey.QuotaExceeded || got.RetryAfter != left.Seconds() || got.Limits[0].Every != licensing.Daily || got.Limits[1].Remaining != 1 {
 			t.Errorf("%+v, the day ends in %s", got, left)
 		}
 		v, err := r.Authorize(t.Context(), apikey.Question{Text: text})
@@ -131,9 +131,9 @@ func TestQuotaOfAKey(t *testing.T) {
 		r.poll(t)
 		expect(t, "the next day", r.code(t, text), apikey.Valid)
 		for i, l := range []apikey.Limit{
-			{Name: "a", Count: 3, Every: "fortnight"}, {Name: "a", Count: 3, Every: apikey.Daily, Zone: "Mars/Olympus"}, {Name: "a", Count: 3, Every: apikey.Daily, Seconds: 5},
-			{Name: "a", Count: 0, Every: apikey.Daily}, {Name: "a", Count: 3, Seconds: 5, Zone: "UTC"}, {Name: "a", Count: 3, Every: apikey.Daily, Zone: "Local"},
-			{Name: "a", Count: 3, Every: apikey.Daily, Degraded: "maybe"},
+			{Name: "a", Count: 3, Every: "fortnight"}, {Name: "a", Count: 3, Every: licensing.Daily, Zone: "Mars/Olympus"}, {Name: "a", Count: 3, Every: licensing.Daily, Seconds: 5},
+			{Name: "a", Count: 0, Every: licensing.Daily}, {Name: "a", Count: 3, Seconds: 5, Zone: "UTC"}, {Name: "a", Count: 3, Every: licensing.Daily, Zone: "Local"},
+			{Name: "a", Count: 3, Every: licensing.Daily, Degraded: "maybe"},
 		} {
 			if _, err := r.Create(as(t, admin), apikey.CreateRequest{Owner: "cus_a", Product: "prd_a", Name: "n", Limits: []apikey.Limit{l}}); !errors.Is(err, apikey.ErrSpec) {
 				t.Errorf("limit %d: %v", i, err)
@@ -147,8 +147,8 @@ func TestLook(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, storetest.SQLite(t))
 	for _, limits := range [][]apikey.Limit{
-		{{Name: "daily", Count: 3, Every: apikey.Daily}, {Name: "calls", Count: 4, Seconds: 3600}},
-		{{Name: "calls", Count: 4, Seconds: 3600}, {Name: "daily", Count: 3, Every: apikey.Daily}},
+		{{Name: "daily", Count: 3, Every: licensing.Daily}, {Name: "calls", Count: 4, Seconds: 3600}},
+		{{Name: "calls", Count: 4, Seconds: 3600}, {Name: "daily", Count: 3, Every: licensing.Daily}},
 	} {
 		id, text := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = limits })
 		expect(t, "one use", r.code(t, text), apikey.Valid)
@@ -174,8 +174,8 @@ func TestLook(t *testing.T) {
 func TestLimitPeriod(t *testing.T) {
 	t.Parallel()
 	for want, l := range map[string]apikey.Limit{
-		"a minute": {Seconds: 60}, "every 90 seconds": {Seconds: 90}, "every 2 hours": {Seconds: 7200}, "a day": {Every: apikey.Daily, Zone: "UTC"},
-		"an hour": {Every: apikey.Hourly}, "a month (Europe/Berlin)": {Every: apikey.Monthly, Zone: "Europe/Berlin"},
+		"a minute": {Seconds: 60}, "every 90 seconds": {Seconds: 90}, "every 2 hours": {Seconds: 7200}, "a day": {Every: licensing.Daily, Zone: "UTC"},
+		"an hour": {Every: licensing.Hourly}, "a month (Europe/Berlin)": {Every: licensing.Monthly, Zone: "Europe/Berlin"},
 	} {
 		if got := l.Period(); got != want {
 			t.Errorf("%q, want %q", got, want)

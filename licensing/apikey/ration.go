@@ -10,9 +10,9 @@ import (
 
 // CreditsSpec asks for credits of a key.
 type CreditsSpec struct {
-	Balance int64 `json:"balance" doc:"Credits at the start." example:"1000"`
-	Refill  int64 `json:"refill,omitempty" doc:"What the balance is raised to at the start of each period; more than that stays." example:"1000"`
-	Every   Every `json:"every,omitempty" doc:"The period of refills, by the calendar in UTC; weeks begin on Monday." enum:"day,week,month"`
+	Balance int64           `json:"balance" doc:"Credits at the start." example:"1000"`
+	Refill  int64           `json:"refill,omitempty" doc:"What the balance is raised to at the start of each period; more than that stays." example:"1000"`
+	Every   licensing.Every `json:"every,omitempty" doc:"The period of refills, by the calendar in UTC; weeks begin on Monday." enum:"day,week,month"`
 }
 
 const maxCredits = 1_000_000_000_000
@@ -36,10 +36,10 @@ func (c *CreditsSpec) of(id string, now time.Time) Credits {
 
 // CreditsView is how the credits of a key stand.
 type CreditsView struct {
-	Remaining int64      `json:"remaining" doc:"Credits that are left."`
-	Refill    int64      `json:"refill,omitempty" doc:"What they are raised to at the start of each period."`
-	Every     Every      `json:"every,omitempty" doc:"The period of refills." enum:"day,week,month"`
-	RefillAt  *time.Time `json:"refill_at,omitempty" doc:"When they are refilled next."`
+	Remaining int64           `json:"remaining" doc:"Credits that are left."`
+	Refill    int64           `json:"refill,omitempty" doc:"What they are raised to at the start of each period."`
+	Every     licensing.Every `json:"every,omitempty" doc:"The period of refills." enum:"day,week,month"`
+	RefillAt  *time.Time      `json:"refill_at,omitempty" doc:"When they are refilled next."`
 }
 
 func (c *Credits) view() *CreditsView {
@@ -51,12 +51,12 @@ func (c *Credits) view() *CreditsView {
 
 // SetCreditsRequest changes the credits of a key.
 type SetCreditsRequest struct {
-	ID     string `path:"id" doc:"Id of the key."`
-	Add    int64  `json:"add,omitempty" doc:"Credits to add, or to take when it is negative; never below 0." example:"500"`
-	Refill *int64 `json:"refill,omitempty" doc:"What the balance is raised to from now on at the start of each period; 0 ends refills."`
-	Every  *Every `json:"every,omitempty" doc:"The period of refills." enum:"day,week,month"`
-	Off    bool   `json:"off,omitempty" doc:"Let the key go on without credits, limited by its limits alone."`
-	Reason string `json:"reason" doc:"Why, for the audit trail."`
+	ID     string           `path:"id" doc:"Id of the key."`
+	Add    int64            `json:"add,omitempty" doc:"Credits to add, or to take when it is negative; never below 0." example:"500"`
+	Refill *int64           `json:"refill,omitempty" doc:"What the balance is raised to from now on at the start of each period; 0 ends refills."`
+	Every  *licensing.Every `json:"every,omitempty" doc:"The period of refills." enum:"day,week,month"`
+	Off    bool             `json:"off,omitempty" doc:"Let the key go on without credits, limited by its limits alone."`
+	Reason string           `json:"reason" doc:"Why, for the audit trail."`
 }
 
 // Validate refuses what makes no sense.

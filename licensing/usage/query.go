@@ -148,7 +148,7 @@ func (s *Service) windows(ctx context.Context, sel Selection, kind string, cuts 
 // choose finds what a question is about, within the caller's reach. A meter that is not defined is a sum.
 func (s *Service) choose(ctx context.Context, of *Of) (Selection, Meter, *time.Location, error) {
 	bad := errQuery
-	loc, ok := zoneNamed(of.Zone)
+	loc, ok := licensing.Zone(of.Zone)
 	if !ok {
 		bad = bad.With("zone", "must be a time zone of the IANA database")
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
 )
 
@@ -90,18 +91,8 @@ func (s *Service) metersFor(ctx context.Context, product string) ([]Meter, error
 
 // period is the present period of a quota, in UTC; a term is all time, and its end is zero.
 func period(name string, now time.Time) (from, to time.Time) {
-	day := Day.Begin(now)
-	switch name {
-	case "day":
-		return day, day.AddDate(0, 0, 1)
-	case "week":
-		monday := day.AddDate(0, 0, -int(day.Weekday()+6)%7)
-		return monday, monday.AddDate(0, 0, 7)
-	case "month":
-		return Month.Begin(now), Month.next(Month.Begin(now))
-	case "year":
-		year := time.Date(now.UTC().Year(), 1, 1, 0, 0, 0, 0, time.UTC)
-		return year, year.AddDate(1, 0, 0)
+	if every := licensing.Every(name); every.Valid() {
+		return every.Period(now, time.UTC)
 	}
 	return earliest, time.Time{}
 }

@@ -3,7 +3,6 @@ package usage
 import (
 	"slices"
 	"time"
-	_ "time/tzdata" // a machine without a zone database counts in the same windows
 
 	"github.com/mintreu/mintreu/licensing"
 )
@@ -19,38 +18,12 @@ const (
 // maxWindows bounds an answer: a year of quarters of an hour fits.
 const maxWindows = 36_000
 
-// zoneNamed is the zone of a name of the IANA database. "Local", which means another zone on every machine, is none.
-func zoneNamed(name string) (*time.Location, bool) {
-	if name == "" {
-		return time.UTC, true
-	}
-	if name == "Local" || len(name) > 64 {
-		return nil, false
-	}
-	loc, err := time.LoadLocation(name)
-	return loc, err == nil
-}
-
-// dayStart is the first instant of a calendar day in a zone, where midnight may not exist or come twice.
-func dayStart(year int, month time.Month, day int, loc *time.Location) time.Time {
-	want := time.Date(year, month, day, 12, 0, 0, 0, time.UTC).Format(time.DateOnly)
-	at := time.Date(year, month, day, 0, 0, 0, 0, loc)
-	for at.Format(time.DateOnly) < want {
-		at = at.Add(quarter)
-	}
-	for at.Add(-quarter).Format(time.DateOnly) >= want {
-		at = at.Add(-quarter)
-	}
-	return at
-}
-
 // windowStart is the beginning of the window of a kind in which an instant lies.
 func windowStart(kind string, at time.Time) time.Time {
 	switch kind {
-	case windowMonth:
-		return dayStart(at.Year(), at.Month(), 1, at.Location())
-	case windowDay:
-		return dayStart(at.Year(), at.Month(), at.Day(), at.Location())
+	case windowMonth, windowDay:
+		from, _ := licensing.Every(kind).Period(at, at.Location())
+		return from.In(at.Location())
 	case windowHour:
 		return at.Truncate(quarter).Add(-time.Duration(at.Minute()/15) * quarter)
 	}
@@ -60,10 +33,9 @@ func windowStart(kind string, at time.Time) time.Time {
 // windowNext is the beginning of the window after the one that begins at an instant.
 func windowNext(kind string, at time.Time) time.Time {
 	switch kind {
-	case windowMonth:
-		return dayStart(at.Year(), at.Month()+1, 1, at.Location())
-	case windowDay:
-		return dayStart(at.Year(), at.Month(), at.Day()+1, at.Location())
+	case windowMonth, windowDay:
+		_, until := licensing.Every(kind).Period(at, at.Location())
+		return until.In(at.Location())
 	case windowHour: // where clocks are moved by half an hour, one window is shorter
 		next := windowStart(windowHour, at.Add(time.Hour))
 		if !next.After(at) {

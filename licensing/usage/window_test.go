@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/mintreu/mintreu/licensing"
 )
 
 // everyZone are zones of every kind: off by whole, half and three quarters of hours, on both sides of the date line, with clocks moved by
@@ -14,7 +16,7 @@ var everyZone = []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kathm
 
 func zone(t *testing.T, name string) *time.Location {
 	t.Helper()
-	loc, ok := zoneNamed(name)
+	loc, ok := licensing.Zone(name)
 	if !ok {
 		t.Fatalf("%s is not known", name)
 	}
@@ -91,7 +93,7 @@ func TestWindows_DaysOfClockChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		starts := dayStart(day.Year(), day.Month(), day.Day(), loc)
+		starts := windowStart(windowDay, time.Date(day.Year(), day.Month(), day.Day(), 12, 0, 0, 0, loc))
 		ends := windowNext(windowDay, starts)
 		if got := ends.Sub(starts).Hours(); got != c.hours || starts.Format(time.DateOnly) != c.day {
 			t.Errorf("%s in %s begins at %v and has %v hours, want %v", c.day, c.zone, starts, got, c.hours)
@@ -131,7 +133,7 @@ func TestWindows_ReadLongSpans(t *testing.T) {
 		t.Fatal("two years of quarters are answered")
 	}
 	for _, name := range []string{"Local", "../etc/passwd", "Nowhere/None", "utc\x00"} {
-		if _, ok := zoneNamed(name); ok {
+		if _, ok := licensing.Zone(name); ok {
 			t.Errorf("%q is a zone", name)
 		}
 	}

@@ -129,10 +129,8 @@ type replicas struct {
 const (
 	replicaBeat = 3 * time.Second
 	replicaDead = 10 * time.Second
+	quotaKept   = 31 * 24 * time.Hour // how long what was used of a quota is kept after its period
 )
-
-// quotaKept is how long what was used of a quota is kept after its period.
-const quotaKept = 31 * 24 * time.Hour
 
 func newReplicas(a *App) *replicas { return &replicas{app: a, id: a.config.IDs.New("rep")} }
 

@@ -51,10 +51,10 @@ func (c *testCommand) Run(ctx context.Context) error {
 	return t.close(start)
 }
 
-// racing are the packages whose tests are about concurrency.
 // alone are long tests in which one goroutine works by itself, so that the race detector has nothing to see in them. They have run without it.
 const alone = `^(TestK04_RotationNeverGetsStuck|TestJ53_NeverTheMostLenient)$`
 
+// racing are the packages whose tests are about concurrency.
 func racing() []string {
 	var out []string
 	for _, p := range []string{"sdk/...", "service/limit/...", "service/kit/...", "service/feed/...", "service/killswitch/...", "licensing/...", "commerce/checkout/..."} {

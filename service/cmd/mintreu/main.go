@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-	_ "time/tzdata" // quotas and reports are counted by time zones, which not every machine has
 
 	"github.com/mintreu/mintreu/service/cli"
 )
