@@ -189,6 +189,49 @@ func TestM08_HonestTrailVerifies(t *testing.T) {
 	})
 }
 
+// growing is a reader whose trail grows before each read, as that of a live service may.
+type growing struct {
+	audit.Reader
+	grow func()
+}
+
+func (g growing) Head(ctx context.Context) (int64, error) {
+	defer g.grow()
+	return g.Reader.Head(ctx)
+}
+
+func (g growing) PlacedAfter(ctx context.Context, num int64, limit int) ([]audit.Placed, error) {
+	g.grow()
+	return g.Reader.PlacedAfter(ctx, num, limit)
+}
+
+func (g growing) CheckpointsAfter(ctx context.Context, size int64, limit int) ([]audit.Checkpoint, error) {
+	g.grow()
+	return g.Reader.CheckpointsAfter(ctx, size, limit)
+}
+
+func (g growing) WaitingRows(ctx context.Context, limit int) ([]audit.Row, error) {
+	g.grow()
+	return g.Reader.WaitingRows(ctx, limit)
+}
+
+// An honest trail verifies while rows are written, numbered and signed between the reads of the verification.
+func TestM08_HonestTrailVerifiesWhileItGrows(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		grow := func() {
+			r.record(t, 2)
+			r.sequence(t)
+			r.record(t, 1)
+		}
+		grow()
+		report, err := audit.Verify(t.Context(), growing{r.Store.Audit(), grow}, r.sequencer.VerifierKey(), r.blobs.m["audit/checkpoint"])
+		if err != nil || len(report.Faults) > 0 || report.Size != 2 || report.Waiting != 1 {
+			t.Errorf("report %+v: %v", report, err)
+		}
+	})
+}
+
 // Neither engine lets a row of the trail be updated, deleted, replaced or truncated.
 func TestM08_R12_TriggersRefuseChanges(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {

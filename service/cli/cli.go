@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -109,7 +110,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	k, err := parser.Parse(args)
+	k, err := parser.Parse(keys(args))
 	if err != nil {
 		_ = s.complain(err, misspoken)
 		_, _ = fmt.Fprintf(errOut, "Try \"%s --help\".\n", nearest(err))
@@ -127,6 +128,31 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		return s.complain(err, failed)
 	}
 	return done
+}
+
+// dashed is an Ed25519 public key or its thumbprint (RFC 7638) in base64url that begins with a dash, as one in 64 does.
+var dashed = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
+
+// keys keeps the parser from reading such a key as flags: as the value of --root or --next it is joined to its flag, and as an
+// argument it goes behind the mark that ends the flags.
+func keys(args []string) []string {
+	var before, behind []string
+	for i, a := range args {
+		switch {
+		case a == "--":
+			return slices.Concat(before, args[i:i+1], behind, args[i+1:])
+		case !dashed.MatchString(a):
+			before = append(before, a)
+		case i > 0 && (args[i-1] == "--root" || args[i-1] == "--next"):
+			before[len(before)-1] += "=" + a
+		default:
+			behind = append(behind, a)
+		}
+	}
+	if len(behind) > 0 {
+		before = append(before, "--")
+	}
+	return append(before, behind...)
 }
 
 // decodePath makes a path absolute; an empty one, as of an empty environment variable, says nothing.
