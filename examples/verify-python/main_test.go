@@ -68,14 +68,14 @@ func TestPython_LicenseFile(t *testing.T) {
 		}
 	}
 	now := strconv.FormatInt(srv.Clock.Now().Unix()+60, 10)
-	out, err := python(t, file, "--root", srv.Root(), "--product", "editor", "--now", now)
+	out, err := python(t, file, "--root="+srv.Root(), "--product", "editor", "--now", now)
 	if err != nil || !strings.Contains(out, `"code": "VALID"`) || !strings.Contains(out, `"export": true`) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	stranger := doc.FormatPublicKey(sdktest.Public(sdktest.Key("stranger")))
 	for name, args := range map[string][]string{
-		"another vendor": {file, "--root", stranger, "--product", "editor", "--now", now}, "another product": {file, "--root", srv.Root(), "--product", "player", "--now", now},
-		"changed": {changed, "--root", srv.Root(), "--product", "editor", "--now", now}, "a month later": {file, "--root", srv.Root(), "--product", "editor", "--now", strconv.FormatInt(srv.Clock.Now().Unix()+31*24*3600, 10)},
+		"another vendor": {file, "--root=" + stranger, "--product", "editor", "--now", now}, "another product": {file, "--root=" + srv.Root(), "--product", "player", "--now", now},
+		"changed": {changed, "--root=" + srv.Root(), "--product", "editor", "--now", now}, "a month later": {file, "--root=" + srv.Root(), "--product", "editor", "--now", strconv.FormatInt(srv.Clock.Now().Unix()+31*24*3600, 10)},
 	} {
 		if out, err := python(t, args...); err == nil || !strings.Contains(out, "refused: ") {
 			t.Errorf("%s: %v\n%s", name, err, out)

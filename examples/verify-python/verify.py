@@ -1,6 +1,6 @@
 """Verifies a Mintreu license file without Mintreu, or runs the vectors.
 
-    python3 verify.py FILE --root KEY --product SLUG [--issuer URL] [--env live] [--now SECONDS] [--version 2.1.0]
+    python3 verify.py FILE --root=KEY --product SLUG [--issuer URL] [--env live] [--now SECONDS] [--version 2.1.0]
     python3 verify.py --vectors DIRECTORY
 """
 import argparse

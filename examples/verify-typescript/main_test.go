@@ -143,16 +143,16 @@ func TestTypeScript_LicenseFile(t *testing.T) {
 	}
 	at := srv.Clock.Now().Unix()
 	now, late := strconv.FormatInt(at+60, 10), strconv.FormatInt(at+31*24*3600, 10)
-	out, err := node(t, file, "--root", srv.Root(), "--product", "editor", "--now", now)
+	out, err := node(t, file, "--root="+srv.Root(), "--product", "editor", "--now", now)
 	if err != nil || !strings.Contains(out, `"code":"VALID"`) || !strings.Contains(out, `"export":true`) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	stranger := doc.FormatPublicKey(sdktest.Public(sdktest.Key("stranger")))
 	for name, args := range map[string][]string{
-		"another vendor":  {file, "--root", stranger, "--product", "editor", "--now", now},
-		"another product": {file, "--root", srv.Root(), "--product", "player", "--now", now},
-		"changed":         {changed, "--root", srv.Root(), "--product", "editor", "--now", now},
-		"a month later":   {file, "--root", srv.Root(), "--product", "editor", "--now", late},
+		"another vendor":  {file, "--root=" + stranger, "--product", "editor", "--now", now},
+		"another product": {file, "--root=" + srv.Root(), "--product", "player", "--now", now},
+		"changed":         {changed, "--root=" + srv.Root(), "--product", "editor", "--now", now},
+		"a month later":   {file, "--root=" + srv.Root(), "--product", "editor", "--now", late},
 	} {
 		if out, err := node(t, args...); err == nil || !strings.Contains(out, "refused: ") {
 			t.Errorf("%s: %v\n%s", name, err, out)

@@ -1,6 +1,6 @@
 // Verifies a Mintreu license file without Mintreu, or runs the vectors.
 //
-//     node build/verify.js FILE --root KEY --product SLUG [--issuer URL] [--env live] [--now SECONDS] [--version 2.1.0]
+//     node build/verify.js FILE --root=KEY --product SLUG [--issuer URL] [--env live] [--now SECONDS] [--version 2.1.0]
 //     node build/verify.js --vectors DIRECTORY
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
