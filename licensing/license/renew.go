@@ -47,39 +47,72 @@ func (l *License) renewable() bool {
 	return l.State != Revoked && (l.Terms.Type != doc.Perpetual || l.Terms.UpdatesFor > 0)
 }
 
+// Ends are the instants of a license that a renewal moves; zero stands for none.
+type Ends struct {
+	StartedAt    time.Time
+	ValidUntil   time.Time
+	UpdatesUntil time.Time
+	TermAdded    int64 // seconds by which a term that waits was renewed
+}
+
+// Renewed is where the ends of a license under these terms lie once it is renewed at now: until an instant, or, when that is zero, by so
+// many of its terms. Time is never taken away. It is what the service does, so whoever shows it first shows what then happens.
+func (t *Terms) Renewed(e Ends, now, until time.Time, terms int64) (Ends, error) {
+	if t.UpdatesFor > 0 && !e.UpdatesUntil.IsZero() {
+		e.UpdatesUntil = later(e.UpdatesUntil, t.from(e.UpdatesUntil, now).Add(seconds(t.UpdatesFor*terms)))
+	}
+	switch {
+	case t.Type == doc.Perpetual:
+		if !until.IsZero() {
+			return e, ErrRenewForm.With("/until", "a perpetual license has no end; leave it out to renew its updates")
+		}
+	case !until.IsZero():
+		e.StartedAt = earliest(e.StartedAt, now)
+		e.ValidUntil = later(e.ValidUntil, until.UTC().Truncate(time.Second)) // payments may come out of order
+	case t.Duration == 0:
+		return e, ErrRenewForm.With("/until", "the policy has no duration; say until when it is paid")
+	case e.StartedAt.IsZero() && t.Starts():
+		e.TermAdded += t.Duration * terms
+	default:
+		e.ValidUntil = later(e.ValidUntil, t.from(e.ValidUntil, now).Add(seconds(t.Duration*terms)))
+	}
+	return e, nil
+}
+
+// from is the instant that a renewal adds to, by the policy's basis.
+func (t *Terms) from(end, now time.Time) time.Time {
+	switch {
+	case end.IsZero(), t.RenewalBasis == FromNow, t.RenewalBasis == FromNowIfExpired && now.After(end):
+		return now
+	}
+	return end
+}
+
 // renew lengthens l: to until, or by terms of its policy.
 func (l *License) renew(now, until time.Time, terms int64) error {
 	if !l.renewable() {
 		return ErrRenew
 	}
-	if l.Terms.UpdatesFor > 0 && !l.UpdatesUntil.IsZero() {
-		l.UpdatesUntil = later(l.UpdatesUntil, l.from(l.UpdatesUntil, now).Add(seconds(l.Terms.UpdatesFor*terms)))
+	e, err := l.Terms.Renewed(Ends{l.StartedAt, l.ValidUntil, l.UpdatesUntil, l.TermAdded}, now, until, terms)
+	if err != nil {
+		return err
 	}
-	switch {
-	case l.Terms.Type == doc.Perpetual:
-		if !until.IsZero() {
-			return ErrRenewForm.With("/until", "a perpetual license has no end; leave it out to renew its updates")
-		}
-	case !until.IsZero():
-		l.StartedAt = earliest(l.StartedAt, now)
-		l.ValidUntil = later(l.ValidUntil, until.UTC().Truncate(time.Second)) // payments may come out of order
-	case l.Terms.Duration == 0:
-		return ErrRenewForm.With("/until", "the policy has no duration; say until when it is paid")
-	case l.Waits():
-		l.TermAdded += l.Terms.Duration * terms
-	default:
-		l.ValidUntil = later(l.ValidUntil, l.from(l.ValidUntil, now).Add(seconds(l.Terms.Duration*terms)))
-	}
+	l.StartedAt, l.ValidUntil, l.UpdatesUntil, l.TermAdded = e.StartedAt, e.ValidUntil, e.UpdatesUntil, e.TermAdded
 	return l.signable(ErrRenewForm)
 }
 
-// from is the instant that a renewal adds to, by the policy's basis.
-func (l *License) from(end, now time.Time) time.Time {
-	switch {
-	case end.IsZero(), l.Terms.RenewalBasis == FromNow, l.Terms.RenewalBasis == FromNowIfExpired && now.After(end):
-		return now
+// Renewed is where the ends of the license that is viewed lie once it is renewed at now, as [Terms.Renewed]; TermAdded counts from 0.
+func (v *View) Renewed(now, until time.Time, terms int64) (Ends, error) {
+	if !v.Renewable {
+		return Ends{}, ErrRenew
 	}
-	return end
+	e := Ends{}
+	for to, from := range map[*time.Time]*time.Time{&e.StartedAt: v.StartedAt, &e.ValidUntil: v.ValidUntil, &e.UpdatesUntil: v.UpdatesUntil} {
+		if from != nil {
+			*to = *from
+		}
+	}
+	return v.Terms.Renewed(e, now, until, terms)
 }
 
 func later(a, b time.Time) time.Time {

@@ -45,9 +45,13 @@ func TestRenewByBasis(t *testing.T) {
 			d := w.issue(t, spec)
 			issued := d.License.CreatedAt
 			e.Clock.Advance(time.Duration(c.after) * day)
+			shown := w.look(t, d.License.ID, time.Time{}, max(1, c.terms))
 			v, err := w.Renew(w.ctx, license.RenewRequest{ID: d.License.ID, Reason: "paid by transfer", Terms: c.terms})
 			if err != nil {
 				t.Fatal(err)
+			}
+			if !shown.ValidUntil.Equal(*v.ValidUntil) {
+				t.Errorf("%s after %d days: was shown %s, ends %s", c.basis, c.after, shown.ValidUntil, v.ValidUntil)
 			}
 			if want := issued.Add(time.Duration(c.want) * day); !v.ValidUntil.Equal(want) {
 				t.Errorf("%s after %d days by %d terms: ends %s, want %s", c.basis, c.after, c.terms, v.ValidUntil, want)
@@ -66,6 +70,70 @@ func TestRenewByBasis(t *testing.T) {
 		}
 		if n := w.audited(t, "license.renew"); n != 8 {
 			t.Errorf("%d audit rows, want 8", n)
+		}
+	})
+}
+
+// look is what a renewal is said to give, at this moment, by whoever has the license's view.
+func (w *world) look(t *testing.T, id string, until time.Time, terms int64) license.Ends {
+	t.Helper()
+	v, err := w.Get(w.ctx, license.GetRequest{ID: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	to, err := v.Renewed(w.Clock.Now(), until, terms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
+// What is shown of a renewal before is what it does: to an instant earlier than the end, to a term that has not begun, and to the end of
+// updates, which stays where it is when counting from now would bring it nearer.
+func TestRenewAsShown(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e, timed(""))
+		waits := timed(license.FromNow)
+		waits.ExpiryBasis, waits.Activation, waits.Recheck, waits.Fresh = license.FromFirstActivation, doc.ActivationRequired, license.Day, 7*license.Day
+		for i, c := range []struct {
+			terms license.Terms
+			until time.Time
+			n     int64
+		}{
+			{timed(license.FromNow), e.Clock.Now().Add(5 * day), 1},
+			{timed(license.FromNow), e.Clock.Now().Add(500 * day), 1},
+			{waits, time.Time{}, 2},
+			{license.Terms{Type: doc.Perpetual, UpdatesFor: 365 * license.Day, RenewalBasis: license.FromNow, Seats: license.Seats{N: 1}}, time.Time{}, 1},
+			{license.Terms{Type: doc.Perpetual, UpdatesFor: 365 * license.Day, RenewalBasis: license.FromExpiry, Seats: license.Seats{N: 1}}, time.Time{}, 3},
+		} {
+			full := c.terms.WithDefaults()
+			spec := w.spec(fmt.Sprint("line/", i))
+			spec.Terms = &full
+			d := w.issue(t, spec)
+			id := d.License.ID
+			for range 2 { // a second renewal at the same instant, from now, moves nothing
+				shown, r := w.look(t, id, c.until, c.n), license.RenewRequest{ID: id, Reason: "paid", Terms: c.n}
+				if !c.until.IsZero() {
+					r.Terms, r.Until = 0, &c.until
+				}
+				v, err := w.Renew(w.ctx, r)
+				if err != nil {
+					t.Fatalf("case %d: %v", i, err)
+				}
+				for _, pair := range []struct {
+					what  string
+					shown time.Time
+					is    *time.Time
+				}{{"end", shown.ValidUntil, v.ValidUntil}, {"end of updates", shown.UpdatesUntil, v.UpdatesUntil}, {"beginning", shown.StartedAt, v.StartedAt}} {
+					if pair.shown.IsZero() != (pair.is == nil) || pair.is != nil && !pair.shown.Equal(*pair.is) {
+						t.Errorf("case %d: the %s was shown as %s and is %v", i, pair.what, pair.shown, pair.is)
+					}
+				}
+				if l, err := w.Store.Licenses().LicenseByID(w.ctx, id); err != nil || shown.TermAdded != 0 && l.TermAdded%shown.TermAdded != 0 || (shown.TermAdded == 0) != (l.TermAdded == 0) {
+					t.Errorf("case %d: %d seconds more were shown, the term has %d: %v", i, shown.TermAdded, l.TermAdded, err)
+				}
+			}
 		}
 	})
 }

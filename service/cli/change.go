@@ -2,12 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/app"
 )
@@ -84,29 +86,24 @@ type licenseRenew struct {
 // Run renews a license.
 func (c *licenseRenew) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return c.run(ctx, cfg, s, "Renew it?", func(_ *operator, l *license.View) (preview, error) {
-		in := map[string]any{"reason": c.Reason}
-		var to string
+		in, until := map[string]any{"reason": c.Reason}, time.Time{}
 		if c.Until != "" {
-			at, err := instant(c.Until)
-			if err != nil {
+			var err error
+			if until, err = instant(c.Until); err != nil {
 				return preview{}, err
 			}
-			in["until"], to = at, at.Format(time.RFC3339)
+			in["until"] = until
 		} else {
 			in["terms"] = max(1, c.Terms)
-			to = longer(l, max(1, c.Terms))
 		}
-		rows := []map[string]any{}
 		if !l.Renewable {
 			return preview{}, fmt.Errorf("%s cannot be renewed: it has neither a term nor an end of updates, or it is revoked", l.ID)
 		}
-		if l.Type != "perpetual" {
-			rows = append(rows, row("valid until", end(l.ValidUntil), to))
+		to, err := l.Renewed(time.Now(), until, max(1, c.Terms))
+		if err != nil {
+			return preview{}, refusal(err)
 		}
-		if l.UpdatesUntil != nil {
-			rows = append(rows, row("updates until", end(l.UpdatesUntil), "by the policy: "+spell(l.Terms.UpdatesFor*max(1, c.Terms))+" more"))
-		}
-		return preview{rows: rows, call: call{http.MethodPost, "/renew", in}, done: func(out *license.View) string {
+		return preview{rows: renewed(l, to), call: call{http.MethodPost, "/renew", in}, done: func(out *license.View) string {
 			text := "It is valid until " + end(out.ValidUntil)
 			if out.UpdatesUntil != nil {
 				text += ", with updates until " + end(out.UpdatesUntil)
@@ -116,16 +113,31 @@ func (c *licenseRenew) Run(ctx context.Context, cfg app.Config, s streams) error
 	})
 }
 
-// longer says what so many terms of the policy add to.
-func longer(l *license.View, terms int64) string {
-	added := l.Terms.Duration * terms
-	switch basis := l.Terms.RenewalBasis; {
-	case l.ValidUntil == nil:
-		return "its first use and " + spell(added) + " more"
-	case basis == license.FromNow, basis == license.FromNowIfExpired && l.State == "expired":
-		return "now and " + spell(added)
+// renewed is what a renewal moves.
+func renewed(l *license.View, to license.Ends) []map[string]any {
+	rows := []map[string]any{}
+	switch {
+	case to.TermAdded > 0:
+		rows = append(rows, row("term", spell(l.Terms.Duration), spell(to.TermAdded)+" more than it had, from its first use"))
+	case !to.ValidUntil.IsZero():
+		rows = append(rows, row("valid until", end(l.ValidUntil), end(&to.ValidUntil)))
 	}
-	return l.ValidUntil.Add(time.Duration(added) * time.Second).UTC().Format(time.RFC3339)
+	if l.UpdatesUntil != nil {
+		rows = append(rows, row("updates until", end(l.UpdatesUntil), end(&to.UpdatesUntil)))
+	}
+	if l.State == string(license.Suspended) && l.Reason == license.ReasonExpired {
+		rows = append(rows, row("state", l.State, string(license.Active)))
+	}
+	return rows
+}
+
+// refusal is a public error of the domain with what its fields say, for people.
+func refusal(err error) error {
+	var e *licensing.Error
+	if !errors.As(err, &e) || len(e.Fields) == 0 {
+		return err
+	}
+	return errors.New(e.Fields[0].Detail)
 }
 
 // spell is a number of seconds in its largest whole unit.

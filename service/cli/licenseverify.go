@@ -38,9 +38,10 @@ func (c *licenseVerify) Run(ctx context.Context, cfg app.Config, s streams) erro
 	if err := docs[0].claims(&claims); err != nil {
 		return err
 	}
-	verdict := ""
+	verdict, authentic := "", true
 	for _, d := range docs {
 		if d.Verified != "yes" {
+			authentic = false
 			verdict = fmt.Sprintf("not authentic: the %s does not verify: %s", d.Part, d.Verified)
 			break
 		}
@@ -53,7 +54,14 @@ func (c *licenseVerify) Run(ctx context.Context, cfg app.Config, s streams) erro
 		verdict = fmt.Sprintf("authentic, but for the %s environment", word(claims.Env))
 	}
 	if c.JSON {
-		err := c.value(s.out, map[string]any{"authentic": verdict == "", "problem": verdict, "license": claims.ID, "product": claims.Product, "env": claims.Env, "documents": docs})
+		// Authentic for another product is authentic still, and no answer to what was asked.
+		out := map[string]any{"authentic": authentic, "good": verdict == "", "problem": verdict, "license": claims.ID, "product": claims.Product, "env": claims.Env, "documents": docs}
+		for name, at := range map[string]int64{"valid_until": claims.ValidUntil, "stops_at": claims.Expires} {
+			if at != 0 {
+				out[name] = time.Unix(at, 0).UTC()
+			}
+		}
+		err := c.value(s.out, out)
 		if err == nil && verdict != "" {
 			err = errors.New(verdict)
 		}

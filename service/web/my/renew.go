@@ -1,6 +1,7 @@
 package my
 
 import (
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/catalog"
@@ -57,28 +58,31 @@ func renewNot(l *license.View) (title, text string) {
 
 // renewed says what one renewal by the license's own terms gives.
 func (r *renewView) renewed() string {
-	t := r.Terms
-	if r.Type == doc.Perpetual {
-		if r.UpdatesUntil == nil {
-			return ""
-		}
-		return "Updates until " + ui.When(from(t.RenewalBasis, r.UpdatesUntil, r.Now).Add(time.Duration(t.UpdatesFor)*time.Second)) + "."
+	if r.Type != doc.Perpetual && r.Terms.Duration == 0 {
+		return "It is valid for as long as it is paid for."
+	}
+	to, err := r.Renewed(r.Now, time.Time{}, 1)
+	if err != nil {
+		return ""
+	}
+	out := []string{}
+	switch {
+	case r.Type == doc.Perpetual:
+	case to.TermAdded > 0:
+		out = append(out, "Its term, which begins with its first use, gets longer by "+span(to.TermAdded)+".")
+	case r.ValidUntil != nil && !to.ValidUntil.After(*r.ValidUntil):
+		out = append(out, "It stays valid until "+ui.When(to.ValidUntil)+": renewed later, it gets longer.")
+	default:
+		out = append(out, "Valid until "+ui.When(to.ValidUntil)+".")
 	}
 	switch {
-	case t.Duration == 0:
-		return "It is valid for as long as it is paid for."
-	case r.ValidUntil == nil:
-		return "Its term, which begins with its first use, gets longer by " + span(t.Duration) + "."
+	case r.UpdatesUntil == nil:
+	case !to.UpdatesUntil.After(*r.UpdatesUntil):
+		out = append(out, "Updates stay until "+ui.When(to.UpdatesUntil)+".")
+	default:
+		out = append(out, "Updates until "+ui.When(to.UpdatesUntil)+".")
 	}
-	return "Valid until " + ui.When(from(t.RenewalBasis, r.ValidUntil, r.Now).Add(time.Duration(t.Duration)*time.Second)) + ", which is " + span(t.Duration) + " more."
-}
-
-// from is the instant that a renewal adds to.
-func from(basis string, end *time.Time, now time.Time) time.Time {
-	if end == nil || basis == license.FromNow || basis == license.FromNowIfExpired && now.After(*end) {
-		return now
-	}
-	return *end
+	return strings.Join(out, " ")
 }
 
 // basis says what a renewal is counted from.
