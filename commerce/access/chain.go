@@ -21,7 +21,7 @@ func (v *viewer) license(l *license.License) Chain {
 	about := explain.Of(&view)
 	c := Chain{Kind: "license", ID: l.ID, Name: "License …" + l.KeyHint, Product: l.ProductSlug, ProductName: about.Product, Plan: l.PlanCode, Env: string(l.Env), Owner: l.Owner, at: l.CreatedAt}
 	first, grant := v.granted(l, &view, about)
-	payment, order := v.bought(l.ID, l.Source.Kind, l.Owner)
+	payment, order := v.bought(l.ID, l.Source.Kind, l.Owner, grant.State)
 	c.Steps = []explain.Step{payment, order, grant, v.activating(l), v.seats(l)}
 	return c.finish(first)
 }
@@ -230,7 +230,7 @@ func (v *viewer) key(k *Key) Chain {
 	default:
 		turned = v.offStep(off, explain.Warning, "Keys can neither be made nor rotated, since that is switched off. This one goes on.")
 	}
-	payment, order := v.bought(k.ID, k.Source.Kind, k.Owner)
+	payment, order := v.bought(k.ID, k.Source.Kind, k.Owner, grant.State)
 	c.Steps = []explain.Step{payment, order, grant, turned, v.spent(k, state)}
 	return c.finish(first)
 }

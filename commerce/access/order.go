@@ -8,10 +8,17 @@ import (
 	"github.com/mintreu/mintreu/licensing/explain"
 )
 
-// bought are the first two steps of a license or key: its payment and its order.
-func (v *viewer) bought(object, source string, owner licensing.Owner) (payment, order explain.Step) {
+// bought are the first two steps of a license or key: its payment and its order. Money that went back stops nothing that is good, as what was
+// reinstated by hand is, so that it is told and no more.
+func (v *viewer) bought(object, source string, owner licensing.Owner, granted explain.State) (payment, order explain.Step) {
 	if o := v.orderOf(object); o != nil {
-		return v.payment(o), v.placed(o)
+		payment, order = v.payment(o), v.placed(o)
+		for _, s := range []*explain.Step{&payment, &order} {
+			if s.State == explain.Blocked && granted != explain.Blocked {
+				s.State, s.Do, s.Text = explain.None, "", s.Text+" This is good all the same."
+			}
+		}
+		return payment, order
 	}
 	text := map[string]string{
 		"order_unit": "It was bought by somebody else.", "grant": "It was issued by hand, so nothing was paid here.", "staff": "It was issued by hand, so nothing was paid here.",

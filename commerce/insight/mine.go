@@ -88,9 +88,10 @@ type KeyBrief struct {
 	Unrevealed  bool          `json:"unrevealed,omitempty" doc:"Whether its text waits to be shown."`
 }
 
-// recent is how many orders are shown; lookedAt how many rows of each kind count.
+// recent is how many orders are shown.
 const recent = 5
 
+// lookedAt is how many rows of each kind count.
 var lookedAt = Limits{Licenses: 100, Keys: 100, Orders: 20}
 
 // Mine tells a customer, or whoever acts for an organisation, what there is and what wants attention.

@@ -52,6 +52,13 @@ type Activation struct {
 	BorrowedUntil time.Time
 }
 
+// Some says which of a license's activations are listed; the zero value means all.
+type Some struct {
+	State    State
+	Subject  string    // key of the device or user, "" for any
+	Borrowed time.Time // only seats that are held and borrowed until later than this, zero for any
+}
+
 // Seek names what is looked for among a license's activations. The license's terms say whether the device or the user takes
 // the seat, and how many of a device's parts must agree.
 type Seek struct {
@@ -150,7 +157,7 @@ type Store interface {
 	Activation(ctx context.Context, id string) (Activation, license.License, error)
 	ActivationOf(ctx context.Context, id string, owner licensing.Owner) (Activation, license.License, error)
 	// ListActivations returns those of a license within reach, newest first. One round trip.
-	ListActivations(ctx context.Context, reach license.Reach, licenseID string, page licensing.Page) (licensing.List[Activation], error)
+	ListActivations(ctx context.Context, reach license.Reach, licenseID string, some Some, page licensing.Page) (licensing.List[Activation], error)
 	// TrialHad reports whether the device had a trial of a product under another license than the one it seeks.
 	TrialHad(ctx context.Context, product string, device Seek) (bool, error)
 	// Replaceable reports whether a license has a held activation that a newer device may replace: one that is not borrowed.

@@ -148,7 +148,10 @@ func (s *Service) load(ctx context.Context, actor licensing.Actor, id string) (A
 // ListRequest asks for the activations of a license.
 type ListRequest struct {
 	licensing.Page
-	License string `path:"id" doc:"The license."`
+	License  string `path:"id" doc:"The license."`
+	State    State  `query:"state" doc:"Only those in this state." enum:"held,released,replaced,dead,revoked"`
+	User     string `query:"user" doc:"Only that of the user with this digest, where users take the seats."`
+	Borrowed bool   `query:"borrowed" doc:"Only those whose seat is borrowed now."`
 }
 
 // List returns the activations of a license that the caller may see, newest first.
@@ -157,7 +160,14 @@ func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[View]
 	if err != nil {
 		return licensing.List[View]{}, err
 	}
-	page, err := s.Store.ListActivations(ctx, reach, r.License, r.Page)
+	some := Some{State: r.State}
+	if r.User != "" {
+		some.Subject = userKey(r.User)
+	}
+	if r.Borrowed {
+		some.Borrowed = s.Clock.Now()
+	}
+	page, err := s.Store.ListActivations(ctx, reach, r.License, some, r.Page)
 	if err != nil {
 		return licensing.List[View]{}, err
 	}

@@ -36,11 +36,7 @@ type About struct {
 
 // Of is what is told of a license.
 func Of(v *license.View) About {
-	name := v.ProductName
-	if name == "" {
-		name = v.Product
-	}
-	return About{Product: name, Env: v.Env, ValidUntil: v.ValidUntil, EndsAt: v.EndsAt}
+	return About{Product: v.Called(), Env: v.Env, ValidUntil: v.ValidUntil, EndsAt: v.EndsAt}
 }
 
 // Code puts a code of package sdk/eval into words. allowed is whether the product runs all the same.

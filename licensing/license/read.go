@@ -46,6 +46,14 @@ type View struct {
 	UpdatedAt time.Time     `json:"updated_at" doc:"When it last changed."`
 }
 
+// Called is what the license's product is called.
+func (v *View) Called() string {
+	if v.ProductName != "" {
+		return v.ProductName
+	}
+	return v.Product
+}
+
 // viewOf makes the View of l at an instant.
 func (s *Service) viewOf(l *License, now time.Time) View {
 	v := View{

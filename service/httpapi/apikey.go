@@ -50,7 +50,7 @@ func APIKeyRoutes(s *apikey.Service) []kit.Route {
 		kit.New(kit.Spec{Name: "key.verify", Method: http.MethodPost, Path: "/v1/keys/verify", Tag: tag, Reads: true, Body: 1 << 20,
 			Access: kit.Allow{Staff: support, Machine: "keys:verify"}, Summary: "Verify API keys",
 			Detail: "Answers whether a key, or each of a batch, is good for a use, and spends its limits. A refusal is an answer with a code, not an error."}, s.Verify),
-		kit.New(kit.Spec{Name: "key.authorize", Method: http.MethodGet, Path: "/v1/keys/authorize", Tag: tag, Access: kit.Allow{APIKey: kit.AnyScope}, Forward: true,
+		kit.New(kit.Spec{Name: "key.authorize", Method: http.MethodGet, Path: authorizePath, Tag: tag, Access: kit.Allow{APIKey: kit.AnyScope}, Forward: true,
 			Summary: "Let a proxy ask whether a request may pass",
 			Detail: "Forward authentication for nginx, Caddy, Traefik and Envoy: the proxy forwards the caller's API key as Authorization: Bearer, and its address in X-Forwarded-For. Only proxies in the networks of --authorize-from may ask. " +
 				"Answers 200, 401, 403 or 429 with the RateLimit fields, and spends the key's limits."}, authorizer{s}.authorize),

@@ -285,13 +285,17 @@ func (s *activations) one(ctx context.Context, where string, args ...any) (activ
 }
 
 // ListActivations implements [activation.Store].
-func (s *activations) ListActivations(ctx context.Context, reach license.Reach, licenseID string, page licensing.Page) (licensing.List[activation.Activation], error) {
+func (s *activations) ListActivations(ctx context.Context, reach license.Reach, licenseID string, some activation.Some, page licensing.Page) (licensing.List[activation.Activation], error) {
 	limit := pageSize(page)
 	var found []string
 	var items []activation.Activation
+	args, borrowed := []any{licenseID, page.Cursor, limit + 1, string(some.State), some.Subject}, ""
+	if !some.Borrowed.IsZero() {
+		args, borrowed = append(args, some.Borrowed), ` AND a.state = 'held' AND a.borrowed_until > $6`
+	}
 	err := s.db.Ask(ctx, reached(reach, licenseID, &found), db.Question{SQL: `SELECT ` + activationColumns + ` FROM activation a
-		WHERE a.license_id = $1 AND ($2 = '' OR a.id < $2) ORDER BY a.id DESC LIMIT $3`, Args: []any{licenseID, page.Cursor, limit + 1},
-		Each: db.Into(&items, scanActivation)})
+		WHERE a.license_id = $1 AND ($2 = '' OR a.id < $2) AND ($4 = '' OR a.state = $4) AND ($5 = '' OR a.subject = $5)` + borrowed + ` ORDER BY a.id DESC LIMIT $3`,
+		Args: args, Each: db.Into(&items, scanActivation)})
 	if err == nil && len(found) == 0 {
 		err = licensing.ErrNotFound
 	}

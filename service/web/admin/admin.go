@@ -17,7 +17,6 @@ import (
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
-	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/kit"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
@@ -132,8 +131,12 @@ func productChoices(first string, products []catalog.ProductView) []ui.Option {
 	return out
 }
 
-// again leads to the page that asks for the password once more, if the operation needs a fresh sign-in and this one is not.
-func again(v *site.Visit, spec kit.Spec) error {
+// ready refuses a form to whoever may not send it, and leads to the page that asks for the password once more, if the operation needs a fresh
+// sign-in and this one is not. What is sent is the operation's to refuse.
+func ready(v *site.Visit, spec kit.Spec) error {
+	if !v.Posted() && !may(v, spec) {
+		return licensing.Fail(licensing.Forbidden, "forbidden", "Your role does not allow this.")
+	}
 	if spec.Fresh && !v.Actor.Fresh && !v.Posted() {
 		return licensing.Fail(licensing.Forbidden, "sign-in-again", "Sign in again to do this; the last sign-in is too long ago.")
 	}
@@ -167,7 +170,7 @@ func (p *pages) asked(actions ...action) []site.Page {
 
 func (p *pages) act(v *site.Visit, a action) error {
 	f, id := v.Form(), v.Param("id")
-	if err := again(v, a.spec); err != nil {
+	if err := ready(v, a.spec); err != nil {
 		return err
 	}
 	back := a.back(id)
@@ -228,14 +231,6 @@ func whoOf(actor string, o order.View) string {
 		return "the buyer"
 	}
 	return who(actor)
-}
-
-// productName is the name of a license's product.
-func productName(l license.View) string {
-	if l.ProductName != "" {
-		return l.ProductName
-	}
-	return l.Product
 }
 
 // op is an operation.

@@ -53,7 +53,7 @@ type customerView struct {
 	Orders   []order.View
 	Licenses []license.View
 	// What the visitor may do.
-	Disable, Look, Issue bool
+	Disable, Look bool
 }
 
 func (p *pages) customer(v *site.Visit) error {
@@ -61,8 +61,7 @@ func (p *pages) customer(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	view := customerView{CustomerView: c, Disable: may(v, p.ops.DisableCustomer.Spec()) && c.ID != v.Actor.ID, Look: may(v, p.ops.Impersonate.Spec()) && c.Role == "" && c.DisabledAt == nil,
-		Issue: may(v, p.ops.IssueKey.Spec())}
+	view := customerView{CustomerView: c, Disable: may(v, p.ops.DisableCustomer.Spec()) && c.ID != v.Actor.ID, Look: may(v, p.ops.Impersonate.Spec()) && c.Role == "" && c.DisabledAt == nil}
 	few := licensing.Page{Limit: 10}
 	if may(v, p.ops.Orders.Spec()) {
 		orders, err := p.ops.Orders.Call(v.Ctx(), order.ListRequest{Page: few, Owner: licensing.Owner(c.ID)})

@@ -66,7 +66,7 @@ func overlaps() []ui.Option {
 }
 
 func (p *pages) issueKey(v *site.Visit) error {
-	if err := again(v, p.ops.IssueKey.Spec()); err != nil {
+	if err := ready(v, p.ops.IssueKey.Spec()); err != nil {
 		return err
 	}
 	f, back := v.Form(), ui.Link{Href: "/admin/keys", Name: "API keys"}
@@ -104,7 +104,7 @@ func (p *pages) issueKey(v *site.Visit) error {
 }
 
 func (p *pages) rotateKey(v *site.Visit) error {
-	if err := again(v, p.ops.RotateKey.Spec()); err != nil {
+	if err := ready(v, p.ops.RotateKey.Spec()); err != nil {
 		return err
 	}
 	f, id := v.Form(), v.Param("id")

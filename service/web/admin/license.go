@@ -119,7 +119,7 @@ func (p *pages) changeLicense(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	frame := v.Frame("Change the license", ui.Link{Href: "/admin/licenses/" + id, Name: "License"})
+	frame := licenseFrame(v, "Change the license", id)
 	f.Default("licensee", l.Licensee)
 	f.Default("seats", fmt.Sprint(l.Seats))
 	f.Default("valid_until", day(l.ValidUntil))

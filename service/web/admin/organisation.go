@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/a-h/templ"
-
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/web/site"
@@ -35,7 +33,6 @@ func (p *pages) organisations(v *site.Visit) error {
 type organisationView struct {
 	account.OrganisationView
 	People account.MembersResponse
-	Issue  bool // whether the visitor may issue an API key
 }
 
 func (p *pages) organisation(v *site.Visit) error {
@@ -44,7 +41,7 @@ func (p *pages) organisation(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	view := organisationView{OrganisationView: o, Issue: may(v, p.ops.IssueKey.Spec())}
+	view := organisationView{OrganisationView: o}
 	if view.People, err = p.ops.Members.Call(v.Ctx(), r); err != nil {
 		return err
 	}
@@ -76,9 +73,9 @@ func (p *pages) ownerName(v *site.Visit, owner licensing.Owner) (string, error) 
 func isOrganisation(o licensing.Owner) bool { return strings.HasPrefix(string(o), "org_") }
 
 // ownerHref is the page of whoever owns something.
-func ownerHref(o licensing.Owner) templ.SafeURL {
+func ownerHref(o licensing.Owner) string {
 	if isOrganisation(o) {
-		return templ.SafeURL("/admin/organisations/" + url.PathEscape(string(o)))
+		return "/admin/organisations/" + url.PathEscape(string(o))
 	}
-	return templ.SafeURL("/admin/customers/" + url.PathEscape(string(o)))
+	return "/admin/customers/" + url.PathEscape(string(o))
 }

@@ -152,6 +152,21 @@ func fillPolicy(f *ui.Form, name string, t license.Terms) {
 	}
 }
 
+// renewals are what a renewal can be counted from.
+func renewals() []ui.Option {
+	return []ui.Option{{Value: "from_expiry", Name: "The day it ends"}, {Value: "from_now_if_expired", Name: "The day it ends, or today once that is past"}, {Value: "from_now", Name: "Today"}}
+}
+
+// renewsFrom is what a renewal is counted from, in words.
+func renewsFrom(basis string) string {
+	for _, o := range renewals() {
+		if o.Value == basis {
+			return o.Name
+		}
+	}
+	return renewals()[0].Name
+}
+
 // whole is a number, "" for none.
 func whole(n int64) string {
 	if n == 0 {

@@ -61,7 +61,7 @@ func policyFieldset(form *ui.Form) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = ui.Select(form, ui.Field{Name: "renewal_basis", Label: "A renewal adds to", Required: true, Help: "What a customer has left is kept, or not, when they renew."}, []ui.Option{{Value: "from_expiry", Name: "The day it ends"}, {Value: "from_now_if_expired", Name: "The day it ends, or today once that is past"}, {Value: "from_now", Name: "Today"}}).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = ui.Select(form, ui.Field{Name: "renewal_basis", Label: "A renewal adds to", Required: true, Help: "What a customer has left is kept, or not, when they renew."}, renewals()).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

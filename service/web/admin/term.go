@@ -2,6 +2,8 @@ package admin
 
 import (
 	"cmp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,18 +128,43 @@ func licensee(c policyChange) string {
 
 // changeName is the name of a difference as people read it.
 func changeName(name string) string {
+	if plain := map[string]string{"seats": "Seats of the license", "seats_max": "Most seats, with what is tolerated", "terms/seats/n": "Seats by the policy", "terms/seats/by": "One seat is",
+		"terms/seats/floating": "Seats float", "terms/type": "Kind", "terms/status": "Status list"}[name]; plain != "" {
+		return plain
+	}
 	name = strings.TrimPrefix(name, "terms/")
 	name = strings.Replace(name, "entitlements/", "feature ", 1)
 	name = strings.Replace(name, "ent_until/", "end of feature ", 1)
 	return ui.Words(strings.ReplaceAll(name, "/", " "))
 }
 
-// changeValue is a side of a difference as people read it: absent is nothing.
-func changeValue(text string) string {
-	if text == "" {
-		return "–"
+// changeValue is a side of a difference as people read it: absent is nothing, and lengths of time are in seconds.
+func changeValue(name, text string) string {
+	member, number := name[strings.LastIndexByte(name, '/')+1:], int64(0)
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		number = n
 	}
-	return strings.Trim(text, `"`)
+	plain, quoted := strings.CutPrefix(strings.TrimSuffix(text, `"`), `"`)
+	switch at, err := time.Parse(time.RFC3339, plain); {
+	case text == "":
+		return "–"
+	case text == "true":
+		return "Yes"
+	case text == "false":
+		return "No"
+	case number > 0 && (slices.Contains(lengths(), member) || strings.HasPrefix(name, "terms/entitled_for/")):
+		return spanWords(number)
+	case quoted && err == nil:
+		return ui.When(at)
+	case quoted && !strings.HasPrefix(name, "entitlements/"):
+		return ui.Words(plain)
+	}
+	return plain
+}
+
+// lengths are the members of terms that are lengths of time.
+func lengths() []string {
+	return []string{"duration", "expiry_grace", "updates_for", "dead_after", "revive_within", "recheck", "fresh", "stale", "grace", "status_max_age", "period"}
 }
 
 // featureEnds sets and takes away ends of single features.

@@ -85,8 +85,7 @@ func (p *pages) transferLicense(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	f, back := v.Form(), ui.Link{Href: "/admin/licenses/" + l.ID, Name: "License"}
-	frame := v.Frame("Transfer the license", ui.Link{Href: "/admin/licenses", Name: "Licenses"}, back)
+	f, frame := v.Form(), licenseFrame(v, "Transfer the license", l.ID)
 	from, err := p.ownerName(v, licensing.Owner(l.Owner))
 	if err != nil {
 		return err
@@ -101,7 +100,7 @@ func (p *pages) transferLicense(v *site.Visit) error {
 	if f.OK() {
 		_, err := p.moves.Transfer.Call(v.Ctx(), license.TransferRequest{ID: l.ID, To: to, Reason: f.Text("reason")})
 		if err == nil {
-			return v.Go(back.Href, "good", "The license has changed hands. Its new owner finds the new key in their account.")
+			return v.Go("/admin/licenses/"+l.ID, "good", "The license has changed hands. Its new owner finds the new key in their account.")
 		}
 		if other := f.Refuse(err, nil); other != nil {
 			return other
@@ -131,12 +130,8 @@ func (p *pages) findOwner(v *site.Visit, f *ui.Form, field string) (string, erro
 
 // transferTerms says how often a license may change hands.
 func transferTerms(l license.View) string {
-	t := l.Terms.Transfer
-	switch {
-	case !t.Allowed:
-		return "The terms of this license do not let it change hands. Put it under a policy that does first."
-	case t.Limit > 0:
-		return "Its terms let it change hands " + ui.Plural(t.Limit, "time", "times") + " in " + ui.Plural(t.Period/license.Day, "day", "days") + "."
+	if t := l.Terms.Transfer; t.Limit > 0 {
+		return "Its terms let it change hands " + ui.Plural(t.Limit, "time", "times") + " in " + spanWords(t.Period) + "."
 	}
 	return "Its terms let it change hands as often as you like."
 }

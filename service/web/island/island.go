@@ -51,14 +51,6 @@ func (p side) crumbs(id string) []ui.Link {
 	return []ui.Link{{Href: p.base, Name: "Licenses"}, {Href: p.base + "/" + id, Name: "License"}}
 }
 
-// productName is what the license's product is called.
-func productName(l license.View) string {
-	if l.ProductName != "" {
-		return l.ProductName
-	}
-	return l.Product
-}
-
 func (p side) show(v *site.Visit) error { return p.page(v, v.Form(), &ui.Form{Once: v.Form().Once}) }
 
 // page shows both forms, one of which may have been refused.

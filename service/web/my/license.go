@@ -49,6 +49,14 @@ func (v *licenseView) parted(held bool) []activation.View {
 	return out
 }
 
+// noRenewal reports whether there is nothing to renew, movable whether the terms let the license change hands.
+func (v *licenseView) noRenewal() bool {
+	why, _ := renewNot(&v.View)
+	return why != ""
+}
+
+func (v *licenseView) movable() bool { return v.Terms.Transfer.Allowed && v.Type != doc.Trial }
+
 func (p *pages) licenses(v *site.Visit) error {
 	list, err := p.ops.Licenses.Call(v.Ctx(), license.ListRequest{Page: licensing.Page{Cursor: v.Query("cursor"), Limit: 50}})
 	if err != nil {
@@ -82,7 +90,7 @@ func (p *pages) license(v *site.Visit) error {
 		return err
 	}
 	view.Usage = used.Items
-	return v.Show(licensePage(v.Frame(product(&view.View), ui.Link{Href: "/account/licenses", Name: "Licenses"}), v.Form(), &view))
+	return v.Show(licensePage(v.Frame(view.Called(), ui.Link{Href: "/account/licenses", Name: "Licenses"}), v.Form(), &view))
 }
 
 // usageRows is how many rows of usage the page of a license shows: some months of a handful of meters.
@@ -126,10 +134,13 @@ func (p *pages) release(v *site.Visit) error {
 	return v.Show(releasePage(v.Frame("Release "+deviceName(&d), ui.Link{Href: "/account/licenses", Name: "Licenses"}, ui.Link{Href: back, Name: "License"}), f, &d, p.site.Clock.Now()))
 }
 
-// deviceName is what a device is called.
+// deviceName is what a device is called, or a user where users take the seats.
 func deviceName(d *activation.View) string {
-	if d.Name != "" {
+	switch {
+	case d.Name != "":
 		return d.Name
+	case d.User != "":
+		return "User " + ui.Short(d.User)
 	}
 	return "Device " + ui.Short(d.ID)
 }

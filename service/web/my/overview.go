@@ -50,7 +50,7 @@ func tasks(m *insight.Mine) (out []task) {
 		if len(all) > 1 && t.Code == string(eval.ActivationRequired) {
 			t = all[1]
 		}
-		out = append(out, task{t.Tone, product(l) + ": " + lower(t.Word), t.Text, "/account/licenses/" + l.ID, "Look at it"})
+		out = append(out, task{t.Tone, l.Called() + ": " + lower(t.Word), t.Text, "/account/licenses/" + l.ID, "Look at it"})
 	}
 	for _, k := range m.Unrevealed {
 		out = append(out, task{"wait", "An API key waits to be revealed", named(k.Name, k.ProductName, k.ID) + ". It is shown once; have a safe place ready.", "/checkout/" + k.Order, "Go to the order"})

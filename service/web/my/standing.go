@@ -15,14 +15,6 @@ func standing(v *license.View) []telling {
 	return explain.Decision(v.Decision, explain.Of(v))
 }
 
-// product is what a license's product is called.
-func product(v *license.View) string {
-	if v.ProductName != "" {
-		return v.ProductName
-	}
-	return v.Product
-}
-
 func text(yes bool, a, b string) string {
 	if yes {
 		return a

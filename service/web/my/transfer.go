@@ -31,7 +31,7 @@ type transferView struct {
 	No string
 }
 
-// transferPage offers a license to somebody, and shows what came of it.
+// transfer offers a license to somebody, and shows what came of it.
 func (p *pages) transfer(v *site.Visit) error {
 	l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: v.Param("id")})
 	if err != nil {
@@ -64,7 +64,7 @@ func (p *pages) transfer(v *site.Visit) error {
 
 // licenseCrumbs lead back to the page of a license.
 func licenseCrumbs(l *license.View) []ui.Link {
-	return []ui.Link{{Href: "/account/licenses", Name: "Licenses"}, {Href: "/account/licenses/" + l.ID, Name: product(l)}}
+	return []ui.Link{{Href: "/account/licenses", Name: "Licenses"}, {Href: "/account/licenses/" + l.ID, Name: l.Called()}}
 }
 
 // staysWhy says why a license cannot change hands.

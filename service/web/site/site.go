@@ -90,6 +90,7 @@ type Site struct {
 	secure bool
 	ops    operations
 	cross  *http.CrossOriginProtection
+	specs  map[string]kit.Spec // of the operations, by name
 }
 
 // operations are those that the site itself needs.
@@ -100,6 +101,10 @@ type operations struct {
 // New makes a Site.
 func New(c Config) (*Site, error) {
 	s := &Site{Config: c, secure: strings.HasPrefix(c.BaseURL, "https://"), cross: http.NewCrossOriginProtection()}
+	s.specs = make(map[string]kit.Spec, len(c.Routes))
+	for _, r := range c.Routes {
+		s.specs[r.Spec().Name] = r.Spec()
+	}
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -160,11 +160,17 @@ func (v *Visit) Show(c templ.Component) error {
 	return v.Render(status, c)
 }
 
+// may reports whether the visitor may call an operation. To customers and strangers every link is shown: theirs lead nowhere else.
+func (v *Visit) may(operation string) bool {
+	spec, known := v.Site.specs[operation]
+	return v.Actor.Kind != licensing.Staff || known && spec.Access.Permits(v.Actor)
+}
+
 // Render answers with a page and a status.
 func (v *Visit) Render(status int, c templ.Component) error {
 	out := templ.GetBuffer()
 	defer templ.ReleaseBuffer(out)
-	if err := c.Render(v.R.Context(), out); err != nil {
+	if err := c.Render(ui.WithMay(v.R.Context(), v.may), out); err != nil {
 		return err
 	}
 	h := v.W.Header()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/explain"
 )
 
 // Shopfront is how a shop presents itself on every page. Terms, Privacy and Imprint are addresses of pages of the shop's own; empty ones
@@ -63,7 +64,7 @@ func (f Frame) Staff() bool { return f.Actor.Kind == licensing.Staff }
 // below are the places of the navigation under which pages stand whose addresses say something else.
 func below(path string) string {
 	for _, b := range []struct{ under, place string }{{"/admin/activations", "/admin/licenses"}, {"/admin/root-exports", "/admin/signing-keys"}, {"/admin/plans", "/admin/products"}, {"/admin/releases", "/admin/files"}, {"/admin/release-files", "/admin/files"},
-		{"/admin/canned", "/admin/tickets"}, {"/admin/outbox", "/admin/mail"}, {"/tickets", "/account/tickets"}, {"/account/transfers", "/account/licenses"}} {
+		{"/admin/canned", "/admin/tickets"}, {"/admin/outbox", "/admin/mail"}, {"/tickets", "/account/tickets"}, {"/account/transfers", "/account/licenses"}, {"/account/access", "/account/licenses"}} {
 		if within(path, b.under) {
 			return b.place + path[len(b.under):]
 		}
@@ -121,12 +122,7 @@ func consoleGroups() []Group {
 }
 
 // When is an instant as pages show it, in UTC.
-func When(t time.Time) string {
-	if t.IsZero() {
-		return "–"
-	}
-	return t.UTC().Format("2\u00a0Jan\u00a02006, 15:04\u00a0UTC")
-}
+func When(t time.Time) string { return explain.When(t) }
 
 // WhenPtr is [When] of an instant that may be absent.
 func WhenPtr(t *time.Time) string {
@@ -161,12 +157,7 @@ func Size(n int64) string {
 }
 
 // Short is the last eight characters of an id, to tell objects apart at a glance.
-func Short(id string) string {
-	if len(id) <= 8 {
-		return id
-	}
-	return "…" + id[len(id)-8:]
-}
+func Short(id string) string { return explain.Short(id) }
 
 // Plural is "1 device" or "3 devices".
 func Plural(n int64, one, many string) string {

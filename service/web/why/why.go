@@ -96,7 +96,7 @@ func (p *pages) mine(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(minePage(v.Frame(title(&out)), &out, r))
+	return v.Show(minePage(v.Frame(title(&out), ui.Link{Href: "/account/licenses", Name: "Licenses"}), &out, r))
 }
 
 // title is the question that an explanation answers.
