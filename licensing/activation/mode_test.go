@@ -3,11 +3,13 @@ package activation_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk"
@@ -222,5 +224,53 @@ func TestOrganisationPoolOfNamedUsers(t *testing.T) {
 		if len(list.Items) != 2 || !users[doc.UserDigest("editor", "ada@example.com")] || !users[doc.UserDigest("editor", "bob@example.com")] {
 			t.Errorf("the users are %v", users)
 		}
+		one, err := w.List(staff(t.Context()), activation.ListRequest{License: d.License.ID, State: activation.Held, User: doc.UserDigest("editor", "ada@example.com"), Page: licensing.Page{Limit: 1}})
+		if err != nil || len(one.Items) != 1 || one.Next != "" || one.Items[0].User != doc.UserDigest("editor", "ada@example.com") {
+			t.Errorf("asked for one user: %+v, %v", one, err)
+		}
+	})
+}
+
+// A list that asks for some of a license's activations is cut into pages after it was narrowed: what is asked for is on the first page,
+// however many others came since.
+func TestListSomeActivations(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		d := w.issue(t, floating(4))
+		away, err := w.activate(t.Context(), d.Key, device(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.borrow(t.Context(), away.Lease, 2*day); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if _, err := w.activate(t.Context(), d.Key, device(2+i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ask := func(what string, r activation.ListRequest, want ...string) {
+			t.Helper()
+			r.License, r.Limit = d.License.ID, 1
+			list, err := w.List(staff(t.Context()), r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, a := range list.Items {
+				got = append(got, a.ID)
+			}
+			if !slices.Equal(got, want) || len(want) == 0 && list.Next != "" {
+				t.Errorf("%s: %q, want %q", what, got, want)
+			}
+		}
+		ask("those away", activation.ListRequest{Borrowed: true}, away.Activation)
+		ask("released", activation.ListRequest{State: activation.Released})
+		if _, err := w.Release(staff(t.Context()), activation.ReleaseRequest{ID: away.Activation, Reason: "ends"}); err != nil {
+			t.Fatal(err)
+		}
+		ask("away no longer", activation.ListRequest{Borrowed: true})
+		ask("released since", activation.ListRequest{State: activation.Released}, away.Activation)
 	})
 }
