@@ -2,6 +2,7 @@ package insight
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/money"
@@ -10,16 +11,19 @@ import (
 	"github.com/mintreu/mintreu/sdk/eval"
 )
 
-// Holdings reads what an owner has, in one statement.
+// Holdings reads what an owner has.
 type Holdings interface {
-	// Holdings reads one row more than each limit, newest first, where there is one. A key is active only if it has not ended at now.
+	// Holdings reads, in one statement, one row more than each limit, newest first, where there is one. A key is active only if it has not
+	// ended at now. Products are named by their ids alone.
 	Holdings(ctx context.Context, owner licensing.Owner, now time.Time, limits Limits) (Held, error)
+	// ProductNames returns what products are called in the catalogue now, by id; it leaves out those that there are not.
+	ProductNames(ctx context.Context, ids []string) (map[string]string, error)
 }
 
 // Limits is how many rows of each kind are looked at.
 type Limits struct{ Licenses, Keys, Orders int }
 
-// Held is what an owner has. Of a license it holds what a judgement needs, and what its product is called.
+// Held is what an owner has. Of a license it holds what a judgement needs.
 type Held struct {
 	Licenses []license.License
 	Keys     []KeyBrief
@@ -52,6 +56,7 @@ type Tally struct {
 type LicenseBrief struct {
 	ID          string        `json:"id" doc:"The license."`
 	Product     string        `json:"product" doc:"Slug of the product."`
+	ProductID   string        `json:"-"`
 	ProductName string        `json:"product_name,omitempty" doc:"Name of the product."`
 	Env         licensing.Env `json:"env" doc:"Environment." enum:"live,test"`
 	Decision    eval.Decision `json:"decision" doc:"What a product decides on a device that holds a seat, or on a new one while none does."`
@@ -81,6 +86,7 @@ type LineBrief struct {
 type KeyBrief struct {
 	ID          string        `json:"id" doc:"The key."`
 	Name        string        `json:"name,omitempty" doc:"Name its owner gave it."`
+	ProductID   string        `json:"-"`
 	ProductName string        `json:"product_name,omitempty" doc:"Name of the product."`
 	Env         licensing.Env `json:"env" doc:"Environment." enum:"live,test"`
 	Active      bool          `json:"active" doc:"Whether it works."`
@@ -127,7 +133,33 @@ func (s *Service) Mine(ctx context.Context, _ MineRequest) (Mine, error) {
 		}
 	}
 	m.Recent = append(m.Recent, held.Orders[:min(recent, len(held.Orders))]...)
-	return m, nil
+	return m, s.name(ctx, &m)
+}
+
+// name names the products of what wants attention. Most customers' overviews show none, and so ask nothing more.
+func (s *Service) name(ctx context.Context, m *Mine) error {
+	var ids []string
+	for i := range m.Attention {
+		ids = append(ids, m.Attention[i].ProductID)
+	}
+	for i := range m.Unrevealed {
+		ids = append(ids, m.Unrevealed[i].ProductID)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	slices.Sort(ids)
+	names, err := s.Holdings.ProductNames(ctx, slices.Compact(ids))
+	if err != nil {
+		return err
+	}
+	for i := range m.Attention {
+		m.Attention[i].ProductName = names[m.Attention[i].ProductID]
+	}
+	for i := range m.Unrevealed {
+		m.Unrevealed[i].ProductName = names[m.Unrevealed[i].ProductID]
+	}
+	return nil
 }
 
 // tally counts what is looked at of rows of which one more than that was read.
@@ -147,7 +179,7 @@ func (s *Service) licenses(m *Mine, held []license.License, now time.Time) {
 		if !attention(&d) {
 			continue
 		}
-		b := LicenseBrief{ID: l.ID, Product: l.ProductSlug, ProductName: l.ProductName, Env: l.Env, Decision: d}
+		b := LicenseBrief{ID: l.ID, Product: l.ProductSlug, ProductID: l.ProductID, Env: l.Env, Decision: d}
 		if until := l.ValidUntil; !until.IsZero() {
 			b.ValidUntil = &until
 		}

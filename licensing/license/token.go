@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mintreu/mintreu/sdk/doc"
@@ -75,7 +76,7 @@ func (s *Service) claims(l *License) *doc.License {
 }
 
 func (s *Service) statusURI(list int64) string {
-	return fmt.Sprintf("%s/v1/status/%d", s.Signer.Issuer(), list)
+	return s.Signer.Issuer() + "/v1/status/" + strconv.FormatInt(list, 10)
 }
 
 // TokenText returns the license's token, signed by the key that signs now: after a rotation it is signed again under the same

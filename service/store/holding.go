@@ -3,17 +3,21 @@ package store
 import (
 	"context"
 	"fmt"
-	"github.com/go-json-experiment/json"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-json-experiment/json"
+
 	"github.com/mintreu/mintreu/commerce/insight"
 	"github.com/mintreu/mintreu/commerce/money"
+	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/service/db"
 )
 
 // holdings implements [insight.Holdings].
@@ -24,44 +28,47 @@ var _ insight.Holdings = (*holdings)(nil)
 // Holdings returns the reader of what owners have.
 func (s *Store) Holdings() insight.Holdings { return &holdings{s} }
 
-// heldRow is a row of holdingsAsked. What a column is of depends on the kind:
+// heldRow is a row of holdingsAsked. What a column is of depends on the kind, which its id begins with:
 //
-//	kind     name              ref      state              detail    a, b, c                      until
-//	license  product           slug     as stored          terms     seats, seats_max, seats_used valid_until
-//	order    receipt           currency as stored          snapshot  total, refunded              none
-//	key      product           order    revoked, disabled  its name  1 when it waits to be shown  expires_at
+//	kind  name           ref       state              detail    a, b, c                       until
+//	lic   id of product  slug      as stored          terms     seats, seats_max, seats_used  valid_until
+//	ord   receipt        currency  as stored          contents  total, refunded               none
+//	key   id of product  order     revoked, disabled  its name  1 when it waits to be shown   expires_at
+//
+// An order without contents has its snapshot for detail, which is an object of JSON.
 type heldRow struct {
-	kind, id, name, ref, state, env, detail string
-	a, b, c                                 int64
-	at                                      time.Time
-	until                                   *time.Time
+	id, name, ref, state, env, detail string
+	a, b, c                           int64
+	at                                time.Time
+	until                             *time.Time
 }
 
 // holdingsAsked reads all kinds in one statement: a statement costs a round trip on PostgreSQL, and on SQLite its locks and columns cost
-// more than a customer's rows.
-const holdingsAsked = `SELECT * FROM (SELECT 'license', l.id, COALESCE((SELECT p.name FROM product p WHERE p.id = l.product_id), ''), l.product_slug, l.state, l.env, l.terms,
-		l.seats, l.seats_max, l.seats_used, l.created_at, l.valid_until FROM license l WHERE l.owner = $1 ORDER BY l.id DESC LIMIT $2) AS licensed
-	UNION ALL SELECT * FROM (SELECT 'order', o.id, o.receipt, o.currency, o.state, o.env, o.snapshot, o.total, o.refunded, 0, o.created_at, CAST(NULL AS timestamptz)
-		FROM orders o WHERE o.owner = $1 ORDER BY o.id DESC LIMIT $3) AS ordered
-	UNION ALL SELECT * FROM (SELECT 'key', k.id, COALESCE((SELECT p.name FROM product p WHERE p.id = k.product_id), ''), COALESCE(g.order_id, ''),
-		CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.disabled_at IS NOT NULL THEN 'disabled' ELSE 'active' END, k.env, k.name,
+// more than a customer's rows. Each part begins at the last id that it may show, which its index alone tells; a part with ORDER BY and LIMIT
+// of its own would make SQLite copy every column of it.
+const holdingsAsked = `SELECT l.id, l.product_id, l.product_slug, l.state, l.env, l.terms, l.seats, l.seats_max, l.seats_used, l.created_at, l.valid_until
+		FROM license l WHERE l.owner = $1 AND l.id >= COALESCE((SELECT id FROM license WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $2), '')
+	UNION ALL SELECT o.id, o.receipt, o.currency, o.state, o.env, CASE WHEN o.contents <> '' THEN o.contents ELSE o.snapshot END, o.total, o.refunded, 0, o.created_at, CAST(NULL AS timestamptz)
+		FROM orders o WHERE o.owner = $1 AND o.id >= COALESCE((SELECT id FROM orders WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $3), '')
+	UNION ALL SELECT k.id, k.product_id, COALESCE(g.order_id, ''), CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.disabled_at IS NOT NULL THEN 'disabled' ELSE 'active' END, k.env, k.name,
 		CASE WHEN g.sealed IS NOT NULL AND g.state = 'active' THEN 1 ELSE 0 END, 0, 0, k.created_at, k.expires_at
-		FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id WHERE k.owner = $1 ORDER BY k.id DESC LIMIT $4) AS keyed`
+		FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id WHERE k.owner = $1 AND k.id >= COALESCE((SELECT id FROM api_key WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $4), '')`
 
 // Holdings implements [insight.Holdings].
 func (s *holdings) Holdings(ctx context.Context, owner licensing.Owner, now time.Time, limits insight.Limits) (held insight.Held, err error) {
-	rows, err := s.db.Query(ctx, holdingsAsked, string(owner), limits.Licenses+1, limits.Orders+1, limits.Keys+1)
+	rows, err := s.db.Query(ctx, holdingsAsked, string(owner), limits.Licenses, limits.Orders, limits.Keys)
 	if err != nil {
 		return held, err
 	}
 	defer rows.Close()
+	var h heldRow
+	into := []any{&h.id, &h.name, &h.ref, &h.state, &h.env, &h.detail, &h.a, &h.b, &h.c, &h.at, &h.until}
 	for rows.Next() {
-		var h heldRow
-		if err := rows.Scan(&h.kind, &h.id, &h.name, &h.ref, &h.state, &h.env, &h.detail, &h.a, &h.b, &h.c, &h.at, &h.until); err != nil {
+		if err := rows.Scan(into...); err != nil {
 			return held, err
 		}
 		if err := h.addTo(&held, s.terms, owner, now); err != nil {
-			return held, fmt.Errorf("%s %s: %w", h.kind, h.id, err)
+			return held, fmt.Errorf("%s: %w", h.id, err)
 		}
 	}
 	// The parts of a UNION may come in any order.
@@ -73,36 +80,94 @@ func (s *holdings) Holdings(ctx context.Context, owner licensing.Owner, now time
 
 func (h *heldRow) addTo(held *insight.Held, known *knownTerms, owner licensing.Owner, now time.Time) error {
 	env := licensing.Env(h.env)
-	switch h.kind {
-	case "license":
-		l := license.License{ID: h.id, ProductName: h.name, ProductSlug: h.ref, State: license.State(h.state), Env: env, Owner: owner,
+	switch kind, _, _ := strings.Cut(h.id, "_"); kind {
+	case "lic":
+		l := license.License{ID: h.id, ProductID: h.name, ProductSlug: h.ref, State: license.State(h.state), Env: env, Owner: owner,
 			Seats: h.a, SeatsMax: h.b, SeatsUsed: h.c, CreatedAt: h.at, ValidUntil: instant(h.until)}
 		var err error
 		l.Terms, err = known.read(h.detail)
 		held.Licenses = append(held.Licenses, l)
 		return err
-	case "order":
-		var frozen struct {
-			Lines []struct {
-				Product  string `json:"product_name"`
-				Plan     string `json:"plan_name"`
-				Quantity int64  `json:"quantity"`
-			} `json:"lines"`
-		}
-		if err := json.Unmarshal([]byte(h.detail), &frozen); err != nil {
+	case "ord":
+		lines, err := briefLines(h.detail)
+		if err != nil {
 			return err
 		}
 		currency := money.Currency(h.ref)
-		o := insight.OrderBrief{ID: h.id, State: h.state, Env: env, Receipt: h.name, Total: money.New(h.a, currency), Refunded: money.New(h.b, currency), CreatedAt: h.at, Lines: []insight.LineBrief{}}
-		for _, l := range frozen.Lines {
-			o.Lines = append(o.Lines, insight.LineBrief{Name: l.Product + ": " + l.Plan, Quantity: l.Quantity})
-		}
+		o := insight.OrderBrief{ID: h.id, State: h.state, Env: env, Receipt: h.name, Total: money.New(h.a, currency), Refunded: money.New(h.b, currency), CreatedAt: h.at, Lines: lines}
 		held.Orders = append(held.Orders, o)
 	case "key":
-		held.Keys = append(held.Keys, insight.KeyBrief{ID: h.id, Name: h.detail, ProductName: h.name, Env: env, Order: h.ref, Unrevealed: h.a == 1,
+		held.Keys = append(held.Keys, insight.KeyBrief{ID: h.id, Name: h.detail, ProductID: h.name, Env: env, Order: h.ref, Unrevealed: h.a == 1,
 			Active: h.state == "active" && (h.until == nil || now.Before(*h.until))})
 	}
 	return nil
+}
+
+// contentsOf is what a list tells of an order, for its column contents: empty where a name does not go into a line.
+func contentsOf(lines []order.Line) string {
+	var b strings.Builder
+	for i, l := range lines {
+		name := l.ProductName + ": " + l.PlanName
+		if strings.Contains(name, "\n") {
+			return ""
+		}
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		b.WriteString(strconv.FormatInt(l.Quantity, 10) + " " + name)
+	}
+	return b.String()
+}
+
+// briefLines reads an order's contents, or its snapshot.
+func briefLines(detail string) ([]insight.LineBrief, error) {
+	if strings.HasPrefix(detail, "{") {
+		return snapshotLines(detail)
+	}
+	out := make([]insight.LineBrief, 0, 4)
+	for line := range strings.SplitSeq(detail, "\n") {
+		quantity, name, _ := strings.Cut(line, " ")
+		n, err := strconv.ParseInt(quantity, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, insight.LineBrief{Name: name, Quantity: n})
+	}
+	return out, nil
+}
+
+func snapshotLines(snapshot string) ([]insight.LineBrief, error) {
+	var frozen struct {
+		Lines []struct {
+			Product  string `json:"product_name"`
+			Plan     string `json:"plan_name"`
+			Quantity int64  `json:"quantity"`
+		} `json:"lines"`
+	}
+	if err := json.Unmarshal([]byte(snapshot), &frozen); err != nil {
+		return nil, err
+	}
+	out := make([]insight.LineBrief, len(frozen.Lines))
+	for i, l := range frozen.Lines {
+		out[i] = insight.LineBrief{Name: l.Product + ": " + l.Plan, Quantity: l.Quantity}
+	}
+	return out, nil
+}
+
+// ProductNames implements [insight.Holdings].
+func (s *holdings) ProductNames(ctx context.Context, ids []string) (map[string]string, error) {
+	out := make(map[string]string, len(ids))
+	if len(ids) == 0 {
+		return out, nil
+	}
+	var args []any
+	places := among(&args, ids)
+	return out, s.db.Ask(ctx, db.Question{SQL: `SELECT id, name FROM product WHERE id IN (` + places + `)`, Args: args, Each: func(r db.Row) error {
+		var id, name string
+		err := r.Scan(&id, &name)
+		out[id] = name
+		return err
+	}})
 }
 
 // knownTerms remembers what texts of terms say. Terms are frozen into each license of a policy, so a few texts stand in many licenses; what

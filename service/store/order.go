@@ -40,10 +40,10 @@ func (s *orders) Add(ctx context.Context, o order.Order) error {
 	if err != nil {
 		return err
 	}
-	batch := []db.Statement{{SQL: `INSERT INTO orders (` + orderColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-		$20, $21, $22, $23, $24, $25, $26, $27, $28)`, Args: []any{o.ID, string(o.Owner), o.Email, string(o.Env), string(o.State), o.Reason, string(o.Currency), o.Subtotal, o.Discount, o.Tax, o.Total,
+	batch := []db.Statement{{SQL: `INSERT INTO orders (` + orderColumns + `, contents) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+		$20, $21, $22, $23, $24, $25, $26, $27, $28, $29)`, Args: []any{o.ID, string(o.Owner), o.Email, string(o.Env), string(o.State), o.Reason, string(o.Currency), o.Subtotal, o.Discount, o.Tax, o.Total,
 		o.Captured, o.Refunded, o.Disputed, string(snapshot), o.SecretHash, o.Access, o.Version, o.Session, o.Intent, o.Charge, o.Receipt, o.CreatedAt, o.UpdatedAt,
-		o.ExpiresAt, o.CheckedAt, nullable(o.PaidAt), nullable(o.FulfilledAt)}}}
+		o.ExpiresAt, o.CheckedAt, nullable(o.PaidAt), nullable(o.FulfilledAt), contentsOf(o.Snapshot.Lines)}}}
 	for _, l := range o.Snapshot.Lines {
 		batch = append(batch, db.Statement{SQL: `INSERT INTO order_line (id, order_id, n, product_id, plan_id, price_id, quantity, unit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			Args: []any{l.ID, o.ID, l.N, l.ProductID, l.PlanID, l.PriceID, l.Quantity, l.Unit}})

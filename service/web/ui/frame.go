@@ -78,13 +78,10 @@ func within(path, place string) bool {
 	return ok && (rest == "" || rest[0] == '/')
 }
 
-// current is the value of aria-current for a link to href: "page" for the page itself and what lies below it, "" otherwise.
-func (f Frame) current(href string, exact bool) string {
+// current reports whether a link to href leads to the page itself or, unless exact, to what it lies below.
+func (f Frame) current(href string, exact bool) bool {
 	path := below(f.Path)
-	if path == href || !exact && within(path, href) {
-		return "page"
-	}
-	return ""
+	return path == href || !exact && within(path, href)
 }
 
 // legal are the shop's own pages that law asks for.

@@ -1,6 +1,10 @@
 package ui
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/a-h/templ"
+)
 
 // tones is how each state of anything is coloured; a state that is missing has no colour.
 var tones = map[string]string{
@@ -11,6 +15,15 @@ var tones = map[string]string{
 
 // Tone is the colour of a state: "good", "wait", "bad" or "".
 func Tone(state string) string { return tones[state] }
+
+// toned is the attribute class of an element with a tone, "" for none. Written as an expression of classes it would cost three times as much,
+// and pages are full of them.
+func toned(class, tone string) templ.OrderedAttributes {
+	if tone != "" {
+		class += " " + tone
+	}
+	return templ.OrderedAttributes{{Key: "class", Value: class}}
+}
 
 // Words is a state or a kind as people read it: "awaiting_funds" is "Awaiting funds".
 func Words(state string) string {
