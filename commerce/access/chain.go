@@ -201,13 +201,7 @@ func (v *viewer) key(k *Key) Chain {
 	}
 	c := Chain{Kind: "key", ID: k.ID, Name: name, Product: k.Slug, ProductName: product, Plan: k.PlanCode, Env: string(k.Env), Owner: k.Owner, at: k.CreatedAt}
 	state := k.State(v.ask.Now)
-	first := explain.Key(state)
-	if v.staff && first.Do != "" {
-		first.Do = map[apikey.State]string{apikey.Disabled: "Enable it on its page, when the reason in its history is gone."}[state]
-		if first.Do == "" {
-			first.Do = "Issue another key if the customer is entitled to one."
-		}
-	}
+	first := explain.Key(&k.Key, v.ask.Now, v.staff)
 	grant := explain.Step{Step: explain.Grant, State: explain.OK, Title: first.Word, Text: first.Text, Do: first.Do, Since: instant(k.CreatedAt), Until: instant(k.ExpiresAt),
 		Links: append([]explain.Link{{Kind: explain.LinkKey, ID: k.ID, Name: name}}, v.person(k.Owner)...)}
 	if state != apikey.Active {
@@ -216,7 +210,9 @@ func (v *viewer) key(k *Key) Chain {
 		case apikey.Revoked:
 			grant.Since = instant(k.RevokedAt)
 		case apikey.Disabled:
-			grant.Since = instant(k.DisabledAt)
+			if grant.Since = instant(k.StoppedAt()); grant.Since == nil {
+				grant.Since = instant(k.DisabledAt)
+			}
 		case apikey.Expired:
 			grant.Since = instant(k.ExpiresAt)
 		}

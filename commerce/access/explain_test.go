@@ -176,10 +176,13 @@ func chains() map[string]struct {
 			w.license.ID = ""
 			w.Moved = []access.Moved{{License: "lic_1", From: "cus_1", To: "cus_0", At: noon}}
 		}, "oobon", false, "Transferred"},
-		"a key":          {key(func(*access.Key) {}), "ooooo", true, "Valid"},
-		"a disabled key": {key(func(k *access.Key) { k.DisabledAt = noon }), "oobon", false, "Disabled"},
-		"a revoked key":  {key(func(k *access.Key) { k.RevokedAt = noon }), "oobon", false, "Revoked"},
-		"an expired key": {key(func(k *access.Key) { k.ExpiresAt = noon }), "oobon", false, "Expired"},
+		"a key":                             {key(func(*access.Key) {}), "ooooo", true, "Valid"},
+		"a disabled key":                    {key(func(k *access.Key) { k.DisabledAt = noon }), "oobon", false, "Disabled"},
+		"a held key":                        {key(func(k *access.Key) { k.DisabledAt, k.HeldAt = noon, noon }), "oobon", false, "Stopped"},
+		"a disputed key":                    {key(func(k *access.Key) { k.HeldAt, k.DisputedAt = noon, noon }), "oobon", false, "Payment disputed"},
+		"a key stopped with the one bought": {key(func(k *access.Key) { k.ParentStoppedAt = noon }), "oobon", false, "Stopped"},
+		"a revoked key":                     {key(func(k *access.Key) { k.RevokedAt = noon }), "oobon", false, "Revoked"},
+		"an expired key":                    {key(func(k *access.Key) { k.ExpiresAt = noon }), "oobon", false, "Expired"},
 		"a key whose limit is spent": {func(w *world) {
 			key(func(*access.Key) {})(w)
 			w.limits[0].Taken = apikey.Taken{RetryAfter: 7 * time.Second}

@@ -24,8 +24,8 @@ type LicenseIssuer interface {
 type KeyIssuer interface {
 	Draft(ctx context.Context, spec apikey.IssueSpec) (*apikey.Draft, error)
 	Issue(ctx context.Context, d *apikey.Draft) (bool, error)
-	Disable(ctx context.Context, r apikey.RevokeRequest) (apikey.RevokeResponse, error)
-	Enable(ctx context.Context, r apikey.RevokeRequest) (apikey.RevokeResponse, error)
+	Dispute(ctx context.Context, r apikey.RevokeRequest) (apikey.RevokeResponse, error)
+	EndDispute(ctx context.Context, r apikey.RevokeRequest) (apikey.RevokeResponse, error)
 	Revoke(ctx context.Context, r apikey.RevokeRequest) (apikey.RevokeResponse, error)
 }
 
@@ -100,11 +100,11 @@ func cutName(name string) string {
 }
 
 func (g *keyGiver) Suspend(ctx context.Context, given Given, reason string) error {
-	return done(g.issuer.Disable(asFulfilment(ctx), apikey.RevokeRequest{ID: given.Object, Reason: reason}))
+	return done(g.issuer.Dispute(asFulfilment(ctx), apikey.RevokeRequest{ID: given.Object, Reason: reason}))
 }
 
 func (g *keyGiver) Reinstate(ctx context.Context, given Given, reason string) error {
-	return done(g.issuer.Enable(asFulfilment(ctx), apikey.RevokeRequest{ID: given.Object, Reason: reason}))
+	return done(g.issuer.EndDispute(asFulfilment(ctx), apikey.RevokeRequest{ID: given.Object, Reason: reason}))
 }
 
 func (g *keyGiver) Revoke(ctx context.Context, given Given, reason string) error {

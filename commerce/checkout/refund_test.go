@@ -86,7 +86,7 @@ func TestW11_DisputeSuspendsAndItsEndReinstates(t *testing.T) {
 			s.sound(t)
 		}
 		active := func() int {
-			return s.count(t, `license WHERE state = 'active'`) + s.count(t, `api_key WHERE disabled_at IS NULL AND held_at IS NULL`)
+			return s.count(t, `license WHERE state = 'active'`) + s.count(t, `api_key WHERE disabled_at IS NULL AND held_at IS NULL AND disputed_at IS NULL`)
 		}
 		s.bank.pay(before.ID)
 		dispute(before.ID, true)

@@ -23,7 +23,7 @@ type KeyView struct {
 	Limits     []Limit         `json:"limits" doc:"Limits that each verification spends from."`
 	ExpiresAt  *time.Time      `json:"expires_at,omitempty" doc:"When the key ends; absent when it does not."`
 	DisabledAt *time.Time      `json:"disabled_at,omitempty" doc:"Since when it is disabled."`
-	HeldAt     *time.Time      `json:"held_at,omitempty" doc:"Since when the shop has stopped it; its owner cannot enable it."`
+	HeldAt     *time.Time      `json:"held_at,omitempty" doc:"Since when staff have stopped it; its owner cannot enable it."`
 	RevokedAt  *time.Time      `json:"revoked_at,omitempty" doc:"When it was revoked."`
 	CreatedAt  time.Time       `json:"created_at" doc:"When it was issued."`
 
@@ -33,12 +33,15 @@ type KeyView struct {
 	Unrevealed  bool              `json:"unrevealed,omitempty" doc:"Whether its text waits to be shown; revealing the keys of the order does."`
 	Member      string            `json:"member,omitempty" doc:"Member of the organisation whose key it is."`
 	Metadata    map[string]string `json:"metadata,omitempty" doc:"What its maker noted with it."`
+	DisputedAt  *time.Time        `json:"disputed_at,omitempty" doc:"Since when it is stopped because its payment is disputed, until that ends."`
 	Parent      string            `json:"parent,omitempty" doc:"Key that was bought, by whose plan its owner made this one."`
-	OnLeak      OnLeak            `json:"on_leak" doc:"What becomes of it when its text is found in public." enum:"revoke,rotate"`
-	LeakedAt    *time.Time        `json:"leaked_at,omitempty" doc:"When its text was found in public."`
-	LastUsedAt  *time.Time        `json:"last_used_at,omitempty" doc:"When it was last good for a use, to the minute and some seconds late."`
-	Credits     *CreditsView      `json:"credits,omitempty" doc:"What it may still spend. Only for one key."`
-	Texts       []TextView        `json:"texts,omitempty" doc:"The texts by which the key is good now, the newest first; two while a rotation's overlap lasts. Only for one key."`
+	// ParentStopped is told of a key that was made by the plan of another.
+	ParentStopped *time.Time   `json:"parent_stopped_at,omitempty" doc:"Since when the key that was bought is stopped by staff or a dispute, and this one with it."`
+	OnLeak        OnLeak       `json:"on_leak" doc:"What becomes of it when its text is found in public." enum:"revoke,rotate"`
+	LeakedAt      *time.Time   `json:"leaked_at,omitempty" doc:"When its text was found in public."`
+	LastUsedAt    *time.Time   `json:"last_used_at,omitempty" doc:"When it was last good for a use, to the minute and some seconds late."`
+	Credits       *CreditsView `json:"credits,omitempty" doc:"What it may still spend. Only for one key."`
+	Texts         []TextView   `json:"texts,omitempty" doc:"The texts by which the key is good now, the newest first; two while a rotation's overlap lasts. Only for one key."`
 }
 
 // TextView is one text of a key, without what is not to be shown.
@@ -54,7 +57,7 @@ func (s *Service) view(k *Key) KeyView {
 		Scopes: append([]string{}, k.Scopes...), AllowFrom: []string{}, Limits: append([]Limit{}, k.Limits...),
 		ExpiresAt: instant(k.ExpiresAt), DisabledAt: instant(k.DisabledAt), RevokedAt: instant(k.RevokedAt), CreatedAt: k.CreatedAt,
 		ProductName: k.Bought.Product, Order: k.Bought.Order, Unrevealed: k.Bought.Unrevealed,
-		HeldAt: instant(k.HeldAt), Member: k.Member, Metadata: k.Metadata, Parent: k.ParentID, OnLeak: k.OnLeak, LeakedAt: instant(k.LeakedAt), LastUsedAt: instant(k.Bought.UsedAt),
+		HeldAt: instant(k.HeldAt), DisputedAt: instant(k.DisputedAt), ParentStopped: instant(k.ParentStoppedAt), Member: k.Member, Metadata: k.Metadata, Parent: k.ParentID, OnLeak: k.OnLeak, LeakedAt: instant(k.LeakedAt), LastUsedAt: instant(k.Bought.UsedAt),
 	}
 	for _, n := range k.AllowFrom {
 		v.AllowFrom = append(v.AllowFrom, n.String())

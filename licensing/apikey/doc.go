@@ -56,9 +56,10 @@ type Key struct {
 	Limits     []Limit
 	ExpiresAt  time.Time
 	DisabledAt time.Time
-	// HeldAt is since when the shop has stopped the key, which its owner cannot undo.
-	HeldAt    time.Time
-	RevokedAt time.Time
+	// HeldAt is since when staff have stopped the key and DisputedAt since when a dispute of its payment does, neither of which its
+	// owner can undo; ParentStoppedAt is since when the key of ParentID is stopped by one of them, and this one with it.
+	HeldAt, DisputedAt, ParentStoppedAt time.Time
+	RevokedAt                           time.Time
 	// LeakedAt is when its text was first found in public, OnLeak what becomes of it then.
 	LeakedAt time.Time
 	OnLeak   OnLeak
@@ -97,11 +98,32 @@ func (k *Key) State(now time.Time) State {
 		return Revoked
 	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
 		return Expired
-	case !k.DisabledAt.IsZero(), !k.HeldAt.IsZero():
+	case !k.DisabledAt.IsZero(), !k.StoppedAt().IsZero():
 		return Disabled
 	}
 	return Active
 }
+
+// StoppedAt is since when the shop stops the key, for whatever reason, which its owner cannot undo; zero when it does not.
+func (k *Key) StoppedAt() (since time.Time) {
+	for _, at := range []time.Time{k.HeldAt, k.DisputedAt, k.ParentStoppedAt} {
+		if !at.IsZero() && (since.IsZero() || at.Before(since)) {
+			since = at
+		}
+	}
+	return since
+}
+
+// Stop is why a key stands still until it is let go on again. Each reason is set and lifted by itself: what one of them lets go on may
+// still be stopped by another.
+type Stop string
+
+// The reasons that stop a key.
+const (
+	ByOwner   Stop = "owner"
+	ByStaff   Stop = "staff"
+	ByDispute Stop = "dispute"
+)
 
 // Secret is one secret of a key as it is stored: its digest, never its text. A zero ExpiresAt means that it is the current one.
 type Secret struct {
@@ -161,10 +183,11 @@ type Store interface {
 	// KeyByDigest returns the key and secret that the head of a digest leads to, whatever their state, or
 	// [licensing.ErrNotFound]. The caller compares the whole digest.
 	KeyByDigest(ctx context.Context, head []byte) (Record, error)
-	// RevokeKey and SetKeyDisabled report whether there was anything to change. A revoked key stays revoked.
+	// RevokeKey and SetKeyStopped report whether there was anything to change. A revoked key stays revoked.
 	RevokeKey(ctx context.Context, id string, r Reach, at time.Time) (bool, error)
-	// Without an Owner in the reach it is the shop that stops a key and lets it go on again.
-	SetKeyDisabled(ctx context.Context, id string, r Reach, disabled bool, at time.Time) (bool, error)
+	// SetKeyStopped sets or lifts one reason that stops a key. The keys made by its plan stop and go on with it. Only a dispute is noted
+	// of a revoked key too, for their sake.
+	SetKeyStopped(ctx context.Context, id string, r Reach, by Stop, on bool, at time.Time) (bool, error)
 	// RotateKey ends the current secret at r.Until and adds r.Fresh. It returns [licensing.ErrNotFound], or [ErrTwoSecrets]
 	// when two secrets are alive already.
 	RotateKey(ctx context.Context, r Rotation) error
@@ -187,6 +210,7 @@ var (
 	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The key has two live secrets already. Wait until the older one ends, or revoke the key and issue another.")
 	ErrNotLive    = licensing.Fail(licensing.Conflict, "key-not-live", "The key is revoked or expired and cannot be changed.")
 	ErrHeld       = licensing.Fail(licensing.Conflict, "key-held", "The shop has stopped this key. Ask for help to have it released.")
+	ErrNotHeld    = licensing.Fail(licensing.Conflict, "key-not-held", "Nothing of yours stops this key: its owner has disabled it, its payment is disputed, or the key that was bought is stopped.")
 	ErrCredential = licensing.Fail(licensing.Unauthorized, "unauthorized", "The API key is not valid.")
 	ErrAddress    = licensing.Fail(licensing.Forbidden, "forbidden-ip", "The API key may not be used from this address.")
 	ErrSpec       = licensing.Fail(licensing.Invalid, "key-spec", "The API key cannot be issued as described.")

@@ -90,7 +90,7 @@ func TestOwnKeys(t *testing.T) {
 			t.Errorf("%+v, %v", list, err)
 		}
 		system := licensing.WithCall(t.Context(), &licensing.Call{Operation: "checkout.fulfil", Actor: licensing.Actor{Kind: licensing.System, ID: "checkout.fulfil"}})
-		if _, err := r.Disable(system, apikey.RevokeRequest{ID: base, Reason: "dispute"}); err != nil {
+		if _, err := r.Dispute(system, apikey.RevokeRequest{ID: base, Reason: "dispute"}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, "held with the key bought", r.code(t, out.Secret), apikey.SwitchedOff)
@@ -99,7 +99,7 @@ func TestOwnKeys(t *testing.T) {
 		if _, err := r.Create(owner, good); licensing.KindOf(err) != licensing.Forbidden {
 			t.Errorf("a key by a plan that is held: %v", err)
 		}
-		if _, err := r.Enable(system, apikey.RevokeRequest{ID: base}); err != nil {
+		if _, err := r.EndDispute(system, apikey.RevokeRequest{ID: base}); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, "released", r.code(t, out.Secret), apikey.Valid)
@@ -167,7 +167,74 @@ func TestHeldByTheShop(t *testing.T) {
 		step("staff release", r.Enable, staff, apikey.IsDisabled)
 		step("owner enables", r.Enable, owner, apikey.Valid)
 		step("owner disables again", r.Disable, owner, apikey.IsDisabled)
-		step("staff enable what only the owner disabled", r.Enable, staff, apikey.Valid)
+		_, err = r.Enable(staff, req)
+		fails(t, "staff enable what only the owner disabled", err, apikey.ErrNotHeld)
+		expect(t, "after that", r.code(t, text), apikey.IsDisabled)
+	})
+}
+
+// TestStopsAreApart: the owner's disable, the hold of staff, a dispute of the payment and whatever stops the key that was bought each stop a
+// key until that one ends, in every order: the end of one never lifts another, also of a key that was made by the plan.
+func TestStopsAreApart(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		base, text := r.plan(t, apikey.PutTemplateRequest{Most: 1})
+		owner, staff, system := as(t, customer("cus_a")), as(t, admin), as(t, licensing.Actor{Kind: licensing.System, ID: "checkout.fulfil"})
+		made, err := r.Create(owner, apikey.CreateRequest{Plan: "pln_a", Name: "ci"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		do := func(f func(context.Context, apikey.RevokeRequest) (apikey.RevokeResponse, error), ctx context.Context, id string) func() {
+			return func() {
+				if _, err := f(ctx, apikey.RevokeRequest{ID: id}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		type hand struct{ stop, release func() }
+		all := []hand{
+			{do(r.Dispute, system, base), do(r.EndDispute, system, base)}, {do(r.Disable, staff, base), do(r.Enable, staff, base)},
+			{do(r.Disable, staff, made.Key.ID), do(r.Enable, staff, made.Key.ID)},
+		}
+		onBase := []bool{true, true, false}
+		for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+			for _, h := range all {
+				h.stop()
+			}
+			left := 0
+			for _, b := range onBase {
+				if b {
+					left++
+				}
+			}
+			for n, i := range order {
+				wantBase := apikey.SwitchedOff
+				if left == 0 {
+					wantBase = apikey.Valid
+				}
+				expect(t, fmt.Sprint(order, n, " bought"), r.code(t, text), wantBase)
+				expect(t, fmt.Sprint(order, n, " made"), r.code(t, made.Secret), apikey.SwitchedOff)
+				if all[i].release(); onBase[i] {
+					left--
+				}
+			}
+			expect(t, fmt.Sprint(order, " bought, released"), r.code(t, text), apikey.Valid)
+			expect(t, fmt.Sprint(order, " made, released"), r.code(t, made.Secret), apikey.Valid)
+		}
+		// A second replica, which has the key made in its cache, learns of the dispute of the one bought by the feed.
+		two := newRig(t, e)
+		expect(t, "on another replica", two.code(t, made.Secret), apikey.Valid)
+		do(r.Disable, owner, base)()
+		do(r.Revoke, owner, base)()
+		do(r.Dispute, system, base)()
+		two.poll(t)
+		expect(t, "with the key bought, revoked by its owner and then disputed", two.code(t, made.Secret), apikey.SwitchedOff)
+		_, err = r.Enable(staff, apikey.RevokeRequest{ID: made.Key.ID})
+		fails(t, "staff enable what a dispute stops", err, apikey.ErrNotHeld)
+		do(r.EndDispute, system, base)()
+		two.poll(t)
+		expect(t, "after the dispute", two.code(t, made.Secret), apikey.Valid)
 	})
 }
 

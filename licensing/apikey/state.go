@@ -38,22 +38,45 @@ func (s *Service) RevokeAgain(ctx context.Context, id, _ string) (RevokeResponse
 	return RevokeResponse{Key: v, WithinSeconds: inForce}, err
 }
 
-// Disable stops a key until it is enabled again. What the shop has stopped is answered [SwitchedOff], and only the shop lets it go on.
+// Disable stops a key until it is enabled again: the owner his own, the shop any. What the shop has stopped is answered [SwitchedOff], and
+// only the shop lets it go on.
 func (s *Service) Disable(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
-	return s.change(ctx, r.ID, "key.disable", r.Reason, func(ctx context.Context, id string, within Reach, now time.Time) (bool, error) {
-		return s.Store.SetKeyDisabled(ctx, id, within, true, now)
-	})
+	return s.stop(ctx, "key.disable", r, "", true)
 }
 
-// Enable lets a disabled key work again.
+// Enable lets go on what Disable stopped by the same hand: the shop's hold and the owner's own are apart, and so is a dispute.
 func (s *Service) Enable(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
-	return s.change(ctx, r.ID, "key.enable", r.Reason, func(ctx context.Context, id string, within Reach, now time.Time) (bool, error) {
-		return s.Store.SetKeyDisabled(ctx, id, within, false, now)
+	return s.stop(ctx, "key.enable", r, "", false)
+}
+
+// Dispute stops a key, and those made by its plan, while its payment is disputed, whatever staff and its owner do with it meanwhile.
+func (s *Service) Dispute(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
+	return s.stop(ctx, "key.dispute", r, ByDispute, true)
+}
+
+// EndDispute lets a key go on as far as the dispute stopped it.
+func (s *Service) EndDispute(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
+	return s.stop(ctx, "key.dispute-end", r, ByDispute, false)
+}
+
+// stop sets or lifts a reason that stops a key, unless said the caller's own.
+func (s *Service) stop(ctx context.Context, action string, r RevokeRequest, by Stop, on bool) (RevokeResponse, error) {
+	return s.change(ctx, r.ID, action, r.Reason, func(ctx context.Context, id string, within Reach, now time.Time) (bool, error) {
+		by := by
+		switch {
+		case by != "":
+		case within.Owner != "":
+			by = ByOwner
+		default:
+			by = ByStaff
+		}
+		return s.Store.SetKeyStopped(ctx, id, within, by, on, now)
 	})
 }
 
 // change runs one change of state with its audit row and answers with the key after it. A change that finds nothing to
-// do is recorded too: somebody asked for it. What the shop does to a key that was bought it does to those made by its plan.
+// do is recorded too: somebody asked for it. Whoever revokes a key that was bought for the shop revokes those made by its plan; whatever
+// stops it stops them anyway.
 func (s *Service) change(ctx context.Context, id, action, reason string, do func(ctx context.Context, id string, within Reach, now time.Time) (bool, error)) (RevokeResponse, error) {
 	within, err := reach(ctx)
 	if err != nil {
@@ -73,8 +96,11 @@ func (s *Service) change(ctx context.Context, id, action, reason string, do func
 		if !changed && action != "key.revoke" && !k.RevokedAt.IsZero() {
 			return ErrNotLive
 		}
-		if action == "key.enable" && within.Owner != "" && !k.HeldAt.IsZero() {
+		if action == "key.enable" && within.Owner != "" && !k.StoppedAt().IsZero() {
 			return ErrHeld
+		}
+		if action == "key.enable" && within.Owner == "" && !changed && k.State(now) == Disabled {
+			return ErrNotHeld
 		}
 		detail := map[string]any{"changed": changed}
 		if within.Owner == "" && k.ParentID == "" {
@@ -82,6 +108,9 @@ func (s *Service) change(ctx context.Context, id, action, reason string, do func
 				return err
 			}
 			for _, child := range children {
+				if action != "key.revoke" {
+					break
+				}
 				if _, err := do(ctx, child, Reach{}, now); err != nil {
 					return err
 				}

@@ -234,7 +234,7 @@ func (s *Service) standing(ctx context.Context, rec *Record, q *Question) (Code,
 	case Expired:
 		return IsExpired, nil
 	case Disabled:
-		if !k.HeldAt.IsZero() {
+		if !k.StoppedAt().IsZero() {
 			return SwitchedOff, nil // the press for one key, as the switch is for a product
 		}
 		return IsDisabled, nil

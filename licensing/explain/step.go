@@ -59,20 +59,33 @@ type Step struct {
 	Links []Link     `json:"links" doc:"What it speaks of."`
 }
 
-// Key puts the state of an API key into words.
-func Key(state apikey.State) Telling {
-	say := func(word, tone, text, do string) Telling {
-		return Telling{Code: string(state), Word: word, Tone: tone, Text: text, Do: do}
+// Key puts the state of an API key into words, for its owner or for staff: who stops it, and who can let it go on.
+func Key(k *apikey.Key, now time.Time, staff bool) Telling {
+	state := k.State(now)
+	say := func(word, tone, text, owner, agent string) Telling {
+		t := Telling{Code: string(state), Word: word, Tone: tone, Text: text, Do: owner}
+		if staff {
+			t.Do = agent
+		}
+		return t
 	}
 	switch state {
 	case apikey.Active:
-		return say("Valid", "good", "The key is good.", "")
-	case apikey.Disabled:
-		return say("Disabled", "bad", "The key is disabled: every request with it is refused.", "Enable it on its page.")
+		return say("Valid", "good", "The key is good.", "", "")
 	case apikey.Expired:
-		return say("Expired", "bad", "The key has expired: every request with it is refused.", "Buy or ask for another one.")
+		return say("Expired", "bad", "The key has expired: every request with it is refused.", "Buy or ask for another one.", "Issue another key if the customer is entitled to one.")
+	case apikey.Disabled:
+		switch {
+		case !k.DisputedAt.IsZero():
+			return say("Payment disputed", "bad", "The payment of the key is disputed: every request with it is refused until that ends.", "Settle the dispute with your bank, or ask us.", "Wait for the end of the dispute; the key then goes on by itself.")
+		case !k.HeldAt.IsZero():
+			return say("Stopped", "bad", "We have stopped the key: every request with it is refused.", "Ask us what is needed to release it.", "Look in its history who stopped it and why; when that is settled, enable it on its page.")
+		case !k.ParentStoppedAt.IsZero():
+			return say("Stopped", "bad", "The key that was bought is stopped, and this one, which was made by its plan, with it: every request with it is refused.", "See on the page of the key that was bought what stops it.", "See on the page of the key that was bought what stops it.")
+		}
+		return say("Disabled", "bad", "The key is disabled by its owner: every request with it is refused.", "Enable it on its page.", "Tell the customer: Enable it on its page.")
 	}
-	return say("Revoked", "bad", "The key was revoked for good: every request with it is refused.", "Use another key. If you did not expect this, ask us.")
+	return say("Revoked", "bad", "The key was revoked for good: every request with it is refused.", "Use another key. If you did not expect this, ask us.", "Issue another key if the customer is entitled to one.")
 }
 
 // Short is an id as people tell it apart from others.

@@ -22,7 +22,8 @@ func (s *Store) APIKeys() apikey.Store { return &apiKeys{s} }
 
 // apiKeyColumns are read by scanAPIKey, in this order.
 const apiKeyColumns = `k.id, k.source_kind, k.source_id, k.owner, k.product_id, k.plan_id, k.plan_code, k.env, k.name, k.scopes, k.allow_from, k.limits,
-	k.expires_at, k.disabled_at, k.revoked_at, k.created_at, k.updated_at, k.member, k.parent_id, k.metadata, k.on_leak, k.held_at, k.leaked_at,
+	k.expires_at, k.disabled_at, k.revoked_at, k.created_at, k.updated_at, k.member, k.parent_id, k.metadata, k.on_leak, k.held_at, k.leaked_at, k.disputed_at,
+	(SELECT COALESCE(p.held_at, p.disputed_at) FROM api_key p WHERE p.id = k.parent_id AND k.parent_id <> ''),
 	EXISTS (SELECT 1 FROM api_credit c WHERE c.key_id = k.id)`
 
 // withinReach is the condition that a Reach, given as parameters n, n+1 and n+2, puts on api_key.
@@ -34,9 +35,9 @@ func scanAPIKey(row db.Row, more ...any) (apikey.Key, error) {
 	var k apikey.Key
 	var scopes, networks, limits string
 	var metadata string
-	var expires, disabled, revoked, held, leaked *time.Time
+	var expires, disabled, revoked, held, leaked, disputed, parent *time.Time
 	dest := []any{&k.ID, &k.Source.Kind, &k.Source.ID, &k.Owner, &k.ProductID, &k.PlanID, &k.PlanCode, &k.Env, &k.Name, &scopes, &networks, &limits,
-		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt, &k.Member, &k.ParentID, &metadata, &k.OnLeak, &held, &leaked, &k.Rationed}
+		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt, &k.Member, &k.ParentID, &metadata, &k.OnLeak, &held, &leaked, &disputed, &parent, &k.Rationed}
 	err := row.Scan(append(dest, more...)...)
 	if errors.Is(err, db.ErrNoRows) {
 		return k, licensing.ErrNotFound
@@ -45,7 +46,7 @@ func scanAPIKey(row db.Row, more ...any) (apikey.Key, error) {
 		return k, err
 	}
 	k.ExpiresAt, k.DisabledAt, k.RevokedAt = instant(expires), instant(disabled), instant(revoked)
-	k.HeldAt, k.LeakedAt = instant(held), instant(leaked)
+	k.HeldAt, k.LeakedAt, k.DisputedAt, k.ParentStoppedAt = instant(held), instant(leaked), instant(disputed), instant(parent)
 	for _, list := range []struct {
 		text string
 		into any
@@ -179,20 +180,34 @@ func (s *apiKeys) RevokeKey(ctx context.Context, id string, r apikey.Reach, at t
 	return s.setKey(ctx, id, r, `UPDATE api_key AS k SET revoked_at = $5, updated_at = $5 WHERE k.revoked_at IS NULL AND k.id = $1 AND`+withinReach(2), at)
 }
 
-// SetKeyDisabled implements [apikey.Store].
-func (s *apiKeys) SetKeyDisabled(ctx context.Context, id string, r apikey.Reach, disabled bool, at time.Time) (bool, error) {
-	switch shop := r.Owner == ""; {
-	case shop && disabled:
-		return s.setKey(ctx, id, r, `UPDATE api_key AS k SET held_at = $5, updated_at = $5 WHERE k.revoked_at IS NULL AND k.held_at IS NULL AND k.id = $1 AND`+withinReach(2), at)
-	case shop: // the press is released; what the owner has disabled stays so, unless nothing was pressed
-		return s.setKey(ctx, id, r, `UPDATE api_key AS k SET disabled_at = CASE WHEN k.held_at IS NULL THEN NULL ELSE k.disabled_at END, held_at = NULL, updated_at = $5
-			WHERE k.revoked_at IS NULL AND (k.disabled_at IS NOT NULL OR k.held_at IS NOT NULL) AND k.id = $1 AND`+withinReach(2), at)
-	case disabled:
-		return s.setKey(ctx, id, r, `UPDATE api_key AS k SET disabled_at = $5, updated_at = $5
-			WHERE k.revoked_at IS NULL AND k.disabled_at IS NULL AND k.id = $1 AND`+withinReach(2), at)
+// stoppedKey is the condition that the shop stops a key k, as [apikey.Key.StoppedAt] has it.
+const stoppedKey = `(k.held_at IS NOT NULL OR k.disputed_at IS NOT NULL
+	OR EXISTS (SELECT 1 FROM api_key p WHERE p.id = k.parent_id AND k.parent_id <> '' AND (p.held_at IS NOT NULL OR p.disputed_at IS NOT NULL)))`
+
+// SetKeyStopped implements [apikey.Store]. The row of a key is locked while a key is made by its plan, so that none is missed here.
+func (s *apiKeys) SetKeyStopped(ctx context.Context, id string, r apikey.Reach, by apikey.Stop, on bool, at time.Time) (bool, error) {
+	column, live := map[apikey.Stop]string{apikey.ByOwner: "disabled_at", apikey.ByStaff: "held_at", apikey.ByDispute: "disputed_at"}[by], " AND k.revoked_at IS NULL"
+	if by == apikey.ByDispute {
+		live = ""
 	}
-	return s.setKey(ctx, id, r, `UPDATE api_key AS k SET disabled_at = NULL, updated_at = $5
-		WHERE k.revoked_at IS NULL AND k.disabled_at IS NOT NULL AND k.id = $1 AND`+withinReach(2), at)
+	set := column + ` = $5, updated_at = $5 WHERE k.` + column + ` IS NULL`
+	if !on {
+		set = column + ` = NULL, updated_at = $5 WHERE k.` + column + ` IS NOT NULL`
+	}
+	changed, err := s.setKey(ctx, id, r, `UPDATE api_key AS k SET `+set+live+` AND k.id = $1 AND`+withinReach(2), at)
+	if err != nil || !changed || by == apikey.ByOwner {
+		return changed, err
+	}
+	children, err := s.Children(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	for _, child := range children {
+		if err := s.changed(ctx, "api_key", child); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (s *apiKeys) setKey(ctx context.Context, id string, r apikey.Reach, sql string, at time.Time) (bool, error) {

@@ -179,7 +179,7 @@ func (s *apiKeys) Template(ctx context.Context, planID string) (apikey.Template,
 }
 
 // fromBase are the good keys that were bought, by an owner ($1), at an instant ($2).
-const fromBase = ` FROM api_key k WHERE k.owner = $1 AND k.source_kind = 'order_unit' AND k.revoked_at IS NULL AND k.held_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) `
+const fromBase = ` FROM api_key k WHERE k.owner = $1 AND k.source_kind = 'order_unit' AND k.revoked_at IS NULL AND k.held_at IS NULL AND k.disputed_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) `
 
 // HoldBase implements [apikey.TemplateStore].
 func (s *apiKeys) HoldBase(ctx context.Context, owner licensing.Owner, planID string, env licensing.Env, now time.Time) (b apikey.Base, err error) {
@@ -197,7 +197,7 @@ func (s *apiKeys) Bases(ctx context.Context, owner licensing.Owner, now time.Tim
 	rows, err := s.db.Query(ctx, `SELECT k.plan_id, k.plan_code, k.product_id, k.env, p.name,
 			(SELECT COUNT(*) FROM api_key m WHERE m.owner = $1 AND m.plan_id = k.plan_id AND m.env = k.env AND m.parent_id <> '' AND m.revoked_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > $2))
 		FROM api_key k JOIN product p ON p.id = k.product_id JOIN api_key_template t ON t.plan_id = k.plan_id
-		WHERE k.owner = $1 AND k.source_kind = 'order_unit' AND k.revoked_at IS NULL AND k.held_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) AND t.most > 0
+		WHERE k.owner = $1 AND k.source_kind = 'order_unit' AND k.revoked_at IS NULL AND k.held_at IS NULL AND k.disputed_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) AND t.most > 0
 		GROUP BY k.plan_id, k.plan_code, k.product_id, k.env, p.name ORDER BY p.name, k.plan_code, k.env`, string(owner), now)
 	return db.Collect(rows, err, func(row db.Row) (b apikey.Base, err error) {
 		err = row.Scan(&b.Key.PlanID, &b.Key.PlanCode, &b.Key.ProductID, &b.Key.Env, &b.Title, &b.Made)

@@ -50,7 +50,7 @@ const holdingsAsked = `SELECT l.id, l.product_id, l.product_slug, l.state, l.env
 		FROM license l WHERE l.owner = $1 AND l.id >= COALESCE((SELECT id FROM license WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $2), '')
 	UNION ALL SELECT o.id, o.receipt, o.currency, o.state, o.env, CASE WHEN o.contents <> '' THEN o.contents ELSE o.snapshot END, o.total, o.refunded, 0, o.created_at, CAST(NULL AS timestamptz)
 		FROM orders o WHERE o.owner = $1 AND o.id >= COALESCE((SELECT id FROM orders WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $3), '')
-	UNION ALL SELECT k.id, k.product_id, COALESCE(g.order_id, ''), CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.disabled_at IS NOT NULL THEN 'disabled' ELSE 'active' END, k.env, k.name,
+	UNION ALL SELECT k.id, k.product_id, COALESCE(g.order_id, ''), CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.disabled_at IS NOT NULL OR ` + stoppedKey + ` THEN 'disabled' ELSE 'active' END, k.env, k.name,
 		CASE WHEN g.sealed IS NOT NULL AND g.state = 'active' THEN 1 ELSE 0 END, 0, 0, k.created_at, k.expires_at
 		FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id WHERE k.owner = $1 AND k.id >= COALESCE((SELECT id FROM api_key WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $4), '')`
 
