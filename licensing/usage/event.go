@@ -113,7 +113,7 @@ func (a *adder) event(e *event) {
 	}
 	for _, p := range e.parts {
 		if p.value.LastID != "" {
-			p.value.LastAt = at
+			p.value.LastAt = a.clamped(at) // what is to come would stay the newest until then
 		}
 		a.add(p.meter, e.subject, p.group, a.instant(at), p.value, p.member)
 	}

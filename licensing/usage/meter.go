@@ -100,6 +100,7 @@ func (s *Service) CreateMeter(ctx context.Context, r CreateMeterRequest) (MeterV
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "meter.create", Target: m.ID, Product: m.ProductID, Detail: map[string]any{"code": m.Code, "kind": m.Kind}})
 	})
+	s.memory.forgetMeters(m.ProductID)
 	return m.view(), err
 }
 
@@ -217,6 +218,7 @@ func (s *Service) ChangeMeter(ctx context.Context, r ChangeMeterRequest) (MeterV
 		m.Version++
 		return s.Audit.Record(ctx, licensing.Event{Action: "meter.change", Target: m.ID, Product: m.ProductID, Detail: map[string]any{"was": r.Version}})
 	})
+	s.memory.forgetMeters(m.ProductID)
 	return m.view(), err
 }
 

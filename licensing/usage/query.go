@@ -130,19 +130,39 @@ func (s *Service) windows(ctx context.Context, sel Selection, kind string, cuts 
 	if err != nil || kind != KindUnique {
 		return out, err
 	}
-	in, seen := -1, map[[memberLen]byte]bool{} // ranges come in order of time, so one window's values at a time are remembered
-	err = s.Reads.Members(ctx, sel, ranges, func(starts time.Time, digest []byte) error {
-		if i := windowOf(cuts, starts); i != in {
-			in = i
-			clear(seen)
+	return out, s.differing(ctx, sel, cuts, out)
+}
+
+// differing counts the different values in each window: as they are kept where a window is one span, else over all that it is made of. The
+// database counts, so that no window's values are held in memory.
+func (s *Service) differing(ctx context.Context, sel Selection, cuts []time.Time, out []counted) error {
+	var runs []Range
+	var apart [][]Range
+	var index []int
+	for i := range out {
+		ranges := cover(cuts[i : i+2])
+		r := ranges[0]
+		if len(ranges) > 1 || r.Span.next(r.From).Before(r.To) {
+			apart, index = append(apart, ranges), append(index, i)
+			continue
 		}
-		if key := [memberLen]byte(digest); !seen[key] {
-			seen[key] = true
-			out[in].unique++
+		if n := len(runs); n > 0 && runs[n-1].Span == r.Span && runs[n-1].To.Equal(r.From) {
+			runs[n-1].To = r.To
+		} else {
+			runs = append(runs, r)
 		}
+	}
+	err := s.Reads.Differing(ctx, sel, runs, func(starts time.Time, n int64) error {
+		out[windowOf(cuts, starts)].unique = n
 		return nil
 	})
-	return out, err
+	if err != nil {
+		return err
+	}
+	return s.Reads.DifferingIn(ctx, sel, apart, func(window int, n int64) error {
+		out[index[window]].unique = n
+		return nil
+	})
 }
 
 // choose finds what a question is about, within the caller's reach. A meter that is not defined is a sum.
@@ -254,39 +274,8 @@ func (s *Service) Top(ctx context.Context, r TopRequest) (TopResponse, error) {
 	if !from.Before(to) || to.Sub(from) > 10*366*24*time.Hour {
 		return TopResponse{}, errQuery.With("to", "must lie after from, within ten years")
 	}
-	found := map[string]Value{}
-	gather := func(name string, v Value) error {
-		found[name] = found[name].Plus(v)
-		return nil
-	}
-	ranges := cover([]time.Time{from, to})
-	if err := s.Reads.Consumers(ctx, sel, r.By, ranges, gather); err != nil {
-		return TopResponse{}, err
-	}
-	unique := map[string]int64{}
-	if m.Kind == KindUnique {
-		if err := s.Reads.ConsumerMembers(ctx, sel, r.By, ranges, func(name string, v Value) error { unique[name] = v.Events; return nil }); err != nil {
-			return TopResponse{}, err
-		}
-	}
-	return top(&m, found, unique, int(r.Limit)), nil
-}
-
-func top(m *Meter, found map[string]Value, unique map[string]int64, limit int) TopResponse {
-	out := TopResponse{Meter: m.Code, Kind: m.Kind, Unit: m.Unit, Of: int64(len(found)), Items: make([]Consumer, 0, len(found))}
-	for name, v := range found {
-		value := m.of(&v)
-		if m.Kind == KindUnique {
-			value = unique[name]
-		}
-		out.Items = append(out.Items, Consumer{Name: name, Value: value, Events: v.Events, Sum: v.Total, Max: v.Max})
-	}
-	slices.SortFunc(out.Items, func(a, b Consumer) int {
-		if a.Value != b.Value {
-			return int(min(max(b.Value-a.Value, -1), 1))
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
-	out.Items = out.Items[:min(len(out.Items), limit)]
-	return out
+	out := TopResponse{Meter: m.Code, Kind: m.Kind, Unit: m.Unit, Items: []Consumer{}}
+	list, of, err := s.Reads.Consumers(ctx, sel, r.By, m.Kind, cover([]time.Time{from, to}), r.Limit)
+	out.Of, out.Items = of, append(out.Items, list...)
+	return out, err
 }

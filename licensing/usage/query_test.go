@@ -263,6 +263,51 @@ func TestEvents_FiveKinds(t *testing.T) {
 		if err != nil || len(top.Items) != 2 || top.Items[0].Name != "a" || top.Items[0].Value != 2 || top.Items[1].Value != 1 {
 			t.Errorf("%+v, %v", top, err)
 		}
+		// 10 and 11 February in Kathmandu, where no day is one that is kept.
+		far := usage.QueryRequest{Of: usage.Of{Carrier: key, Meter: "unique", From: at(10, 0), To: at(12, 0), Zone: "Asia/Kathmandu"}}
+		if res, err := w.Query(staff(t.Context()), far); err != nil || len(res.Windows) != 2 || res.Windows[0].Value != 1 || res.Windows[1].Value != 2 {
+			t.Errorf("different values by day in another zone: %+v, %v", res, err)
+		}
+		for kind, want := range map[string][2]int64{"count": {2, 2}, "sum": {14, 10}, "max": {9, 5}, "unique": {2, 1}, "last": {9, 5}} {
+			for _, limit := range []int64{1, 20} {
+				top, err := w.Top(staff(t.Context()), usage.TopRequest{Of: usage.Of{Carrier: key, Meter: kind, From: at(1, 0), To: at(20, 0)}, Limit: limit})
+				if err != nil || len(top.Items) != int(min(limit, 2)) || top.Of != 2 || top.Items[0].Name != "a" || top.Items[0].Value != want[0] || limit > 1 && top.Items[1].Value != want[1] {
+					t.Errorf("top of %s, at most %d: %+v, %v", kind, limit, top, err)
+				}
+			}
+			all := usage.TopRequest{Of: usage.Of{Product: w.product(t), Meter: kind, From: at(1, 0), To: at(20, 0)}}
+			if top, err := w.Top(staff(t.Context()), all); err != nil || len(top.Items) != 1 || top.Items[0].Name != key {
+				t.Errorf("top of the product's %s: %+v, %v", kind, top, err)
+			}
+		}
+	})
+}
+
+// An event that says it is to come is counted as of now, and the next one is newer: the last number never waits for a clock that was wrong.
+// A meter counts from the moment at which the same process defined it.
+func TestEvents_ToComeAndJustDefined(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		ctx, key := w.key(t, "cus_ada")
+		send := func(id string, at time.Time, n float64) error {
+			_, err := w.Events(ctx, usage.EventsRequest{Events: []usage.CloudEvent{event(id, at, "", map[string]any{"n": n})}})
+			return err
+		}
+		if err := send("0", w.Clock.Now(), 1); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("an event that no meter counts: %v", err)
+		}
+		w.meter(t, "level", "last")
+		if err := send("1", w.Clock.Now().AddDate(1, 0, 0), 100); err != nil {
+			t.Fatal(err)
+		}
+		w.Clock.Advance(time.Hour)
+		if err := send("2", w.Clock.Now(), 7); err != nil {
+			t.Fatal(err)
+		}
+		q := usage.QueryRequest{Of: usage.Of{Carrier: key, Meter: "level", From: w.Clock.Now().AddDate(0, 0, -1), To: w.Clock.Now().AddDate(0, 0, 1)}, Window: "month"}
+		if res, err := w.Query(staff(t.Context()), q); err != nil || len(res.Windows) != 1 || res.Windows[0].Value != 7 {
+			t.Errorf("%+v, %v", res, err)
+		}
 	})
 }
 

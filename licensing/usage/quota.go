@@ -67,6 +67,15 @@ func (m *memory) forget(carrier string) {
 	delete(m.used, carrier)
 }
 
+// forgetMeters drops what is known of the meters of a product of which this process just changed one, and of every quota, since a sum may
+// have become another number.
+func (m *memory) forgetMeters(product string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.meters, product)
+	m.used, m.size = nil, 0
+}
+
 // metersFor returns every meter of a product, as they were a moment ago.
 func (s *Service) metersFor(ctx context.Context, product string) ([]Meter, error) {
 	now := s.Clock.Now()

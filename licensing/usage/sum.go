@@ -145,13 +145,16 @@ func newAdder(src *Source, seq int64, now time.Time) *adder {
 		rows: map[Key]Value{}, rolled: map[Key]Value{}, members: map[Member]struct{}{}, lines: map[LineKey]Line{}}
 }
 
-// instant is when something happened, as it is counted: what cannot be, because it is to come or long before us, is now.
-func (a *adder) instant(at time.Time) time.Time {
+// clamped is when something happened: what cannot be, because it is to come or long before us, is now.
+func (a *adder) clamped(at time.Time) time.Time {
 	if at.After(a.now) || at.Before(earliest) {
-		at = a.now
+		return a.now
 	}
-	return at.UTC().Truncate(quarter)
+	return at
 }
+
+// instant is the quarter of an hour in which something is counted.
+func (a *adder) instant(at time.Time) time.Time { return a.clamped(at).UTC().Truncate(quarter) }
 
 // add adds what happened of a meter in the quarter of an hour that begins at an instant; member, unless empty, is one of its values.
 func (a *adder) add(meter, subject, group string, at time.Time, v Value, member []byte) {

@@ -85,14 +85,13 @@ type Reads interface {
 	Carrier(ctx context.Context, reach license.Reach, id, meter string) (Carrier, error)
 	// Values hands on the sums of a selection, range by range.
 	Values(ctx context.Context, s Selection, ranges []Range, each func(starts time.Time, v Value) error) error
-	// Members hands on the different values of a selection, each once for every row it stands in, ordered by time within a range.
-	Members(ctx context.Context, s Selection, ranges []Range, each func(starts time.Time, digest []byte) error) error
-	// Consumers hands on what each subject, group or carrier of a selection used, once for every range in which it did.
-	Consumers(ctx context.Context, s Selection, by string, ranges []Range, each func(name string, v Value) error) error
-	// ConsumerMembers does the same with how many different values each had in all ranges.
-	ConsumerMembers(ctx context.Context, s Selection, by string, ranges []Range, each func(name string, v Value) error) error
-	// Rows hands on the sums by subject and group of one span, ordered by time.
-	Rows(ctx context.Context, s Selection, span Span, from, to time.Time, each func(Sum) error) error
+	// Differing hands on how many different values of a selection stand in each span of the ranges in which there are any.
+	Differing(ctx context.Context, s Selection, ranges []Range, each func(starts time.Time, n int64) error) error
+	// DifferingIn hands on how many different values stand in all ranges of a window together, for each window in which there are any.
+	DifferingIn(ctx context.Context, s Selection, windows [][]Range, each func(window int, n int64) error) error
+	// Consumers returns those subjects, groups or carriers of a selection that used most of a meter of a kind in all ranges, the most
+	// first, and how many there are.
+	Consumers(ctx context.Context, s Selection, by, kind string, ranges []Range, limit int64) (list []Consumer, of int64, err error)
 }
 
 // Keyring signs receipts and reads them.

@@ -90,9 +90,9 @@ func (s *usages) Values(ctx context.Context, sel usage.Selection, ranges []usage
 	return s.db.Ask(ctx, questions...)
 }
 
-// valued is the WHERE of a selection's different values, without span and time.
-func valued(s usage.Selection) *narrowing {
-	n := new(narrowing)
+// valued is the WHERE of a selection's different values, without span and time. Its parameters come after those of other parts.
+func valued(s usage.Selection, before ...any) *narrowing {
+	n := &narrowing{args: before}
 	if s.Carrier == "" {
 		return n.that("scope =", usage.MemberScope(s.Product, s.Env), "").that("meter =", s.Meter, "").that("subject =", usage.All, "").that("grp =", usage.All, "")
 	}
@@ -106,27 +106,56 @@ func valued(s usage.Selection) *narrowing {
 	return n.that("subject =", usage.All, "").that("grp =", usage.All, "")
 }
 
-// Members implements [usage.Reads].
-func (s *usages) Members(ctx context.Context, sel usage.Selection, ranges []usage.Range, each func(time.Time, []byte) error) error {
+// Differing implements [usage.Reads].
+func (s *usages) Differing(ctx context.Context, sel usage.Selection, ranges []usage.Range, each func(time.Time, int64) error) error {
 	questions := make([]db.Question, len(ranges))
 	for i, r := range ranges {
 		n := valued(sel).during(r)
-		questions[i] = db.Question{SQL: `SELECT starts_at, member FROM usage_member` + n.where() + ` ORDER BY starts_at`, Args: n.args, Each: func(row db.Row) error {
+		questions[i] = db.Question{SQL: `SELECT starts_at, COUNT(DISTINCT member) FROM usage_member` + n.where() + ` GROUP BY starts_at`, Args: n.args, Each: func(row db.Row) error {
 			var at time.Time
-			var digest []byte
-			if err := row.Scan(&at, &digest); err != nil {
+			var count int64
+			if err := row.Scan(&at, &count); err != nil {
 				return err
 			}
-			return each(at, digest)
+			return each(at, count)
 		}}
+	}
+	return s.db.Ask(ctx, questions...)
+}
+
+// mostTerms is how many parts of a UNION a statement has at most; SQLite takes 500.
+const mostTerms = 400
+
+// DifferingIn implements [usage.Reads].
+func (s *usages) DifferingIn(ctx context.Context, sel usage.Selection, windows [][]usage.Range, each func(int, int64) error) error {
+	var questions []db.Question
+	for first := 0; first < len(windows); {
+		var terms []string
+		all := new(narrowing)
+		next := first
+		for ; next < len(windows) && (len(terms) == 0 || len(terms)+len(windows[next]) <= mostTerms); next++ {
+			for _, r := range windows[next] {
+				n := valued(sel, all.args...).during(r)
+				terms, all.args = append(terms, fmt.Sprintf("SELECT %d AS n, member FROM usage_member%s", next, n.where())), n.args
+			}
+		}
+		first = next
+		questions = append(questions, db.Question{SQL: `SELECT n, COUNT(DISTINCT member) FROM (` + strings.Join(terms, " UNION ALL ") + `) u GROUP BY n`, Args: all.args, Each: func(row db.Row) error {
+			var window int
+			var count int64
+			if err := row.Scan(&window, &count); err != nil {
+				return err
+			}
+			return each(window, count)
+		}})
 	}
 	return s.db.Ask(ctx, questions...)
 }
 
 // consumers is the table, the name and the WHERE of those that are told apart, without span and time. In the table of different values
 // the scope stands for the carrier.
-func consumers(sel usage.Selection, by string, members bool) (table, name string, n *narrowing) {
-	n = new(narrowing)
+func consumers(sel usage.Selection, by string, members bool, before ...any) (table, name string, n *narrowing) {
+	n = &narrowing{args: before}
 	table, name, scope := "usage_total", "subject", "carrier"
 	if members {
 		table, scope = "usage_member", "scope"
@@ -153,28 +182,8 @@ func consumers(sel usage.Selection, by string, members bool) (table, name string
 	return table, name, n
 }
 
-// Consumers implements [usage.Reads].
-func (s *usages) Consumers(ctx context.Context, sel usage.Selection, by string, ranges []usage.Range, each func(string, usage.Value) error) error {
-	questions := make([]db.Question, len(ranges))
-	for i, r := range ranges {
-		table, name, n := consumers(sel, by, false)
-		n.during(r)
-		questions[i] = db.Question{SQL: `SELECT ` + name + `, CAST(SUM(events) AS bigint), CAST(SUM(total) AS bigint), MAX(peak), CAST(SUM(late) AS bigint) FROM ` + table + n.where() + ` GROUP BY ` + name,
-			Args: n.args, Each: func(row db.Row) error {
-				var of string
-				var v usage.Value
-				if err := row.Scan(&of, &v.Events, &v.Total, &v.Max, &v.Late); err != nil {
-					return err
-				}
-				return each(of, v)
-			}}
-	}
-	return s.db.Ask(ctx, questions...)
-}
-
-// ConsumerMembers implements [usage.Reads].
-func (s *usages) ConsumerMembers(ctx context.Context, sel usage.Selection, by string, ranges []usage.Range, each func(string, usage.Value) error) error {
-	table, name, n := consumers(sel, by, true)
+// amongRanges narrows to the sums of all of some ranges.
+func (n *narrowing) amongRanges(ranges []usage.Range) *narrowing {
 	var within []string
 	for _, r := range ranges {
 		n.args = append(n.args, string(r.Span), r.From, r.To)
@@ -182,34 +191,33 @@ func (s *usages) ConsumerMembers(ctx context.Context, sel usage.Selection, by st
 		within = append(within, fmt.Sprintf("span = $%d AND starts_at >= $%d AND starts_at < $%d", i-2, i-1, i))
 	}
 	n.conditions = append(n.conditions, "("+strings.Join(within, " OR ")+")")
-	return s.db.Ask(ctx, db.Question{SQL: `SELECT ` + name + `, count(DISTINCT member) FROM ` + table + n.where() + ` GROUP BY ` + name, Args: n.args, Each: func(row db.Row) error {
-		var of string
-		var v usage.Value
-		if err := row.Scan(&of, &v.Events); err != nil {
-			return err
-		}
-		return each(of, v)
-	}})
+	return n
 }
 
-// Rows implements [usage.Reads].
-func (s *usages) Rows(ctx context.Context, sel usage.Selection, span usage.Span, from, to time.Time, each func(usage.Sum) error) error {
-	n := new(narrowing).that("carrier =", sel.Carrier, "").that("meter =", sel.Meter, "").during(usage.Range{Span: span, From: from, To: to}).by("subject =", sel.Subject).by("grp =", sel.Group)
-	rows, err := s.db.Query(ctx, `SELECT starts_at, subject, grp, `+usageColumns+` FROM usage_total`+n.where()+` ORDER BY starts_at, subject, grp`, n.args...)
-	if err != nil {
-		return err
+// Consumers implements [usage.Reads]. The database puts them in order, so that no more are held in memory than are answered.
+func (s *usages) Consumers(ctx context.Context, sel usage.Selection, by, kind string, ranges []usage.Range, limit int64) ([]usage.Consumer, int64, error) {
+	table, name, n := consumers(sel, by, false)
+	n.amongRanges(ranges)
+	where, value, joined := n.where(), map[string]string{usage.KindCount: "u.events", usage.KindMax: "u.peak"}[kind], ""
+	switch kind {
+	case usage.KindUnique:
+		var values string
+		values, name, n = consumers(sel, by, true, n.args...)
+		value, joined = "COALESCE(v.n, 0)", ` LEFT JOIN (SELECT `+name+` AS name, COUNT(DISTINCT member) AS n FROM `+values+n.amongRanges(ranges).where()+` GROUP BY `+name+`) v ON v.name = u.name`
+	case usage.KindLast:
+		value, joined = "COALESCE(v.last_value, 0)", ` LEFT JOIN (SELECT `+name+` AS name, last_value, ROW_NUMBER() OVER (PARTITION BY `+name+` ORDER BY last_at DESC, last_id DESC) AS n
+			FROM `+table+where+` AND last_at IS NOT NULL) v ON v.name = u.name AND v.n = 1`
+	case usage.KindSum:
+		value = "u.total"
 	}
-	defer rows.Close()
-	for rows.Next() {
-		sum := usage.Sum{Key: usage.Key{Scope: sel.Carrier, Meter: sel.Meter, Span: span}}
-		if err := scanValue(rows, &sum.Value, &sum.Starts, &sum.Subject, &sum.Group); err != nil {
-			return err
-		}
-		if err := each(sum); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	var list []usage.Consumer
+	var of int64
+	sql := `SELECT u.name, ` + value + ` AS value, u.events, u.total, u.peak, COUNT(*) OVER () FROM (SELECT ` + name + ` AS name, CAST(SUM(events) AS bigint) AS events,
+			CAST(SUM(total) AS bigint) AS total, MAX(peak) AS peak FROM ` + table + where + ` GROUP BY ` + name + `) u` + joined + fmt.Sprintf(` ORDER BY value DESC, u.name LIMIT $%d`, len(n.args)+1)
+	err := s.db.Ask(ctx, db.Question{SQL: sql, Args: append(n.args, limit), Each: db.Into(&list, func(row db.Row) (c usage.Consumer, err error) {
+		return c, row.Scan(&c.Name, &c.Value, &c.Events, &c.Sum, &c.Max, &of)
+	})})
+	return list, of, err
 }
 
 // Months implements [usage.Reads]. The cursor is the last row's month and codes, none of which has a line feed.
