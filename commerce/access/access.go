@@ -70,12 +70,6 @@ type Moved struct {
 	At       time.Time
 }
 
-// Used is what was counted for a license in the present period of a meter.
-type Used struct {
-	License, Meter string
-	Sum            int64
-}
-
 // Product is the product that was asked for.
 type Product struct{ ID, Slug, Name, State string }
 
@@ -89,7 +83,6 @@ type Facts struct {
 	Lines    []Line
 	Given    []Given
 	Moved    []Moved
-	Used     []Used
 	Disabled []licensing.Owner // owners whose account is disabled
 	More     bool              // there is more than Ask.Limit
 }
@@ -115,6 +108,8 @@ type Deps struct {
 	Decide  func(l *license.License) license.View
 	// Look tells how the limits of keys stand and spends nothing.
 	Look func(ctx context.Context, keys []*apikey.Key) ([][]apikey.LimitState, error)
+	// Used tells what was counted of a license's quota on a meter in the present period, as the license is decided on with.
+	Used func(ctx context.Context, l *license.License, meter string) (int64, error)
 	Off  func() []Off
 }
 

@@ -170,12 +170,7 @@ func seatsAre(n int64) string {
 // meters lays what was counted over the step of seats.
 func (v *viewer) meters(l *license.License, s *explain.Step) {
 	for _, name := range slices.Sorted(maps.Keys(l.Terms.Meters)) {
-		m, sum := l.Terms.Meters[name], int64(0)
-		for _, u := range v.facts.Used {
-			if u.License == l.ID && u.Meter == name {
-				sum = u.Sum
-			}
-		}
+		m, sum := l.Terms.Meters[name], v.used[l.ID][name]
 		t := explain.Telling{Code: string(eval.Valid), Word: "Meter " + name, Tone: "good", Text: fmt.Sprintf("%d of %d %s are used in this %s.", sum, m.Quota, name, m.Period)}
 		if sum >= m.Quota {
 			t.Code, t.Tone, t.Word, t.Do = string(eval.QuotaExceeded), "wait", "Used up", "Wait for the next "+m.Period+", or choose a larger plan."

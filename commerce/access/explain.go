@@ -11,6 +11,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/explain"
+	"github.com/mintreu/mintreu/licensing/license"
 )
 
 // Explain answers why whoever is asked for has access, or has not: staff for anybody, a customer for what is theirs. What is somebody
@@ -40,10 +41,27 @@ type viewer struct {
 	facts  *Facts
 	off    []Off
 	limits map[string][]apikey.LimitState // by key
+	used   map[string]map[string]int64    // by license and meter
 }
 
-// look asks the counters of the keys that are good.
+// look asks the counters of the keys that are good, and what was used of the quotas of licenses.
 func (v *viewer) look(ctx context.Context) error {
+	v.used = map[string]map[string]int64{}
+	for i := range v.facts.Licenses {
+		l := &v.facts.Licenses[i]
+		if l.State == license.Revoked || len(l.Terms.Meters) == 0 {
+			continue
+		}
+		used := map[string]int64{}
+		for meter := range l.Terms.Meters {
+			n, err := v.Used(ctx, l, meter)
+			if err != nil {
+				return err
+			}
+			used[meter] = n
+		}
+		v.used[l.ID] = used
+	}
 	var keys []*apikey.Key
 	for i := range v.facts.Keys {
 		if k := &v.facts.Keys[i].Key; k.State(v.ask.Now) == apikey.Active && len(k.Limits) > 0 {
@@ -222,12 +240,4 @@ func instant(t time.Time) *time.Time {
 		return nil
 	}
 	return &t
-}
-
-// Periods are the beginnings of the present periods of meters, by name, in UTC. A term is counted from the beginning.
-func Periods(now time.Time) map[string]time.Time {
-	y, m, d := now.UTC().Date()
-	day := time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
-	return map[string]time.Time{"day": day, "week": day.AddDate(0, 0, -int(day.Weekday()+6)%7), "month": time.Date(y, m, 1, 0, 0, 0, 0, time.UTC),
-		"year": time.Date(y, 1, 1, 0, 0, 0, 0, time.UTC), "term": time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)}
 }

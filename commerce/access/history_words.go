@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/explain"
 )
 
@@ -156,8 +157,12 @@ func mailWords(template string) (words, bool) {
 
 // sayUsage sums up a source of usage.
 func sayUsage(r *Record, _ map[string]any, _ bool) string {
-	if r.Count == 0 {
-		return "A device asked to report usage, and has reported none yet."
+	who := "A device"
+	if strings.HasPrefix(r.By, string(licensing.Holder)+":") {
+		who = "The product, with the license's token,"
 	}
-	return fmt.Sprintf("A device began to report: %d events in %d batches until now, the last on %s.", r.Sum, r.Count, explain.When(r.Last))
+	if r.Count == 0 {
+		return who + " asked to report usage, and has reported none yet."
+	}
+	return fmt.Sprintf(who+" began to report: %d events in %d batches until now, the last on %s.", r.Sum, r.Count, explain.When(r.Last))
 }

@@ -45,7 +45,8 @@ func (r ExplainRequest) Validate() error {
 // the name within it, of anything else the text without white space around it.
 func Handy(text string) string {
 	text = strings.TrimSpace(text)
-	prefix, _, isID := strings.Cut(text, "_")
+	prefix, rest, isID := strings.Cut(text, "_")
+	isID = isID && !strings.Contains(rest, "_") // an API key, whose first word may be any of these, has more of them
 	switch {
 	case strings.Contains(text, "@"), isID && slices.Contains([]string{"lic", "key", "ord", "cus", "org"}, prefix), len(text) <= apiHint:
 		return text

@@ -57,6 +57,7 @@ func TestA05_Handy(t *testing.T) {
 		" MINT-AAAAA-BBBBB-CCCCC-DDDDD-EEEEE-7f3qx ":       "7F3QX",
 		"mtr_live_AbCdEfGhIj_0123456789012345678901abcdef": "AbCdEfGhIj",
 		"an imported key of another shape":                 "SHAPE", "AbCdEfGhIj": "AbCdEfGhIj",
+		"key_live_AbCdEfGhIj_0123456789012345678901abcdef": "AbCdEfGhIj", "lic_test_AbCdEfGhIj_0123456789012345678901abcdef": "AbCdEfGhIj",
 	} {
 		if got := access.Handy(text); got != want {
 			t.Errorf("%q is %q, want %q", text, got, want)

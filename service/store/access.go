@@ -7,7 +7,6 @@ import (
 	"github.com/mintreu/mintreu/commerce/access"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
-	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/db"
 )
 
@@ -115,12 +114,9 @@ func askedOrders(a access.Ask, out *[]access.Order) db.Question {
 
 // around reads what belongs to what was found.
 func (s *accesses) around(ctx context.Context, a access.Ask, f *access.Facts) error {
-	objects, owners, licenses, metered := []string{""}, []string{""}, []string{""}, []string{}
+	objects, owners, licenses := []string{""}, []string{""}, []string{""}
 	for _, l := range f.Licenses {
 		objects, owners, licenses = append(objects, l.ID), append(owners, string(l.Owner)), append(licenses, l.ID)
-		if len(l.Terms.Meters) > 0 {
-			metered = append(metered, l.ID)
-		}
 	}
 	for _, k := range f.Keys {
 		objects, owners = append(objects, k.ID), append(owners, string(k.Owner))
@@ -134,7 +130,6 @@ func (s *accesses) around(ctx context.Context, a access.Ask, f *access.Facts) er
 	if a.Owner == "" {
 		questions = append(questions, disabledOf(owners, &f.Disabled))
 	}
-	questions = append(questions, usedBy(f.Licenses, metered, a.Now, &f.Used)...)
 	if err := s.db.Ask(ctx, questions...); err != nil {
 		return err
 	}
@@ -201,38 +196,4 @@ func disabledOf(owners []string, out *[]licensing.Owner) db.Question {
 			err = r.Scan(&o)
 			return o, err
 		})}
-}
-
-// usedBy reads what licenses with meters used in the present period of each.
-func usedBy(list []license.License, metered []string, now time.Time, out *[]access.Used) []db.Question {
-	if len(metered) == 0 {
-		return nil
-	}
-	period := map[string]map[string]string{}
-	for i := range list {
-		period[list[i].ID] = map[string]string{}
-		for name, m := range list[i].Terms.Meters {
-			period[list[i].ID][name] = m.Period
-		}
-	}
-	var questions []db.Question
-	for name, from := range access.Periods(now) {
-		span := usage.Month
-		if name == "day" || name == "week" {
-			span = usage.Day
-		}
-		args := []any{string(span), from}
-		in := among(&args, metered)
-		questions = append(questions, db.Question{SQL: `SELECT t.carrier, t.meter, CAST(SUM(t.total) AS bigint) FROM usage_total t
-			WHERE t.span = $1 AND t.starts_at >= $2 AND t.carrier IN (` + in + `) GROUP BY t.carrier, t.meter`, Args: args,
-			Each: func(r db.Row) error {
-				var u access.Used
-				err := r.Scan(&u.License, &u.Meter, &u.Sum)
-				if err == nil && period[u.License][u.Meter] == name {
-					*out = append(*out, u)
-				}
-				return err
-			}})
-	}
-	return questions
 }
