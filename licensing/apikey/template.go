@@ -27,6 +27,8 @@ type Base struct {
 	Key   Key
 	Made  int64 // good keys of the plan that the owner made
 	Title string
+	// Template is set by [TemplateStore.Bases].
+	Template Template
 }
 
 // TemplateStore keeps templates, and tells who may make keys by them.
@@ -38,7 +40,7 @@ type TemplateStore interface {
 	// HoldBase returns the key bought that lets an owner make keys of a plan in an environment, with its row locked, and
 	// how many he has made; [licensing.ErrNotFound] without one.
 	HoldBase(ctx context.Context, owner licensing.Owner, planID string, env licensing.Env, now time.Time) (Base, error)
-	// Bases returns the plans of which an owner may make keys.
+	// Bases returns the plans of which an owner may make keys, with their templates.
 	Bases(ctx context.Context, owner licensing.Owner, now time.Time) ([]Base, error)
 }
 
@@ -144,11 +146,7 @@ func (s *Service) Options(ctx context.Context, _ struct{}) (licensing.List[Optio
 		return out, err
 	}
 	for _, b := range bases {
-		t, err := s.Templates.Template(ctx, b.Key.PlanID)
-		if err != nil {
-			return out, err
-		}
-		out.Items = append(out.Items, OptionView{Template: t.view(), Product: b.Key.ProductID, Name: b.Title + " " + b.Key.PlanCode, Env: b.Key.Env, Left: max(0, t.Most-b.Made)})
+		out.Items = append(out.Items, OptionView{Template: b.Template.view(), Product: b.Key.ProductID, Name: b.Title + " " + b.Key.PlanCode, Env: b.Key.Env, Left: max(0, b.Template.Most-b.Made)})
 	}
 	return out, nil
 }

@@ -23,14 +23,37 @@ type Misuse struct {
 }
 
 // traces gather what verification leaves behind, so that it costs no write of its own: when a key was last used, to the minute, and once
-// an hour that it was presented for what it does not open. Safe for concurrent use.
+// an hour and process that it was presented for what it does not open. Safe for concurrent use.
 type traces struct {
 	mu     sync.Mutex
 	used   map[string]time.Time
-	misuse map[Misuse]int64
+	misuse map[Misuse]struct{}
+	// told are those that were written down in an hour since 1970.
+	told map[Misuse]struct{}
+	hour int64
 }
 
-// trail is where a cached record remembers what was noted of it.
+// fresh drops from misuse what was written down in this hour already; written adds to it.
+func (t *traces) fresh(misuse map[Misuse]struct{}, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if hour := now.Unix() / 3600; hour != t.hour || t.told == nil {
+		t.hour, t.told = hour, map[Misuse]struct{}{}
+	}
+	for m := range t.told {
+		delete(misuse, m)
+	}
+}
+
+func (t *traces) written(misuse map[Misuse]struct{}) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for m := range misuse {
+		t.told[m] = struct{}{}
+	}
+}
+
+// trail is where a cached record remembers what was noted of it, so that most verifications take no lock. It goes with the record.
 type trail struct {
 	minute, scope, address atomic.Int64
 }
@@ -65,20 +88,21 @@ func (s *Service) note(rec *Record, code Code, now time.Time) {
 			s.traces.mu.Lock()
 			defer s.traces.mu.Unlock()
 			if s.traces.misuse == nil {
-				s.traces.misuse = map[Misuse]int64{}
+				s.traces.misuse = map[Misuse]struct{}{}
 			}
-			s.traces.misuse[Misuse{rec.Key.ID, rec.Key.ProductID, code}]++
+			s.traces.misuse[Misuse{rec.Key.ID, rec.Key.ProductID, code}] = struct{}{}
 		}
 	}
 }
 
 // Flush writes down what verification left since the last call: last uses, and an audit event "key.misuse" for each key that was presented
-// for what it does not open. What cannot be written is kept for the next call. A process that is killed loses what it had not written.
+// for what it does not open, once an hour. What cannot be written is kept for the next call. A process that is killed loses what it had not written.
 func (s *Service) Flush(ctx context.Context) error {
 	s.traces.mu.Lock()
 	used, misuse := s.traces.used, s.traces.misuse
 	s.traces.used, s.traces.misuse = nil, nil
 	s.traces.mu.Unlock()
+	s.traces.fresh(misuse, s.Clock.Now())
 	if len(used) == 0 && len(misuse) == 0 {
 		return nil
 	}
@@ -94,6 +118,7 @@ func (s *Service) Flush(ctx context.Context) error {
 		return nil
 	})
 	if err == nil {
+		s.traces.written(misuse)
 		return nil
 	}
 	s.traces.mu.Lock()
@@ -107,10 +132,10 @@ func (s *Service) Flush(ctx context.Context) error {
 		}
 	}
 	if s.traces.misuse == nil {
-		s.traces.misuse = map[Misuse]int64{}
+		s.traces.misuse = map[Misuse]struct{}{}
 	}
 	for m := range misuse {
-		s.traces.misuse[m]++
+		s.traces.misuse[m] = struct{}{}
 	}
 	return err
 }

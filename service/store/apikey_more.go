@@ -165,17 +165,21 @@ func (s *apiKeys) PutTemplate(ctx context.Context, t apikey.Template) error {
 	return err
 }
 
+// templateColumns are read by scanTemplate, in this order.
+const templateColumns = `t.plan_id, p.product_id, p.code, t.scopes, t.limits, t.credits, t.days, t.most, t.on_leak, t.updated_at`
+
+func scanTemplate(row db.Row, more ...any) (t apikey.Template, err error) {
+	var scopes, limits, credits string
+	dest := []any{&t.PlanID, &t.ProductID, &t.PlanCode, &scopes, &limits, &credits, &t.Days, &t.Most, &t.OnLeak, &t.UpdatedAt}
+	if err := row.Scan(append(dest, more...)...); err != nil {
+		return t, missing(err)
+	}
+	return t, errors.Join(json.Unmarshal([]byte(scopes), &t.Scopes), json.Unmarshal([]byte(limits), &t.Limits), json.Unmarshal([]byte(credits), &t.Credits))
+}
+
 // Template implements [apikey.TemplateStore].
 func (s *apiKeys) Template(ctx context.Context, planID string) (apikey.Template, error) {
-	t := apikey.Template{PlanID: planID}
-	var scopes, limits, credits string
-	err := s.db.QueryRow(ctx, `SELECT p.product_id, p.code, t.scopes, t.limits, t.credits, t.days, t.most, t.on_leak, t.updated_at
-		FROM api_key_template t JOIN plan p ON p.id = t.plan_id WHERE t.plan_id = $1`, planID).
-		Scan(&t.ProductID, &t.PlanCode, &scopes, &limits, &credits, &t.Days, &t.Most, &t.OnLeak, &t.UpdatedAt)
-	if errors.Is(err, db.ErrNoRows) {
-		return t, licensing.ErrNotFound
-	}
-	return t, errors.Join(err, json.Unmarshal([]byte(scopes), &t.Scopes), json.Unmarshal([]byte(limits), &t.Limits), json.Unmarshal([]byte(credits), &t.Credits))
+	return scanTemplate(s.db.QueryRow(ctx, `SELECT `+templateColumns+` FROM api_key_template t JOIN plan p ON p.id = t.plan_id WHERE t.plan_id = $1`, planID))
 }
 
 // fromBase are the good keys that were bought, by an owner ($1), at an instant ($2).
@@ -194,13 +198,14 @@ func (s *apiKeys) HoldBase(ctx context.Context, owner licensing.Owner, planID st
 
 // Bases implements [apikey.TemplateStore].
 func (s *apiKeys) Bases(ctx context.Context, owner licensing.Owner, now time.Time) ([]apikey.Base, error) {
-	rows, err := s.db.Query(ctx, `SELECT k.plan_id, k.plan_code, k.product_id, k.env, p.name,
-			(SELECT COUNT(*) FROM api_key m WHERE m.owner = $1 AND m.plan_id = k.plan_id AND m.env = k.env AND m.parent_id <> '' AND m.revoked_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > $2))
-		FROM api_key k JOIN product p ON p.id = k.product_id JOIN api_key_template t ON t.plan_id = k.plan_id
-		WHERE k.owner = $1 AND k.source_kind = 'order_unit' AND k.revoked_at IS NULL AND k.held_at IS NULL AND k.disputed_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) AND t.most > 0
-		GROUP BY k.plan_id, k.plan_code, k.product_id, k.env, p.name ORDER BY p.name, k.plan_code, k.env`, string(owner), now)
+	rows, err := s.db.Query(ctx, `SELECT `+templateColumns+`, b.plan_id, b.plan_code, b.product_id, b.env, d.name,
+			(SELECT COUNT(*) FROM api_key m WHERE m.owner = $1 AND m.plan_id = b.plan_id AND m.env = b.env AND m.parent_id <> '' AND m.revoked_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > $2))
+		FROM (SELECT DISTINCT k.plan_id, k.plan_code, k.product_id, k.env`+fromBase+`) b
+		JOIN product d ON d.id = b.product_id JOIN plan p ON p.id = b.plan_id JOIN api_key_template t ON t.plan_id = b.plan_id
+		WHERE t.most > 0 ORDER BY d.name, b.plan_code, b.env`, string(owner), now)
 	return db.Collect(rows, err, func(row db.Row) (b apikey.Base, err error) {
-		err = row.Scan(&b.Key.PlanID, &b.Key.PlanCode, &b.Key.ProductID, &b.Key.Env, &b.Title, &b.Made)
+		k := &b.Key
+		b.Template, err = scanTemplate(row, &k.PlanID, &k.PlanCode, &k.ProductID, &k.Env, &b.Title, &b.Made)
 		return b, err
 	})
 }
