@@ -9,6 +9,7 @@ package licensing
 
 import (
 	"context"
+	"strings"
 	"time"
 )
 
@@ -126,4 +127,11 @@ type Job struct {
 // Enqueuer puts a job into the outbox, inside the transaction in ctx if there is one.
 type Enqueuer interface {
 	Enqueue(ctx context.Context, j Job) error
+}
+
+// Unaliased is an e-mail address without the alias that follows a plus sign in front of the @: two that are alike then are one person's.
+func Unaliased(email string) string {
+	local, domain, _ := strings.Cut(email, "@")
+	local, _, _ = strings.Cut(local, "+")
+	return local + "@" + domain
 }

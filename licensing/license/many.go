@@ -242,7 +242,8 @@ func (s *Service) IssueAsked(ctx context.Context, a *Asked) (bool, error) {
 	return true, s.Audit.Record(ctx, a.event())
 }
 
-// IssueFor stores drafts of several calls in a transaction for all of them. It fails with [ErrCollision] when one of them cannot be stored.
+// IssueFor stores drafts of several calls in a transaction for all of them, which gathers what is written: when one of them cannot be stored,
+// the end of the transaction says so, and none is.
 func (s *Service) IssueFor(ctx context.Context, asked []*Asked) error {
 	ls, calls, events := make([]License, len(asked)), make([]*licensing.Call, len(asked)), make([]licensing.Event, len(asked))
 	for i, a := range asked {

@@ -12,7 +12,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -243,13 +242,7 @@ func (s *Service) allow(ctx context.Context, key string, count int64) error {
 }
 
 // same reports whether two addresses are one person's: what follows a plus sign in front of the @ is an alias.
-func same(a, b string) bool { return unaliased(a) == unaliased(b) }
-
-func unaliased(email string) string {
-	local, domain, _ := strings.Cut(email, "@")
-	local, _, _ = strings.Cut(local, "+")
-	return local + "@" + domain
-}
+func same(a, b string) bool { return licensing.Unaliased(a) == licensing.Unaliased(b) }
 
 // again reports whether a draft has to be made anew because something else happened to the license at the same moment.
 func again(err error) bool {

@@ -107,11 +107,7 @@ type apikeyList struct {
 
 // Run finds keys.
 func (c *apikeyList) Run(ctx context.Context, cfg app.Config, s streams) error {
-	path := "/v1/keys"
-	if c.Query != "" {
-		path += "?" + url.Values{"q": {c.Query}}.Encode()
-	}
-	return c.listed(ctx, cfg, s, path, "There are no such keys.", "id", "owner", "product_name", "plan", "env", "name", "state", "scopes", "last_used_at", "expires_at", "created_at")
+	return c.listed(ctx, cfg, s, "/v1/keys"+filter("q", c.Query), "There are no such keys.", "id", "owner", "product_name", "plan", "env", "name", "state", "scopes", "last_used_at", "expires_at", "created_at")
 }
 
 type apikeyRotate struct {

@@ -119,6 +119,7 @@ func features(words []string) map[string]any {
 	return out
 }
 
+// instant reads a date, which begins at midnight in UTC, or an instant.
 func instant(text string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if at, err := time.Parse(layout, text); err == nil {

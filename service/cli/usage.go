@@ -29,23 +29,13 @@ type usageOf struct {
 func (u *usageOf) query() ([]string, error) {
 	out := []string{"carrier", u.Of, "meter", u.Meter}
 	for _, p := range []struct{ name, text string }{{"from", u.From}, {"to", u.To}} {
-		at, err := moment(p.text)
+		at, err := instant(p.text)
 		if err != nil {
 			return nil, fmt.Errorf("--%s: %w", p.name, err)
 		}
 		out = append(out, p.name, at.Format(time.RFC3339))
 	}
 	return out, nil
-}
-
-// moment reads a date, which begins at midnight in UTC, or an instant.
-func moment(text string) (time.Time, error) {
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(layout, text); err == nil {
-			return at.UTC(), nil
-		}
-	}
-	return time.Time{}, fmt.Errorf("%q is neither a date such as 2027-01-31 nor an instant such as 2027-01-31T09:00:00Z", text)
 }
 
 type usageQuery struct {
@@ -132,7 +122,7 @@ type usageCorrect struct {
 
 // Run takes it back.
 func (c *usageCorrect) Run(ctx context.Context, cfg app.Config, s streams) error {
-	at, err := moment(c.At)
+	at, err := instant(c.At)
 	if err != nil {
 		return fmt.Errorf("--at: %w", err)
 	}

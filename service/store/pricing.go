@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/pricing"
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/db"
 )
 
@@ -44,9 +45,7 @@ func (s *prices) Person(ctx context.Context, actor string) (string, error) {
 	if errors.Is(err, db.ErrNoRows) {
 		return actor, nil
 	}
-	name, host, _ := strings.Cut(email, "@")
-	name, _, _ = strings.Cut(name, "+")
-	return name + "@" + host, err
+	return licensing.Unaliased(email), err
 }
 
 // instant reads a column that may be NULL; NULL is the zero time.
