@@ -29,6 +29,9 @@ func (p *parts) background(context.Context) error {
 	if err := p.jobs.Handle(bulk.JobWork, p.runs.Work, jobs.Options{Queue: "bulk", Timeout: time.Minute, MaxAttempts: 3}); err != nil {
 		return err
 	}
+	if err := p.webhookJobs(); err != nil {
+		return err
+	}
 	for _, every := range []struct {
 		kind     string
 		interval time.Duration
@@ -37,6 +40,7 @@ func (p *parts) background(context.Context) error {
 		{"payment.sweep", 30 * time.Second, p.payments.SweepJob},
 		{"order.sweep", 15 * time.Second, func(ctx context.Context) error { _, err := p.checkout.Sweep(ctx); return err }},
 		{"notice.sweep", time.Minute, p.notices.Sweep},
+		{"webhook.sweep", 15 * time.Second, p.webhooks.Sweep},
 		{"download.sweep", 5 * time.Minute, p.downloads.Sweep},
 		{"support.sweep", 10 * time.Minute, p.helpdesk.Sweep},
 		{"bulk.sweep", 15 * time.Second, p.runs.Sweep},

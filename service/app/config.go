@@ -40,6 +40,7 @@ type Config struct {
 	Ceiling          int           `help:"Operations a second that one process takes, over all callers; it answers more with 429 and takes bursts of twice as many." default:"2000" placeholder:"N" env:"MINTREU_CEILING" group:"how"`
 	SingleOperator   bool          `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
 	RequireStaffTOTP bool          `name:"require-staff-totp" help:"Keep staff out until they have turned one-time codes on." env:"MINTREU_REQUIRE_STAFF_TOTP" group:"how"`
+	WebhookLoopback  bool          `help:"Send events to receivers on this machine too, over http: for development." env:"MINTREU_WEBHOOK_LOOPBACK" group:"how"`
 	KeyPrefix        string        `help:"First word of API keys." default:"mtr" placeholder:"WORD" env:"MINTREU_KEY_PREFIX" group:"how"`
 	ShopName         string        `help:"Name of the shop in mail and receipts." default:"Mintreu" placeholder:"NAME" env:"MINTREU_SHOP_NAME" group:"how"`
 	ShopTagline      string        `help:"What the home page says below the shop's name." default:"Software that is yours to use: a license that works without a network, an API key that works at once, and a person who answers when you ask." placeholder:"TEXT" env:"MINTREU_SHOP_TAGLINE" group:"how"`
@@ -173,6 +174,9 @@ func (c Config) production() []error {
 	}
 	if !strings.HasPrefix(c.BaseURL, "https://") {
 		bad("--base-url must be https, not %q", c.BaseURL)
+	}
+	if c.WebhookLoopback {
+		bad("--webhook-loopback would let events reach what listens on this machine")
 	}
 	if c.SMTPURL == "" {
 		bad("mail would stay in the database; give --smtp-url")

@@ -21,6 +21,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
 	"github.com/mintreu/mintreu/commerce/support"
+	"github.com/mintreu/mintreu/commerce/webhook"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/apikey"
@@ -80,6 +81,7 @@ type parts struct {
 	explains    *access.Service
 	work        *jobs.Service
 	helpdesk    *support.Service
+	webhooks    *webhook.Service
 
 	handler    http.Handler
 	opsHandler http.Handler
@@ -93,7 +95,7 @@ func newParts(ctx context.Context, a *App, readiness *httpapi.Readiness) (*parts
 		name string
 		make func(context.Context) error
 	}{
-		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"transfers", p.transfer}, {"work on many licenses", p.bulk}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight}, {"access", p.access},
+		{"platform", p.platform}, {"limits", p.limits}, {"licensing", p.licensing}, {"people", p.people}, {"transfers", p.transfer}, {"work on many licenses", p.bulk}, {"payments", p.pay}, {"shop", p.shop}, {"downloads", p.download}, {"support", p.support}, {"overview", p.insight}, {"access", p.access}, {"webhooks", p.webhook},
 		{"work in the background", p.background},
 	} {
 		if err := step.make(ctx); err != nil {

@@ -94,7 +94,7 @@ func (p *parts) payOrigins() []string {
 
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{Account: p.accounts, Catalog: p.catalog, Pricing: p.prices, Checkout: p.checkout, Order: order.NewService(order.Deps{Store: p.app.storage.store.Orders(), Credits: p.app.storage.store.Credits()}),
-		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring, Usage: p.usage}, Transfer: p.transfers, Bulk: p.runs, APIKey: p.keys, Download: p.downloads, Support: p.helpdesk, Access: p.explains, Insight: p.overview,
+		Payment: p.payments, Licensing: httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring, Usage: p.usage}, Transfer: p.transfers, Bulk: p.runs, APIKey: p.keys, Download: p.downloads, Support: p.helpdesk, Access: p.explains, Webhook: p.webhooks, Insight: p.overview,
 		Platform: httpapi.Platform{Switches: p.flips, Audit: p.trail, Mail: p.mails, Jobs: p.work, Notices: p.notices}}
 }
 

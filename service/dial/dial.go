@@ -51,6 +51,23 @@ func Guarded() Dialer {
 	}})
 }
 
+// GuardedOrLoopback is [Guarded], and this machine on any port: for development, with receivers on the same machine.
+func GuardedOrLoopback() Dialer {
+	guarded, local := Guarded(), dialer(&net.Dialer{Timeout: ConnectTimeout, ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+		if at, err := netip.ParseAddrPort(address); err != nil || !at.Addr().Unmap().IsLoopback() {
+			return ErrRefused
+		}
+		return nil
+	}})
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := local(ctx, network, address)
+		if errors.Is(err, ErrRefused) {
+			return guarded(ctx, network, address)
+		}
+		return conn, err
+	}
+}
+
 // translated are IPv6 ranges in which an IPv4 address of any kind may hide.
 func translated() []netip.Prefix {
 	return []netip.Prefix{
@@ -112,8 +129,11 @@ func Transport(d Dialer) *http.Transport {
 
 // Client makes a client for addresses that customers gave. Responses end after [MaxBody] bytes of decoded body, which is no
 // error; nothing is decompressed.
-func Client() *http.Client {
-	t := Transport(Guarded())
+func Client() *http.Client { return ClientOf(Guarded()) }
+
+// ClientOf is [Client] over another dialer.
+func ClientOf(d Dialer) *http.Client {
+	t := Transport(d)
 	t.DisableCompression = true
 	t.DisableKeepAlives = true
 	return &http.Client{Transport: capped{t}, Timeout: Timeout, CheckRedirect: noRedirect}

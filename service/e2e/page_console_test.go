@@ -83,6 +83,14 @@ func consoleVisits() map[string][]visit {
 	at("/admin/jobs", "/admin/jobs?kind=payment.process", "/admin/jobs?state=discarded")
 	at("/admin/jobs/{id}/retry", "/admin/jobs/1/retry")
 	at("/admin/jobs/{id}/cancel", "/admin/jobs/1/cancel")
+	at("/admin/webhooks", "/admin/webhooks")
+	at("/admin/webhooks/new", "/admin/webhooks/new")
+	at("/admin/webhooks/{id}", "/admin/webhooks/{endpoint}", "/admin/webhooks/{endpoint}?state=delivered")
+	for _, what := range []string{"change", "rotate", "disable", "enable", "remove", "test"} {
+		at("/admin/webhooks/{id}/"+what, "/admin/webhooks/{endpoint}/"+what)
+	}
+	at("/admin/deliveries/{id}", "/admin/deliveries/{delivery}")
+	at("/admin/deliveries/{id}/redeliver", "/admin/deliveries/{delivery}/redeliver")
 	at("/admin/signing-keys", "/admin/signing-keys")
 	at("/admin/signing-keys/rotate", "/admin/signing-keys/rotate")
 	at("/admin/signing-keys/{id}/compromise", "/admin/signing-keys/"+nothing("k")+"/compromise")
@@ -106,6 +114,11 @@ func (s *stage) plantConsole(t testing.TB) {
 	s.made(t, "proposal", "/v1/plans/"+s.ids["plan"]+"/prices", object{"price": object{"amount": 5900, "currency": "EUR"}})
 	s.must(t, http.MethodPut, "/v1/switches/ads", object{"off": true, "reason": "nothing to advertise yet", "product_id": s.ids["draft-product"]}, nil)
 	s.made(t, "run", "/v1/licenses/bulk", object{"policy": s.ids["policy"], "owner": s.ids["customer"], "env": "test", "reason": "boxes of a reseller", "count": 3})
+	var hook struct{ Endpoint struct{ ID string } }
+	var sent struct{ ID string }
+	s.must(t, http.MethodPost, "/v1/webhook-endpoints", object{"url": "https://hooks.example.invalid/mintreu", "description": "The books", "env": "test", "types": []string{"order.*", "license.revoked"}}, &hook)
+	s.must(t, http.MethodPost, "/v1/webhook-endpoints/"+hook.Endpoint.ID+"/test", nil, &sent)
+	s.ids["endpoint"], s.ids["delivery"] = hook.Endpoint.ID, sent.ID
 	var events, mails licensing.List[struct{ ID string }]
 	s.must(t, http.MethodGet, "/v1/payment-events", nil, &events)
 	s.ids["event"] = events.Items[0].ID

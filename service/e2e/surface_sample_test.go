@@ -38,7 +38,7 @@ func (s *surface) idOf(path string) string {
 	}
 	for prefix, id := range map[string]string{"/v1/products/": s.Product, "/v1/plans/": s.Plan, "/v1/prices/": s.Price, "/v1/policies/": s.Policy,
 		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/customers/": nothing("cus_"), "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
-		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/runs/": nothing("run_"), "/v1/transfers/": nothing("trq_"), "/v1/meters/": nothing("met_"), "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
+		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/runs/": nothing("run_"), "/v1/transfers/": nothing("trq_"), "/v1/meters/": nothing("met_"), "/v1/webhook-endpoints/": nothing("wep_"), "/v1/webhook-deliveries/": nothing("wdl_"), "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
 		"/v1/canned-replies/{id}": s.Canned, "/v1/faq/{slug}": "first-steps", "/v1/faq-articles/{id}": s.Article,
 		"/v1/signing-keys/{kid}": strings.Repeat("k", 43), "/v1/root-exports/{id}": nothing("rex_")} {
 		if strings.HasPrefix(path, prefix) {
@@ -154,6 +154,8 @@ func (s *surface) bodies() map[string]object {
 			"data": "reference,key\n1,AN-OLD-KEY\n", "dry_run": true},
 		"license.act_many": {"action": "suspend", "search": object{"owner": s.A.ID, "product": s.Product, "state": "active", "env": "test", "q": s.A.License}, "count": 1, "reason": "because"},
 		"transfer.ask":     {"email": "grace@example.com"}, "transfer.cancel": {}, "transfer.show": {"token": strings.Repeat("t", 43)}, "transfer.accept": {"token": strings.Repeat("t", 43)}, "transfer.approve": why, "transfer.decline": why,
+		"webhook.create": {"url": "https://hooks.example.com/a", "description": "Books", "env": "test", "types": []string{"license.*"}}, "webhook.change": {"version": 1, "url": "https://hooks.example.com/a", "description": "Books", "types": []string{"order.paid"}},
+		"webhook.disable": why, "webhook.enable": why, "webhook.rotate": {"overlap_seconds": 0}, "webhook.test": {}, "webhook.redeliver": {},
 		"run.cancel": why, "run.resume": why, "run.keys": {},
 		"policy.create":  {"product_id": s.Product, "code": "other", "name": "Other", "terms": terms},
 		"policy.change":  {"name": "Standard", "terms": terms, "version": 1},

@@ -13,7 +13,7 @@
 //
 // Steps that exist: session-created, order-row, webhook-received, event-row, license-row, token-signed, outbox-row,
 // before-commit, after-commit, mail-handed-over, download-signed, activation-row, usage-source-row, usage-batch-row,
-// keys-moved, keyset-row, tokens-resigned; of work on many licenses, license-rows (licenses with their tokens and changes, their audit rows not:
+// webhook-sent, keys-moved, keyset-row, tokens-resigned; of work on many licenses, license-rows (licenses with their tokens and changes, their audit rows not:
 // one hit a batch) and bulk-rows (the rows of a batch, its run not moved yet).
 package failpoint
 

@@ -40,10 +40,10 @@ const webhookPatience = 9 * time.Second
 // delivery that is not authentic, 408 one that dawdles, 413 one that is too large, 415 one that is encoded; 5xx asks Stripe to
 // deliver again, because storing failed.
 func StripeWebhook(s *payment.Service) http.Handler {
-	return webhook(s, webhookPatience)
+	return stripeWebhook(s, webhookPatience)
 }
 
-func webhook(s *payment.Service, patience time.Duration) http.Handler {
+func stripeWebhook(s *payment.Service, patience time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := deliveryBody(w, r, patience)
 		if err == nil {

@@ -1,4 +1,4 @@
 package httpapi
 
 // Webhook is the webhook handler with a patience of the test's choice.
-var Webhook = webhook
+var Webhook = stripeWebhook

@@ -15,6 +15,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
 	"github.com/mintreu/mintreu/commerce/support"
+	"github.com/mintreu/mintreu/commerce/webhook"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/transfer"
@@ -37,6 +38,7 @@ type Services struct {
 	Access    *access.Service
 	Insight   *insight.Service
 	Support   *support.Service
+	Webhook   *webhook.Service
 	Platform  Platform
 }
 
@@ -76,6 +78,7 @@ func Routes(s Services) []kit.Route {
 		AccessRoutes(s.Access),
 		InsightRoutes(s.Insight),
 		SupportRoutes(s.Support),
+		WebhookRoutes(s.Webhook),
 		PlatformRoutes(s.Platform),
 	)
 }

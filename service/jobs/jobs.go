@@ -64,6 +64,9 @@ type Options struct {
 	MaxAttempts int
 	// Queue is the queue's name; "" is the default queue. Kinds that may wait long get a queue of their own.
 	Queue string
+	// Workers is how many jobs of its queue run at once, for kinds that mostly wait for others; 0 means what the Runner says, and of several
+	// kinds in one queue the highest counts.
+	Workers int
 	// Backoff is the pause after the given failed attempt (1, 2, …). Nil doubles from one second up to an hour, with jitter.
 	Backoff func(attempt int) time.Duration
 }

@@ -161,7 +161,7 @@ func (r *Runner) working() *river.Config {
 	c.Queues = map[string]river.QueueConfig{}
 	for _, k := range r.kinds {
 		river.AddWorkerArgs[envelope](c.Workers, envelope{kind: k.name}, &worker{kind: k, runner: r})
-		c.Queues[k.options.Queue] = river.QueueConfig{MaxWorkers: r.config.Workers}
+		c.Queues[k.options.Queue] = river.QueueConfig{MaxWorkers: max(r.config.Workers, k.options.Workers, c.Queues[k.options.Queue].MaxWorkers)}
 	}
 	c.PeriodicJobs = r.periodic
 	c.ErrorHandler = &failures{r.config.Logger}

@@ -73,7 +73,7 @@ func (r *recording) Batch(ctx context.Context, statements []db.Statement) ([]int
 // small are the tables whose rows do not grow with customers or sales, or are taken away as soon as they are read, so that reading
 // all of one costs nothing.
 func small() []string {
-	return []string{"audit_pending", "keyset", "kill_switch", "replica", "signing_key", "status_list", "setting"}
+	return []string{"audit_pending", "keyset", "kill_switch", "replica", "signing_key", "status_list", "setting", "webhook_endpoint", "webhook_position"}
 }
 
 var (

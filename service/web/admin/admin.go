@@ -29,14 +29,15 @@ type pages struct {
 	moves transferOps
 	terms termOps
 	roots rootOps
+	hooks webhookOps
 }
 
 // Pages are the pages of the console.
 func Pages(s *site.Site) ([]site.Page, error) {
 	p := &pages{site: s}
-	err := errors.Join(kit.Fill(s.Routes, &p.ops), kit.Fill(s.Routes, &p.moves), kit.Fill(s.Routes, &p.terms), kit.Fill(s.Routes, &p.roots))
+	err := errors.Join(kit.Fill(s.Routes, &p.ops), kit.Fill(s.Routes, &p.moves), kit.Fill(s.Routes, &p.terms), kit.Fill(s.Routes, &p.roots), kit.Fill(s.Routes, &p.hooks))
 	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.organisationPages(), p.licensePages(), p.transferPages(), p.termPages(), p.rootPages(), p.runPages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
-		p.switchPages(), p.paymentPages(), p.mailPages(), p.jobPages(), p.signingPages(), p.auditPages(), p.teamPages()), err
+		p.switchPages(), p.paymentPages(), p.mailPages(), p.jobPages(), p.signingPages(), p.auditPages(), p.teamPages(), p.webhookPages()), err
 }
 
 // get is a page that shows, post one that takes a form, both a page that does one or the other.

@@ -64,7 +64,7 @@ func (f Frame) Staff() bool { return f.Actor.Kind == licensing.Staff }
 // below are the places of the navigation under which pages stand whose addresses say something else.
 func below(path string) string {
 	for _, b := range []struct{ under, place string }{{"/admin/activations", "/admin/licenses"}, {"/admin/root-exports", "/admin/signing-keys"}, {"/admin/plans", "/admin/products"}, {"/admin/releases", "/admin/files"}, {"/admin/release-files", "/admin/files"},
-		{"/admin/canned", "/admin/tickets"}, {"/admin/outbox", "/admin/mail"}, {"/tickets", "/account/tickets"}, {"/account/transfers", "/account/licenses"}, {"/account/access", "/account/licenses"}} {
+		{"/admin/canned", "/admin/tickets"}, {"/admin/outbox", "/admin/mail"}, {"/admin/deliveries", "/admin/webhooks"}, {"/tickets", "/account/tickets"}, {"/account/transfers", "/account/licenses"}, {"/account/access", "/account/licenses"}} {
 		if within(path, b.under) {
 			return b.place + path[len(b.under):]
 		}
@@ -113,7 +113,7 @@ func consoleGroups() []Group {
 		{"Today", []Link{{"/admin", "Overview"}, {"/admin/orders", "Orders"}, {"/admin/tickets", "Tickets"}, {"/admin/customers", "Customers"}, {"/admin/organisations", "Organisations"}}},
 		{"Access", []Link{{"/admin/access", "Why access?"}, {"/admin/licenses", "Licenses"}, {"/admin/transfers", "Transfers"}, {"/admin/runs", "Runs"}, {"/admin/keys", "API keys"}, {"/admin/policies", "Policies"}}},
 		{"Shop", []Link{{"/admin/products", "Products"}, {"/admin/import", "Import"}, {"/admin/files", "Files"}, {"/admin/faq", "FAQ"}}},
-		{"Operation", []Link{{"/admin/switches", "Switches"}, {"/admin/payments", "Payment events"}, {"/admin/mail", "Mail"}, {"/admin/jobs", "Jobs"}, {"/admin/signing-keys", "Signing keys"}, {"/admin/audit", "Audit"}}},
+		{"Operation", []Link{{"/admin/switches", "Switches"}, {"/admin/payments", "Payment events"}, {"/admin/webhooks", "Webhooks"}, {"/admin/mail", "Mail"}, {"/admin/jobs", "Jobs"}, {"/admin/signing-keys", "Signing keys"}, {"/admin/audit", "Audit"}}},
 		{"Team", []Link{{"/admin/staff", "Staff"}, {"/admin/tokens", "Machine tokens"}, {"/admin/settings", "My account"}}},
 	}
 }

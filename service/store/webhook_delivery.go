@@ -1,0 +1,147 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/mintreu/mintreu/commerce/webhook"
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+// AddEvents implements [webhook.Deliveries].
+func (s *webhooks) AddEvents(ctx context.Context, events []webhook.Event, deliveries []webhook.Delivery) error {
+	if len(events) == 0 {
+		return nil
+	}
+	made, sent := make([][]any, len(events)), make([][]any, len(deliveries))
+	for i, e := range events {
+		made[i] = []any{e.ID, e.Type, string(e.Env), e.Body, e.At}
+	}
+	for i, d := range deliveries {
+		sent[i] = []any{d.ID, d.EndpointID, d.EventID, string(d.State), d.Attempts, d.Tries, d.NextAt, d.CreatedAt, d.UpdatedAt}
+	}
+	return s.write(ctx,
+		db.Insert("webhook_event", []string{"id", "type", "env", "body", "at"}, made),
+		db.Insert("webhook_delivery", []string{"id", "endpoint_id", "event_id", "state", "attempts", "tries", "next_at", "created_at", "updated_at"}, sent))
+}
+
+const deliveryColumns = `d.id, d.endpoint_id, d.event_id, d.state, d.attempts, d.tries, d.next_at, d.created_at, d.updated_at, v.type, v.body, v.at
+	FROM webhook_delivery d JOIN webhook_event v ON v.id = d.event_id`
+
+func scanDelivery(row db.Row) (d webhook.Delivery, err error) {
+	return d, missing(row.Scan(&d.ID, &d.EndpointID, &d.EventID, &d.State, &d.Attempts, &d.Tries, &d.NextAt, &d.CreatedAt, &d.UpdatedAt, &d.Type, &d.Body, &d.At))
+}
+
+// Due implements [webhook.Deliveries].
+func (s *webhooks) Due(ctx context.Context, endpoint string, now time.Time, limit int) ([]webhook.Delivery, error) {
+	rows, err := s.db.Query(ctx, `SELECT `+deliveryColumns+` WHERE d.endpoint_id = $1 AND d.state = 'pending' AND d.next_at <= $2 ORDER BY d.next_at LIMIT $3`, endpoint, now, limit)
+	return db.Collect(rows, err, scanDelivery)
+}
+
+// Next implements [webhook.Deliveries].
+func (s *webhooks) Next(ctx context.Context, endpoint string) (at time.Time, found bool, err error) {
+	err = s.db.QueryRow(ctx, `SELECT next_at FROM webhook_delivery WHERE endpoint_id = $1 AND state = 'pending' ORDER BY next_at LIMIT 1`, endpoint).Scan(&at)
+	if errors.Is(err, db.ErrNoRows) {
+		return at, false, nil
+	}
+	return at, err == nil, err
+}
+
+// Settle implements [webhook.Deliveries].
+func (s *webhooks) Settle(ctx context.Context, a webhook.Attempt, d webhook.Delivery, h webhook.Health) error {
+	_, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `INSERT INTO webhook_attempt (delivery_id, n, at, took_ms, status, excerpt, error) SELECT d.id, d.attempts + 1, COALESCE($2, d.created_at), COALESCE($3, d.tries), COALESCE($4, d.tries), $5, $6
+			FROM webhook_delivery d WHERE d.id = $1`, Args: []any{a.DeliveryID, a.At, a.Took.Milliseconds(), a.Status, a.Excerpt, a.Error}},
+		{SQL: `UPDATE webhook_delivery SET attempts = attempts + 1, tries = CASE WHEN state = 'pending' THEN $3 ELSE tries END, next_at = CASE WHEN state = 'pending' THEN $4 ELSE next_at END,
+			updated_at = $5, state = CASE WHEN state = 'pending' THEN $2 ELSE state END WHERE id = $1`, Args: []any{d.ID, string(d.State), d.Tries, d.NextAt, d.UpdatedAt}},
+		{SQL: `UPDATE webhook_endpoint SET failures = $2, failing_since = $3, open_until = $4, slow = $5 WHERE id = $1`,
+			Args: []any{d.EndpointID, h.Failures, nullable(h.FailingSince), nullable(h.OpenUntil), h.Slow}},
+	})
+	return err
+}
+
+// shownAttempts is how many attempts of a delivery are read.
+const shownAttempts = 50
+
+// Delivery implements [webhook.Deliveries].
+func (s *webhooks) Delivery(ctx context.Context, id string) (webhook.Delivery, []webhook.Attempt, error) {
+	d, err := scanDelivery(s.db.QueryRow(ctx, `SELECT `+deliveryColumns+` WHERE d.id = $1`, id))
+	if err != nil {
+		return d, nil, err
+	}
+	rows, err := s.db.Query(ctx, `SELECT n, at, took_ms, status, excerpt, error FROM webhook_attempt WHERE delivery_id = $1 ORDER BY n DESC LIMIT $2`, id, shownAttempts)
+	attempts, err := db.Collect(rows, err, func(r db.Row) (a webhook.Attempt, err error) {
+		var took int64
+		err = r.Scan(&a.N, &a.At, &took, &a.Status, &a.Excerpt, &a.Error)
+		a.DeliveryID, a.Took = id, time.Duration(took)*time.Millisecond
+		return a, err
+	})
+	return d, attempts, err
+}
+
+// ListDeliveries implements [webhook.Deliveries].
+func (s *webhooks) ListDeliveries(ctx context.Context, f webhook.Filter, page licensing.Page) (licensing.List[webhook.Delivery], error) {
+	limit := pageSize(page)
+	list := new(narrowing).by("d.id <", page.Cursor).by("d.endpoint_id =", f.Endpoint).by("d.state =", string(f.State)).by("d.event_id =", f.Event)
+	sql, args := list.statement(`SELECT `+deliveryColumns, "d.id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
+	items, err := db.Collect(rows, err, scanDelivery)
+	return cut(items, limit, func(d webhook.Delivery) string { return d.ID }), err
+}
+
+// Again implements [webhook.Deliveries].
+func (s *webhooks) Again(ctx context.Context, d webhook.Delivery, at time.Time) error {
+	_, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `UPDATE webhook_delivery SET state = 'pending', tries = 0, next_at = $2, updated_at = $2 WHERE id = $1`, Args: []any{d.ID, at}},
+		{SQL: `UPDATE webhook_endpoint SET open_until = NULL WHERE id = $1`, Args: []any{d.EndpointID}},
+	})
+	return err
+}
+
+// Prune implements [webhook.Deliveries].
+func (s *webhooks) Prune(ctx context.Context, before time.Time, limit int) error {
+	rows, err := s.db.Query(ctx, `SELECT id FROM webhook_event WHERE at < $1 ORDER BY at LIMIT $2`, before, limit)
+	ids, err := db.Collect(rows, err, func(r db.Row) (id string, err error) { return id, r.Scan(&id) })
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	var args []any
+	marks := among(&args, ids)
+	return s.InTx(ctx, func(ctx context.Context) error {
+		_, err := s.db.Batch(ctx, []db.Statement{
+			{SQL: `DELETE FROM webhook_attempt WHERE delivery_id IN (SELECT d.id FROM webhook_delivery d WHERE d.event_id IN (` + marks + `))`, Args: args},
+			{SQL: `DELETE FROM webhook_delivery WHERE event_id IN (` + marks + `)`, Args: args},
+			{SQL: `DELETE FROM webhook_event WHERE id IN (` + marks + `)`, Args: args},
+		})
+		return err
+	})
+}
+
+// Position implements [webhook.Trail].
+func (s *webhooks) Position(ctx context.Context) (at, size int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT p.num, h.size FROM webhook_position p JOIN audit_head h ON h.one = p.one WHERE p.one = 1`).Scan(&at, &size)
+	return at, size, err
+}
+
+// Changes implements [webhook.Trail]. Every join is by a primary key.
+func (s *webhooks) Changes(ctx context.Context, from int64, limit int) ([]webhook.Change, error) {
+	rows, err := s.db.Query(ctx, `SELECT q.num, a.at, a.action, a.target, a.product, a.detail, COALESCE(l.env, k.env, o.env, ''), COALESCE(l.owner, k.owner, o.owner, t.owner, ''), COALESCE(v.license_id, ''),
+			COALESCE(l.plan_code, k.plan_code, ''), COALESCE(v.state, l.state, o.state, t.status, ''), l.valid_until, COALESCE(o.currency, ''), COALESCE(o.total, 0), COALESCE(o.refunded, 0), COALESCE(o.disputed, 0)
+		FROM audit_seq q JOIN audit a ON a.id = q.audit_id LEFT JOIN activation v ON v.id = a.target LEFT JOIN license l ON l.id = COALESCE(v.license_id, a.target)
+			LEFT JOIN api_key k ON k.id = a.target LEFT JOIN orders o ON o.id = a.target LEFT JOIN ticket t ON t.id = a.target
+		WHERE q.num >= $1 ORDER BY q.num LIMIT $2`, from, limit)
+	return db.Collect(rows, err, func(r db.Row) (c webhook.Change, err error) {
+		var until *time.Time
+		err = r.Scan(&c.Num, &c.At, &c.Action, &c.Target, &c.Product, &c.Detail, &c.Env, &c.Owner, &c.License, &c.Plan, &c.State, &until, &c.Currency, &c.Total, &c.Refunded, &c.Disputed)
+		c.ValidUntil = instant(until)
+		return c, err
+	})
+}
+
+// Move implements [webhook.Trail].
+func (s *webhooks) Move(ctx context.Context, from, to int64) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE webhook_position SET num = $2 WHERE one = 1 AND num = $1`, from, to)
+	return n > 0, err
+}
