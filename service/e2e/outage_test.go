@@ -51,6 +51,7 @@ func TestF20_M11_DatabaseAway(t *testing.T) {
 	if err := p.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	back := time.Now()
 	eventually(t, "ready and taking orders", time.Minute, func() bool {
 		if ready() != http.StatusOK {
 			return false
@@ -58,6 +59,9 @@ func TestF20_M11_DatabaseAway(t *testing.T) {
 		status, _ := checkout()
 		return status == http.StatusCreated
 	})
+	if took := time.Since(back); took > 5*time.Second {
+		t.Errorf("ready and taking orders %v after PostgreSQL was back; want at most 5 s", took)
+	}
 	if _, code := signUp(); code != "switched-off" {
 		t.Errorf("the switch after the return: %s", code)
 	}
