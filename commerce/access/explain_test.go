@@ -174,6 +174,7 @@ func chains() map[string]struct {
 			w.Orders, w.Asked = nil, nil
 			w.Moved = []access.Moved{{License: "lic_1", From: "cus_0", To: "cus_1", At: noon}}
 		}, "nnooo", true, "Valid"},
+		"bought by somebody else": {func(w *world) { w.Orders, w.Asked = nil, nil }, "nnooo", true, "Valid"},
 		"given away": {func(w *world) {
 			w.license.ID = ""
 			w.Moved = []access.Moved{{License: "lic_1", From: "cus_1", To: "cus_0", At: noon}}
