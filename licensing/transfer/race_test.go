@@ -3,6 +3,7 @@ package transfer_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func own(ctx context.Context) context.Context {
 // stepRace asks, accepts and cancels at once, and says what is wrong afterwards.
 func (w *world) stepRace(t *testing.T, s *transfer.Service, n int) string {
 	t.Helper()
-	name := string(rune('a' + n))
+	name := fmt.Sprint("r", n, ".")
 	ada, bob := w.person(t, name+"da@example.com", licensing.Customer), w.person(t, name+"ob@example.com", licensing.Customer)
 	d := w.give(t, ada, "line/"+name+"/1")
 	email := name + "ob@example.com"
@@ -137,17 +138,20 @@ func TestRaceForTheLimit(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		w := newWorld(t, e, movable(false))
 		for i := range rounds {
-			if n := w.limitRace(t, w.licenses, i); n != 2 {
-				t.Errorf("it changed hands %d times, want 2", n)
+			if moved, told := w.limitRace(t, w.licenses, i); moved != 2 || told != moved {
+				t.Errorf("it changed hands %d times, which %d were told; want 2", moved, told)
 			}
 		}
 	})
 }
 
-// limitRace accepts an offer while staff transfer the license, and counts how often it changed hands.
-func (w *world) limitRace(t *testing.T, l *license.Service, n int) (moved int) {
+// patience bounds how often staff try again.
+const patience = time.Minute
+
+// limitRace accepts an offer while staff transfer the license, and counts how often it changed hands, and how many were told that it did.
+func (w *world) limitRace(t *testing.T, l *license.Service, n int) (moved, told int) {
 	t.Helper()
-	name := string(rune('a' + n))
+	name := fmt.Sprint("r", n, ".")
 	ada, bob := w.person(t, name+"da@example.com", licensing.Customer), w.person(t, name+"ob@example.com", licensing.Customer)
 	d := w.give(t, ada, "line/"+name+"/1")
 	s := w.serve(l)
@@ -162,23 +166,25 @@ func (w *world) limitRace(t *testing.T, l *license.Service, n int) (moved int) {
 	for _, who := range []string{"c", "d", "f"} {
 		to := licensing.ActorFrom(w.person(t, name+who+"x@example.com", licensing.Customer)).ID
 		calls = append(calls, func() error {
-			for {
+			for end := time.Now().Add(patience); ; {
 				if _, err := l.Transferable(own(w.staff), d.License.ID); err != nil {
 					return err
 				}
 				_, err := l.Transfer(own(w.staff), license.TransferRequest{ID: d.License.ID, To: to, Reason: "test"})
-				if errors.Is(err, license.ErrChanged) || errors.Is(err, license.ErrCollision) {
+				if (errors.Is(err, license.ErrChanged) || errors.Is(err, license.ErrCollision)) && time.Now().Before(end) {
 					continue
 				}
 				return err
 			}
 		})
 	}
-	atOnce(t, 3, calls...)
+	for _, n := range atOnce(t, 3, calls...) {
+		told += n
+	}
 	if err := w.DB.QueryRow(t.Context(), `SELECT count(*) FROM license_transfer WHERE license_id = $1`, d.License.ID).Scan(&moved); err != nil {
 		t.Fatal(err)
 	}
-	return moved
+	return moved, told
 }
 
 // naiveLicenses saves what it computed from what it read, whatever happened to the row meanwhile; naiveTokens does so with its token; and
@@ -226,7 +232,7 @@ func TestRaceForTheLimitFindsCountThenTransfer(t *testing.T) {
 		deps.Transfers = uncounted{deps.Transfers}
 		l := license.New(deps)
 		for i := range 100 {
-			if w.limitRace(t, l, i) > 2 {
+			if moved, _ := w.limitRace(t, l, i); moved > 2 {
 				return
 			}
 		}
