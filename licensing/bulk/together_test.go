@@ -34,12 +34,29 @@ func newGate(j bulk.Joint) *gate {
 func (g *gate) InTxFor(ctx context.Context, calls []*licensing.Call, fn func(context.Context) error) error {
 	g.once.Do(func() {
 		close(g.first)
-		<-g.open
+		select {
+		case <-g.open:
+		case <-ctx.Done(): // the test is over
+		case <-time.After(patience):
+		}
 	})
 	g.mu.Lock()
 	g.batches = append(g.batches, len(calls))
 	g.mu.Unlock()
 	return g.Joint.InTxFor(ctx, calls, fn)
+}
+
+// patience bounds every wait of these tests.
+const patience = time.Minute
+
+// come waits for the first transaction.
+func (g *gate) come(t *testing.T) {
+	t.Helper()
+	select {
+	case <-g.first:
+	case <-time.After(patience):
+		t.Fatal("no transaction begins")
+	}
 }
 
 // together is a crowd of callers who ask while the only lane is taken.
@@ -76,7 +93,7 @@ func (c *together) run(t *testing.T, joint bulk.Joint, alone licensing.Transacto
 	for i := range c.calls {
 		wg.Go(func() { c.out[i], c.errs[i] = c.IssueOne(licensing.WithCall(t.Context(), c.calls[i]), c.requests[i]) })
 		if i == 0 {
-			<-c.gate.first
+			c.gate.come(t)
 		}
 	}
 	until(t, func() bool { return c.Service.Waiting() == len(c.calls)-1 })
@@ -233,7 +250,10 @@ var errTorn = errors.New("torn")
 // InTxFor implements [bulk.Joint].
 func (s torn) InTxFor(ctx context.Context, calls []*licensing.Call, fn func(context.Context) error) error {
 	return s.Store.InTx(ctx, func(ctx context.Context) error {
-		return errors.Join(fn(ctx), errTorn)
+		if err := fn(ctx); err != nil {
+			return err
+		}
+		return errTorn
 	})
 }
 
@@ -277,7 +297,7 @@ func TestIssue_TogetherGivenUp(t *testing.T) {
 		})
 	}
 	stay()
-	<-g.first
+	g.come(t)
 	stay()
 	ctx, cancel := context.WithCancel(t.Context())
 	wg.Go(func() {
@@ -341,7 +361,7 @@ func (s *taken) AddLicense(ctx context.Context, l license.License) (added bool, 
 // until waits for a condition.
 func until(t *testing.T, met func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !met(); <-time.After(time.Millisecond) {
+	for end := time.Now().Add(patience); !met(); <-time.After(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("nothing comes of it")
 		}
