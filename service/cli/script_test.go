@@ -62,6 +62,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"await":    await,
 		"ready":    ready,
 		"busy":     busy,
+		"report":   report,
 	}
 }
 
