@@ -70,13 +70,16 @@ func TestA13_A19_BehindNginx(t *testing.T) {
 	s := newSite(t, siteOptions{}, app.Config{DataDir: shortDir(t)}, 1)
 	id, key := s.issue(t, 2, "closed")
 	_, fenced := s.issueWith(t, map[string]any{"allow_from": []string{"192.0.2.0/24"}})
+	_, narrow := s.issueWith(t, map[string]any{"scopes": []string{"notes:write"}})
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "key %s owner %s authorization %q", r.Header.Get("X-Mintreu-Key"), r.Header.Get("X-Mintreu-Owner"), r.Header.Get("Authorization"))
 	}))
 	t.Cleanup(api.Close)
-	dir, addr := shortDir(t), freeAddr(t)
+	dir, addr, deaf := shortDir(t), freeAddr(t), freeAddr(t)
 	replica := strings.TrimPrefix(s.replicas[0].LocalURL(), "http://")
-	part := strings.NewReplacer("127.0.0.1:8080", replica, "127.0.0.1:3000", strings.TrimPrefix(api.URL, "http://"), "env=live", "env=test").Replace(nginxPart(t))
+	asks := func(whom string) string {
+		return strings.NewReplacer("127.0.0.1:8080", whom, "127.0.0.1:3000", strings.TrimPrefix(api.URL, "http://"), "env=live", "env=test").Replace(nginxPart(t))
+	}
 	config := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr;
 events {}
 http {
@@ -84,7 +87,10 @@ http {
 	server { listen %[2]s;
 %[3]s
 	}
-}`, dir, addr, part)
+	server { listen %[4]s;
+%[5]s
+	}
+}`, dir, addr, asks(replica), deaf, asks("127.0.0.1:1"))
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
@@ -107,6 +113,14 @@ http {
 	for _, spoof := range []string{"", "192.0.2.7", "192.0.2.7, 127.0.0.1"} {
 		if status, body, _ := forwarded(t, "GET", url, fenced, "X-Forwarded-For", spoof); status != http.StatusForbidden {
 			t.Errorf("from another network, saying %q: %d %s", spoof, status, body)
+		}
+	}
+	if status, body, header := forwarded(t, "GET", url, narrow); status != http.StatusForbidden || strings.Contains(body, "authorization") || header.Get("RateLimit") != "" {
+		t.Errorf("a key without the scope: %d %s %v", status, body, header)
+	}
+	for _, who := range []string{key, narrow, ""} {
+		if status, body, _ := forwarded(t, "GET", "http://"+deaf+"/notes", who); status != http.StatusServiceUnavailable || strings.Contains(body, "authorization") {
+			t.Errorf("while nobody can be asked: %d %s", status, body)
 		}
 	}
 	if status, _, _ := forwarded(t, "GET", "http://"+addr+"/_mintreu", key); status != http.StatusNotFound {

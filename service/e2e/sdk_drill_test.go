@@ -14,9 +14,10 @@ import (
 	"github.com/mintreu/mintreu/sdk/eval"
 )
 
-// J47, K07: a key is revoked while products run that pin the root. One that is in contact follows the drill by itself and is never refused
-// meanwhile: its documents are signed anew, what the revoked key signed is refused as soon as it has the new keyset, and what the next key
-// signs is accepted. One that is out of contact goes on with the keyset that it has, until it is in contact again.
+// J47, K07: a key is revoked while products run that pin the root. One that is in contact follows the drill by itself, and none of the
+// checks that it makes is refused: its documents are signed anew, what the revoked key signed is refused as soon as it has the new keyset, and
+// what the next key signs is accepted. It makes none while the test moves the clock by a day and the replicas find out how late it is. One that is
+// out of contact goes on with the keyset that it has, until it is in contact again.
 func TestSDK_J47_K07_FollowsTheDrill(t *testing.T) {
 	t.Parallel()
 	eachSite(t, siteOptions{}, func(t *testing.T, s *site) {
