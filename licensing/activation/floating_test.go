@@ -245,7 +245,7 @@ func TestS03_S11_FloatingIsLinearizable(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		w := newWorld(t, e)
 		owners := w.organisations(t)
-		for seed := range soak(uint64(3), 300) {
+		for seed := range storetest.Soak(uint64(3), 300) {
 			history := w.storm(t, seed, w.replicas, owners)
 			if got := porcupine.CheckOperationsTimeout(floatModel, history, time.Minute); got != porcupine.Ok {
 				t.Fatalf("seed %d: the history of %d requests is %s", seed, len(history), got)

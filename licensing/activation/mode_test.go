@@ -46,7 +46,7 @@ func TestS01_ExactInEveryMode(t *testing.T) {
 			}
 		}
 		activate := func(r *replica) activator { return r.activate }
-		for range soak(1, 200) {
+		for range storetest.Soak(1, 200) {
 			p := terms(5)
 			p.OveragePercent = 50
 			d := w.issue(t, p)
@@ -115,7 +115,7 @@ func TestS03_StormWithBorrowing(t *testing.T) {
 			r := w.replicas[i%2]
 			wg.Go(func() {
 				lease := ""
-				for n := range soak(8, 400) {
+				for n := range storetest.Soak(8, 400) {
 					if used, held := w.seats(t, d.License.ID); used > 3 || held > 3 {
 						over.Store(true)
 					}

@@ -55,7 +55,7 @@ func TestS07_FingerprintStuffing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := soak(500, 10_000)
+		n := storetest.Soak(500, 10_000)
 		step := time.Hour / time.Duration(n)
 		admitted, slowed := 0, 0
 		for i := range n {

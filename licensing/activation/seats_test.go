@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,22 +16,6 @@ import (
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
-// soak returns n, or long when the long forms of tests are wanted: MINTREU_SOAK=1.
-func soak[T any](n, long T) T {
-	if os.Getenv("MINTREU_SOAK") == "1" {
-		return long
-	}
-	return n
-}
-
-// proven returns few, or many when the whole proof is wanted, as `dev test` does: MINTREU_PROOF=1; or long: MINTREU_SOAK=1.
-func proven(few, many, long int) int {
-	if os.Getenv("MINTREU_PROOF") == "1" {
-		few = many
-	}
-	return soak(few, long)
-}
-
 // Of 200 devices that ask at once, through two replicas, exactly as many get a seat as there are; the others are told that
 // the seats are taken, and the count is that of the activations, round after round: a hundred of them in the
 // whole proof and a thousand in the long form.
@@ -40,7 +23,7 @@ func TestS01_ExactSeatsUnderContention(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		w := newWorld(t, e)
-		for range proven(4, 100, 1000) {
+		for range storetest.Proven(4, 100, 1000) {
 			d := w.issue(t, terms(5))
 			if got := w.race(t, d.Key, 200, func(r *replica) activator { return r.activate }); got != 5 {
 				t.Errorf("%d devices got a seat, want 5", got)
@@ -160,7 +143,7 @@ func TestS03_ActivateDeactivateStorm(t *testing.T) {
 			r, rnd := w.replicas[i%2], rand.New(rand.NewPCG(uint64(i), 7))
 			wg.Go(func() {
 				lease := ""
-				for n := 0; n < 25 || time.Since(begin) < soak(0, time.Minute); n++ {
+				for n := 0; n < 25 || time.Since(begin) < storetest.Soak(0, time.Minute); n++ {
 					if lease != "" && rnd.IntN(2) == 0 {
 						if _, err := r.leave(t.Context(), lease); err != nil {
 							t.Error(err)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,14 +16,6 @@ import (
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
-
-// soak returns n, or long when the long forms of tests are wanted: MINTREU_SOAK=1.
-func soak[T any](n, long T) T {
-	if os.Getenv("MINTREU_SOAK") == "1" {
-		return long
-	}
-	return n
-}
 
 // publishes serves what a key ring publishes, as caches on the way may serve it: up to five minutes late.
 func publishes(t testing.TB, e storetest.Env, k *keyring.Service) string {
@@ -123,7 +114,7 @@ func rotates(t *testing.T, e storetest.Env, k, late *keyring.Service, every int)
 				t.Error(err)
 			}
 		}
-		work(soak[int64](20, 1000))
+		work(storetest.Soak[int64](20, 1000))
 		if hour%every != every-1 {
 			continue
 		}

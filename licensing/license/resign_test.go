@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -16,14 +15,6 @@ import (
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
-
-// soak returns n, or long when the long forms of tests are wanted: MINTREU_SOAK=1.
-func soak[T any](n, long T) T {
-	if os.Getenv("MINTREU_SOAK") == "1" {
-		return long
-	}
-	return n
-}
 
 // nudges takes jobs and runs none.
 type nudges struct{}
@@ -151,7 +142,7 @@ func TestK07_EveryLiveLicenseIsSignedAgainOnce(t *testing.T) {
 		d.Works, d.IDs, d.Jobs = e.Store.Resignings(), e.IDs, nudges{}
 		w.keys = keyring.New(d)
 		w = w.replica(t)
-		n := soak(1100, 100_000)
+		n := storetest.Soak(1100, 100_000)
 		w.many(t, n)
 		list, err := w.List(w.ctx, license.ListRequest{Page: licensing.Page{Limit: 2}})
 		if err != nil {

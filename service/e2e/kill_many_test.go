@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mintreu/mintreu/service/failpoint"
+	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
 // many is how many licenses are issued, signed again or revoked in the tests of kills: several batches of each.
@@ -107,7 +108,7 @@ func TestKill_F05_F06_M13_WorkOnMany(t *testing.T) {
 			w.dies(t, "tokens-resigned", 3, func() error {
 				return w.operator(t.Context(), http.MethodPost, "/v1/signing-keys/"+revoked+"/compromise", map[string]any{"reason": "drill"}, nil)
 			})
-			if os.Getenv("MINTREU_SOAK") == "1" { // once more, when the hold of the one that died has ended
+			if storetest.Soak(false, true) { // once more, when the hold of the one that died has ended
 				w.dies(t, "tokens-resigned", 1, func() error { return nil })
 			}
 			w.ends(t, "the signing again goes on to its end", `SELECT count(*) FROM resigning WHERE finished_at IS NOT NULL`)
