@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/combine"
 )
 
 // Never is the period of credits that are not refilled.
@@ -69,42 +70,32 @@ type spent struct {
 	left Credits
 }
 
-// treasury moves credits: one transaction is under way at a time, and those who come meanwhile go together in the next, first in
-// first out. A hundred callers on one key share a commit.
-type treasury struct {
-	mu      sync.Mutex
-	waiting []*moves
-	turn    sync.Mutex
-}
-
+// moves are the spendings of one caller.
 type moves struct {
-	all  []spending
-	out  []spent
-	err  error
-	done bool
+	all []spending
+	out []spent
+	err error
 }
 
-// creditPatience bounds one transaction of credits, which serves many callers and so outlives each of them.
-const creditPatience = 5 * time.Second
+const (
+	// creditPatience bounds one transaction of credits, which serves many callers and so outlives each of them.
+	creditPatience = 5 * time.Second
+	// creditMost is how many spendings one transaction has at most.
+	creditMost = 1000
+)
 
-// move spends, or gives back, each by itself. An error means that nothing moved.
+// move spends, or gives back, each by itself. An error means that nothing moved. One transaction is under way at a time, and those who come
+// meanwhile go together in the next, first in first out, so that a hundred callers on one key share a commit.
 func (s *Service) move(ctx context.Context, all []spending) ([]spent, error) {
-	mine, t := &moves{all: all}, &s.treasury
-	t.mu.Lock()
-	t.waiting = append(t.waiting, mine)
-	t.mu.Unlock()
-	t.turn.Lock()
-	defer t.turn.Unlock()
-	if mine.done {
-		return mine.out, mine.err
-	}
-	t.mu.Lock()
-	batch := t.waiting
-	t.waiting = nil
-	t.mu.Unlock()
-	err := s.settle(ctx, batch)
-	for _, m := range batch {
-		m.err, m.done = err, true
+	mine := &moves{all: all}
+	err := s.treasury.Do(context.WithoutCancel(ctx), &combine.Work[*moves]{Lanes: 1, Most: creditMost, Size: func(m *moves) int { return len(m.all) }, Run: func(batch []*moves) {
+		err := s.settle(ctx, batch)
+		for _, m := range batch {
+			m.err = err
+		}
+	}}, mine)
+	if err != nil {
+		return nil, err
 	}
 	return mine.out, mine.err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
+	"github.com/mintreu/mintreu/licensing/combine"
 )
 
 // Deps is what a [Service] is made of. The stores, Limiter, Clock, IDs, Tx, Audit and Switches are required.
@@ -52,7 +53,7 @@ type Service struct {
 	cache  *credential.Cache[*Record]
 	// guesses counts, by address, the texts that were looked up and not found.
 	guesses  *guesses
-	treasury treasury
+	treasury combine.Group[*moves]
 	refusals refusals
 	traces   traces
 }

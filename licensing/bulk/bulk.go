@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/combine"
 	"github.com/mintreu/mintreu/licensing/license"
 )
 
@@ -193,7 +194,7 @@ type Deps struct {
 type Service struct {
 	Deps
 	products licensing.Memo[Product]
-	together together
+	together combine.Group[*asked]
 }
 
 // New makes a Service.

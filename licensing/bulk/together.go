@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/combine"
 	"github.com/mintreu/mintreu/licensing/license"
 )
 
@@ -32,35 +32,18 @@ type asked struct {
 
 	err   error // why there is no license
 	alone bool  // the transaction it was in is undone: it is to have one of its own
-	// ready tells a waiting caller that his license is dealt with (nil), or that he leads those it holds, his own first.
-	ready chan []*asked
 }
 
-// together lets licenses that are asked for at the same time share a transaction, which is made durable once for all of them. A caller who
-// finds a lane free goes at once; while all lanes are taken, callers gather, and when one becomes free the first of them leads the others. No
-// answer is given before its license is durable. The zero value is ready; it is safe for concurrent use.
-type together struct {
-	mu    sync.Mutex
-	taken int // lanes
-	queue []*asked
-}
-
-// store stores a license with others that come at the same time. One that keeps the others from being stored fails alone: when a
-// transaction is undone, each of its licenses has one of its own.
+// store stores a license with others that are asked for at the same time, in a transaction that is made durable once for all of them; no
+// answer is given before. One that keeps the others from being stored fails alone: when a transaction is undone, each of its licenses has
+// one of its own.
 func (s *Service) store(ctx context.Context, a *asked) error {
-	a.ready = make(chan []*asked, 1)
-	t := &s.together
-	t.mu.Lock()
-	if t.taken < s.lanes() {
-		t.taken++
-		t.mu.Unlock()
-		s.lead(ctx, []*asked{a})
-	} else {
-		t.queue = append(t.queue, a)
-		t.mu.Unlock()
-		if err := s.wait(ctx, a); err != nil {
-			return err
-		}
+	w := combine.Work[*asked]{Lanes: lanes, Most: jointMost, Run: func(all []*asked) { s.storeJoint(ctx, all) }}
+	if s.Small {
+		w.Lanes, w.Most = 1, liteMost
+	}
+	if err := s.together.Do(ctx, &w, a); err != nil {
+		return err
 	}
 	if a.alone {
 		return s.storeAlone(ctx, a)
@@ -68,61 +51,11 @@ func (s *Service) store(ctx context.Context, a *asked) error {
 	return a.err
 }
 
-// wait returns when a is dealt with. Whoever gives up before his turn asks for nothing; later, he gets what became of it.
-func (s *Service) wait(ctx context.Context, a *asked) error {
-	select {
-	case led := <-a.ready:
-		if led != nil {
-			s.lead(ctx, led)
-		}
-		return nil
-	case <-ctx.Done():
-	}
-	t := &s.together
-	t.mu.Lock()
-	if i := slices.Index(t.queue, a); i >= 0 {
-		t.queue = slices.Delete(t.queue, i, i+1)
-		t.mu.Unlock()
-		return context.Cause(ctx)
-	}
-	t.mu.Unlock()
-	if led := <-a.ready; led != nil {
-		s.lead(ctx, led)
-	}
-	return nil
-}
-
-func (s *Service) lanes() int {
-	if s.Small {
-		return 1
-	}
-	return lanes
-}
-
 // Waiting is how many callers gather for the next transaction.
-func (s *Service) Waiting() int {
-	s.together.mu.Lock()
-	defer s.together.mu.Unlock()
-	return len(s.together.queue)
-}
+func (s *Service) Waiting() int { return s.together.Waiting() }
 
-// lead deals with licenses, the caller's own first, tells the others, and hands the lane to the first of those who came meanwhile.
-func (s *Service) lead(ctx context.Context, all []*asked) {
-	defer s.pass()
-	defer func() {
-		p := recover()
-		for _, a := range all {
-			if p != nil {
-				a.err = errDropped
-			}
-		}
-		for _, a := range all[1:] {
-			a.ready <- nil
-		}
-		if p != nil {
-			panic(p)
-		}
-	}()
+// storeJoint deals with licenses, the caller's own first.
+func (s *Service) storeJoint(ctx context.Context, all []*asked) {
 	// What follows is everybody's: it ends neither with the leader's patience nor does it bear his name.
 	ctx = licensing.WithCall(context.WithoutCancel(ctx), &licensing.Call{Operation: licensing.CallFrom(ctx).Operation, Actor: licensing.Actor{Kind: licensing.System}})
 	good, err := s.known(ctx, all)
@@ -137,29 +70,6 @@ func (s *Service) lead(ctx context.Context, all []*asked) {
 			a.alone = true
 		}
 	}
-}
-
-// errDropped answers those whose leader panicked.
-var errDropped = errors.New("bulk: the transaction of several licenses was broken off")
-
-// pass hands the lane to the first of those who wait.
-func (s *Service) pass() {
-	most := jointMost
-	if s.Small {
-		most = liteMost
-	}
-	t := &s.together
-	t.mu.Lock()
-	n := min(len(t.queue), most)
-	if n == 0 {
-		t.taken--
-		t.mu.Unlock()
-		return
-	}
-	next := slices.Clone(t.queue[:n])
-	t.queue = slices.Delete(t.queue, 0, n)
-	t.mu.Unlock()
-	next[0].ready <- next
 }
 
 // known looks who exists and which sources have a license, for all in as few questions as there are kinds of them, and returns those that may be
