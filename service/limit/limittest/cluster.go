@@ -28,7 +28,7 @@ type Cluster struct {
 type node struct {
 	address string
 	id      string
-	process *exec.Cmd
+	process *Server
 	client  *goredis.Client
 }
 
@@ -52,7 +52,7 @@ func OwnCluster(t testing.TB, replicas bool) *Cluster {
 	return c
 }
 
-// free returns a TCP port of this machine that nobody listens on.
+// free returns a TCP port of this machine that nobody listens on. Somebody may before it is used: whoever starts a server on it asks who answers.
 func free(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,23 +65,14 @@ func free(t testing.TB) string {
 
 func startNode(t testing.TB, program string) *node {
 	t.Helper()
-	port := free(t)
-	n := &node{address: "127.0.0.1:" + port}
-	n.process = exec.Command(program, "--port", port, "--cluster-port", free(t), "--bind", "127.0.0.1", "--cluster-enabled", "yes",
-		"--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0",
-		"--dir", t.TempDir())
-	if err := n.process.Start(); err != nil {
-		t.Fatal(err)
-	}
+	n := &node{}
+	s := &Server{program: program, more: func() []string {
+		return []string{"--cluster-port", free(t), "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"}
+	}}
+	s.first(t)
+	n.address, n.process = s.address, s
 	n.client = goredis.NewClient(&goredis.Options{Addr: n.address})
-	t.Cleanup(func() {
-		_ = n.client.Close()
-		_ = n.process.Process.Kill() // it may have been killed before
-		_ = n.process.Wait()
-	})
-	if !Eventually(wait, func() bool { return n.client.Ping(context.Background()).Err() == nil }) {
-		t.Fatal("a node of the cluster does not answer")
-	}
+	t.Cleanup(func() { _ = n.client.Close() })
 	id, err := n.client.Do(context.Background(), "CLUSTER", "MYID").Text()
 	if err != nil {
 		t.Fatal(err)
@@ -152,10 +143,7 @@ func (c *Cluster) Now(t testing.TB) time.Time {
 // KillMaster ends the n-th master, of 0 to 2, at once.
 func (c *Cluster) KillMaster(t testing.TB, n int) {
 	t.Helper()
-	if err := c.nodes[n].process.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.nodes[n].process.Wait() // it was killed; that is no news
+	c.nodes[n].process.Kill(t)
 }
 
 // Keys is how many keys each master holds.

@@ -1,16 +1,21 @@
 package limittest
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mintreu/mintreu/service/db/dbtest/server"
 )
@@ -55,7 +60,9 @@ type Server struct {
 	URL     string
 	address string
 	program string
+	more    func() []string // options of each start
 	process *exec.Cmd
+	said    *bytes.Buffer // what the process writes; to be read when it has ended
 }
 
 // OwnRedis starts a Redis process for one test and ends it with the test.
@@ -65,40 +72,78 @@ func OwnRedis(t testing.TB) *Server {
 	if err != nil {
 		missing(t, errors.Join(server.ErrMissing, err))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &Server{address: l.Addr().String(), program: program}
-	s.URL = "redis://" + s.address + "/0"
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.Start(t)
-	t.Cleanup(func() { s.end() })
+	s := &Server{program: program, more: func() []string { return nil }}
+	s.first(t)
 	return s
 }
 
-// Start starts the process, empty, on the address it always has, and returns when it takes connections.
+// attempts is on how many ports a server is started before that is given up.
+const attempts = 10
+
+// first starts the process on a port of its own, on another when somebody else took it meanwhile, and ends it with the test.
+func (s *Server) first(t testing.TB) {
+	t.Helper()
+	t.Cleanup(func() {
+		_ = s.end() // it may have been killed before
+		if t.Failed() && s.said != nil {
+			t.Logf("the redis on %s wrote:\n%s", s.address, tail(s.said.String()))
+		}
+	})
+	var err error
+	for range attempts {
+		s.address = "127.0.0.1:" + free(t)
+		s.URL = "redis://" + s.address + "/0"
+		if err = s.start(t); err == nil {
+			return
+		}
+		_ = s.end() // it could not start, which is told below
+	}
+	t.Fatal(err)
+}
+
+// Start starts the process, empty, on the address it always has, and returns when it answers.
 func (s *Server) Start(t testing.TB) {
+	t.Helper()
+	if err := s.start(t); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// start returns when the process that answers on the address is the one it started. The error has what the process wrote.
+func (s *Server) start(t testing.TB) error {
 	t.Helper()
 	_, port, err := net.SplitHostPort(s.address)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	s.process = exec.Command(s.program, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
+	s.said = &bytes.Buffer{}
+	s.process = exec.Command(s.program, append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir()}, s.more()...)...)
+	s.process.Stdout, s.process.Stderr = s.said, s.said
 	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
+		s.process = nil
+		return err
 	}
-	if !Eventually(10*time.Second, func() bool {
-		c, err := net.DialTimeout("tcp", s.address, time.Second)
-		if err != nil {
-			return false
-		}
-		return c.Close() == nil
-	}) {
-		t.Fatalf("redis on port %s does not answer", strconv.Quote(port))
+	c := goredis.NewClient(&goredis.Options{Addr: s.address})
+	defer func() { _ = c.Close() }()
+	own, answer := "process_id:"+strconv.Itoa(s.process.Process.Pid)+"\r\n", ""
+	if Eventually(wait, func() bool {
+		answer, err = c.Info(context.Background(), "server").Result()
+		return err == nil || s.ended()
+	}) && strings.Contains(answer, own) {
+		return nil
 	}
+	_ = s.end() // so that what it wrote can be read
+	return fmt.Errorf("the redis on %s does not answer, or is another's: %v\n%s", s.address, err, tail(s.said.String()))
+}
+
+// tail is the end of what a process wrote.
+func tail(text string) string { return text[max(len(text)-4000, 0):] }
+
+// ended reports whether the process is no more than a name.
+func (s *Server) ended() bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.process.Process.Pid))
+	_, after, _ := strings.Cut(string(text), ") ")
+	return err == nil && strings.HasPrefix(after, "Z")
 }
 
 // Kill ends the process at once, with everything it knew.
