@@ -31,6 +31,7 @@ type tally struct {
 	broken                  []string // packages that did not build or died
 	failures                []string
 	skips                   []string
+	measured                []string // what tests found out and said
 	slow                    []slowTest
 }
 
@@ -105,6 +106,11 @@ func (t *tally) settle(e testEvent, output []string, failedIn map[string]bool) {
 		return
 	}
 	name := short + " " + e.Test
+	for _, line := range output {
+		if _, said, ok := strings.Cut(line, ": measured: "); ok {
+			t.measured = append(t.measured, strings.TrimSpace(said))
+		}
+	}
 	switch e.Action {
 	case "pass":
 		t.passed++
@@ -131,6 +137,9 @@ func (t *tally) close(start time.Time) error {
 			break
 		}
 		fmt.Printf("   slow %6.1fs %s\n", s.seconds, s.name)
+	}
+	for _, m := range t.measured {
+		fmt.Println("   measured", m)
 	}
 	for _, s := range t.skips {
 		fmt.Println("   skipped", s)

@@ -21,6 +21,8 @@ type Env struct {
 	New func(t *testing.T) limit.Limiter
 	// Now is the counters' clock.
 	Now func() time.Time
+	// Trips is how often a limiter has asked somebody outside its process; nil when it never does.
+	Trips func(l limit.Limiter) int64
 	// Advance returns when the counters' clock has moved by d or more.
 	Advance func(d time.Duration)
 }
@@ -36,6 +38,8 @@ func Run(t *testing.T, open func(t *testing.T) Env) {
 		"Answers": answers, "KeysApart": apart, "NothingAsked": nothing, "GroupsOfOneOwner": owners,
 		"A13_QuotaExactUnderConcurrency": quotaExact, "QuotaPeriods": periods, "QuotaWithRate": quotaWithRate, "QuotasRefused": quotas,
 		"QuotaLowered": lowered, "A21_GivenBack": given, "QuotaOutlivesItsCounter": outlives,
+		"A13_HotCounterIsExact": hotExact, "HotCounterTakesFewTrips": hotTrips, "HotCounterOfADeadReplica": hotLost, "A14_HotCounterBound": hotBound,
+		"A18_FloodReachesNobody": flood,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,7 +3,9 @@ package redis
 import (
 	"context"
 	"sync"
+	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/limit"
 )
@@ -57,41 +59,72 @@ func (l *Limiter) without(g *group) []limit.Result {
 	return out
 }
 
-// maxAway is how many counters are remembered of.
-const maxAway = 1 << 16
+const (
+	// maxAway is how many counters are remembered of, of each kind.
+	maxAway = 1 << 16
+	// sweepPause is how long there is nothing new to find for a sweep.
+	sweepPause = time.Second
+	// lateClocks is how long after a period's end somebody may still ask for it; the counters live as long.
+	lateClocks = time.Hour
+)
 
 // away is what this replica counts by itself while there are no counters, and owes them for it: otherwise a limit could be spent
 // once before they went, once without, and once more when they are back and empty.
 type away struct {
 	local *limit.Local
+	clock licensing.Clock
 
 	mu    sync.Mutex
 	used  map[string]int64       // of open quotas, as last seen on Redis
 	parts map[string]limit.Check // counters of local, each with a check of one unit
-	owed  map[string]int64       // units to be added to a counter otherwise; what is given back is below zero
+	given map[string]limit.Check // units of quotas that were given back and are still to be struck off their counters
+	swept time.Time
 }
 
-// saw remembers what was used of a quota that would go on without Redis.
+// debt is what is to be added to a counter: what local admitted of it and has not come back, and, below zero, what was given back.
+type debt struct{ spent, given int64 }
+
+// saw remembers what was used of a quota that would go on without Redis. When there is no room another is forgotten.
 func (a *away) saw(c *limit.Check, counter string, used int64) {
 	if c.Degraded != apikey.Open {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.used == nil || len(a.used) >= maxAway {
+	if a.used == nil {
 		a.used = map[string]int64{}
+	}
+	if _, there := a.used[counter]; !there && len(a.used) >= maxAway {
+		for other := range a.used {
+			delete(a.used, other)
+			break
+		}
 	}
 	a.used[counter] = used
 }
 
-// share is a check against what one of n replicas may admit: its part of the rate, or of what was left of the quota.
+// share is a check against what one of n replicas may admit: its part of the rate, or of what was left of the quota. It reports false when
+// nothing is, or when so many other counters are away that this one could not be remembered.
 func (a *away) share(c limit.Check, counter string, n int64) (limit.Check, bool) {
+	a.mu.Lock()
 	if c.IsQuota() {
-		a.mu.Lock()
 		c.Quota.Most -= a.used[counter]
-		a.mu.Unlock()
+	}
+	room := a.room(counter)
+	a.mu.Unlock()
+	if !room {
+		return c, false
 	}
 	return limit.Part(c, n)
+}
+
+// room reports whether a counter has a place among parts, or gets one. Needs a.mu.
+func (a *away) room(counter string) bool {
+	if _, there := a.parts[counter]; there || len(a.parts) < maxAway {
+		return true
+	}
+	a.sweep()
+	return len(a.parts) < maxAway
 }
 
 // spent notes that local has admitted a check.
@@ -101,53 +134,85 @@ func (a *away) spent(part limit.Check) {
 	if a.parts == nil {
 		a.parts = map[string]limit.Check{}
 	}
-	if len(a.parts) >= maxAway {
-		a.sweep()
-	}
 	a.parts[limit.Counter(&part)] = part
 }
 
-// sweep drops what nothing is owed for any more. Needs a.mu.
+// sweep drops what nothing is owed for any more, and quotas whose period is over, every so often: a look at all of them takes time. Needs a.mu.
 func (a *away) sweep() {
+	now := time.Now()
+	if now.Sub(a.swept) < sweepPause {
+		return
+	}
+	a.swept = now
 	for counter, part := range a.parts {
-		if a.local.Used(&part) == 0 {
+		if a.over(&part) || a.local.Used(&part) == 0 {
+			a.local.Forget(counter)
 			delete(a.parts, counter)
+		}
+	}
+	for counter, c := range a.given {
+		if a.over(&c) {
+			delete(a.given, counter)
 		}
 	}
 }
 
-// owe notes units to be added to a counter.
-func (a *away) owe(counter string, units int64) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.owed == nil || len(a.owed) >= maxAway {
-		a.owed = map[string]int64{}
-	}
-	a.owed[counter] += units
+// over reports whether a check is of a quota for which nobody asks any more.
+func (a *away) over(c *limit.Check) bool {
+	return c.IsQuota() && a.clock.Now().After(c.Quota.Until.Add(lateClocks))
 }
 
-// owes is how many units are owed to a counter: of a rate those that have not come back yet.
-func (a *away) owes(counter string) int64 {
+// give notes units of a quota to be taken off its counter. When there is no room they stay spent.
+func (a *away) give(c *limit.Check) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	units := a.owed[counter]
+	counter := limit.Counter(c)
+	if a.given == nil {
+		a.given = map[string]limit.Check{}
+	}
+	sum, there := a.given[counter]
+	if !there && len(a.given) >= maxAway {
+		if a.sweep(); len(a.given) >= maxAway {
+			return
+		}
+	}
+	if !there {
+		sum = *c
+		sum.Cost = 0
+	}
+	sum.Cost += c.Cost
+	a.given[counter] = sum
+}
+
+// owes is what is owed to a counter, in units: of a rate those that have not come back yet.
+func (a *away) owes(counter string) debt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	d := debt{given: -a.given[counter].Cost}
 	if part, ok := a.parts[counter]; ok {
-		units += a.local.Used(&part)
+		d.spent = a.local.Used(&part)
 	}
-	return units
+	return d
 }
 
-// paid notes that units were added to a counter: all that was owed, since nothing is admitted without it meanwhile.
-func (a *away) paid(counter string, units int64) {
+// paid notes that a debt was settled; what came to it since it was told is still owed.
+func (a *away) paid(counter string, d debt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, ok := a.parts[counter]; ok {
-		a.local.Forget(counter)
-		delete(a.parts, counter)
-		delete(a.owed, counter)
-		return
+	if part, ok := a.parts[counter]; ok && d.spent > 0 {
+		back := part
+		back.Cost = d.spent
+		a.local.Give(context.Background(), []limit.Check{back})
+		if a.local.Used(&part) == 0 {
+			a.local.Forget(counter)
+			delete(a.parts, counter)
+		}
 	}
-	if a.owed[counter] -= units; a.owed[counter] == 0 {
-		delete(a.owed, counter)
+	if c, ok := a.given[counter]; ok {
+		if c.Cost += d.given; c.Cost <= 0 {
+			delete(a.given, counter)
+		} else {
+			a.given[counter] = c
+		}
 	}
 }

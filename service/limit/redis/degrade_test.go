@@ -1,12 +1,13 @@
 package redis_test
 
 import (
-	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"log/slog"
-	"os"
+	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/mintreu/mintreu/service/limit"
 	"github.com/mintreu/mintreu/service/limit/limittest"
 	"github.com/mintreu/mintreu/service/limit/redis"
+	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
 // wait is how long tests wait for what must come.
@@ -47,7 +49,8 @@ func calls(t *testing.T, c *goredis.Client) (n int) {
 	return n
 }
 
-// TestA18_FloodReachesNobody: what is over a limit is asked of Redis once, and refused from memory then.
+// TestA18_FloodReachesNobody: what is over a limit is asked of Redis once, and refused from memory then, 99 of 100 times in a millisecond of the
+// processor at most.
 func TestA18_FloodReachesNobody(t *testing.T) {
 	t.Parallel()
 	s := limittest.OwnRedis(t)
@@ -57,10 +60,14 @@ func TestA18_FloodReachesNobody(t *testing.T) {
 		take(t, l, check)
 	}
 	before, start := calls(t, c), time.Now()
-	for range 100_000 {
+	took := storetest.CPU(t, 100_000, func() {
 		if take(t, l, check).Allowed {
 			t.Fatal("admitted")
 		}
+	})
+	t.Logf("measured: A18: a refusal from memory takes %v of the processor, 99 of 100 at most %v", took[len(took)/2], took[len(took)*99/100])
+	if took[len(took)*99/100] > time.Millisecond {
+		t.Errorf("99 of 100 refusals take up to %v", took[len(took)*99/100])
 	}
 	if n, most := calls(t, c)-before, 2+int(time.Since(start)/time.Second); n > most {
 		t.Errorf("%d scripts for a flood of 100,000, at most %d", n, most)
@@ -75,16 +82,22 @@ func TestLeaseOnly(t *testing.T) {
 	l := open(t, redis.Config{URL: s.URL, Budget: budget})
 	check := limit.Check{Key: "k", Quota: month(160), Cost: 1, Degraded: apikey.LeaseOnly}
 	rate := limit.Check{Key: "r", Rate: slow(160), Cost: 1, Degraded: apikey.LeaseOnly}
-	admitted := 0
+	admitted := map[string]int{}
 	for _, c := range []limit.Check{check, rate} {
 		if !limittest.Eventually(wait, func() bool {
 			out := take(t, l, c)
 			if out.Allowed && !out.Degraded {
-				admitted++
+				admitted[c.Key]++
 			}
-			return out.Remaining <= 150 // ten of it are leased
+			return out.Remaining <= 160-int64(admitted[c.Key])-10 // ten of it are leased
 		}) {
 			t.Fatalf("%s: nothing is taken up front", c.Key)
+		}
+	}
+	other := open(t, redis.Config{URL: s.URL, Budget: 20 * time.Second})
+	for _, c := range []limit.Check{check, rate} { // another replica takes all that is left
+		for c.Degraded = apikey.Closed; take(t, other, c).Allowed; {
+			admitted[c.Key]++
 		}
 	}
 	s.Kill(t)
@@ -100,6 +113,9 @@ func TestLeaseOnly(t *testing.T) {
 		if away < 5 || away > 10 {
 			t.Errorf("%s: %d admitted away, want what was leased, 5 to 10", c.Key, away)
 		}
+		if n := admitted[c.Key] + away; n > 160 || n < 150 {
+			t.Errorf("%s: %d admitted of 160, of which %d up front", c.Key, n, away)
+		}
 	}
 	if out, err := l.Take(t.Context(), []limit.Check{{Key: "never", Rate: slow(160), Cost: 1, Degraded: apikey.LeaseOnly}}); err != nil || out[0].Allowed {
 		t.Errorf("nothing was leased: %+v, %v", out, err)
@@ -109,7 +125,7 @@ func TestLeaseOnly(t *testing.T) {
 // TestLeaseIsGivenBack: a limiter that closes gives back what it did not spend.
 func TestLeaseIsGivenBack(t *testing.T) {
 	t.Parallel()
-	url, prefix := limittest.Redis(t), rand.Text()
+	url, prefix := limittest.Redis(t), cryptorand.Text()
 	first, err := redis.New(redis.Config{URL: url, Prefix: prefix, Budget: 20 * time.Second, Clock: time.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -167,103 +183,116 @@ func TestINV7_QuotaIsReconciled(t *testing.T) {
 	}
 }
 
-// memory is a ledger that never fails.
-type memory struct{ rows map[string]int64 }
-
-func (m memory) Keep(_ context.Context, process string, _ int64, spent []limit.Spent) error {
-	for _, s := range spent {
-		m.rows[s.Counter+" "+process] = s.Used
-	}
-	return nil
-}
-
-func (m memory) Used(_ context.Context, counters []string, but string) (map[string]int64, error) {
-	out := map[string]int64{}
-	for _, c := range counters {
-		for k, n := range m.rows {
-			if process, ok := strings.CutPrefix(k, c+" "); ok && process != but {
-				out[c] += n
-			}
-		}
-	}
-	return out, nil
-}
-
-// TestINV7_LossCycles measures what is admitted around the loss of all counters, by killing Redis or emptying it at a random place:
-// of a rate at most twice the limit and nothing beyond after it, of a durable quota never more than the quota.
+// TestINV7_LossCycles measures what is admitted around the loss of all counters, when Redis is killed under load or emptied: of a rate at most
+// twice the limit and nothing beyond after it, of a durable quota never more than the quota, unless replicas did not know how it stood when Redis
+// went: then twice the quota, too. Each of two replicas has several callers, who
+// ask as often as chance says before, while and after the counters are gone.
 func TestINV7_LossCycles(t *testing.T) {
 	t.Parallel()
-	cycles := 12
-	if os.Getenv("MINTREU_SOAK") == "1" {
-		cycles = 200
-	}
+	cycles := storetest.Soak(12, 200)
+	random := rand.New(rand.NewPCG(7, 7))
 	s := limittest.OwnRedis(t)
-	replicas := []*limit.Keeper{}
-	ledger := memory{rows: map[string]int64{}}
-	for _, name := range []string{"a", "b"} {
+	c := client(t, s.URL)
+	var replicas [2]*limit.Keeper
+	ledger := limittest.NewLedger()
+	for i, name := range []string{"a", "b"} {
 		l := open(t, redis.Config{URL: s.URL, Budget: budget, Replicas: func() int64 { return 2 }})
-		replicas = append(replicas, limit.NewKeeper(l, ledger, name, time.Now, slog.New(slog.DiscardHandler)))
+		replicas[i] = limit.NewKeeper(l, ledger, name, time.Now, slog.New(slog.DiscardHandler))
 	}
-	both := func(c limit.Check) (admitted int) {
-		for _, k := range replicas {
-			out, err := k.Take(t.Context(), []limit.Check{c})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if out[0].Allowed {
-				admitted++
+	// ask has each replica asked times by each of three callers; meanwhile is what happens then, nil for nothing.
+	ask := func(check limit.Check, times [2]int, meanwhile func()) int {
+		var admitted atomic.Int64
+		var wg sync.WaitGroup
+		for i, k := range replicas {
+			for range 3 {
+				wg.Go(func() {
+					for range times[i] {
+						out, err := k.Take(t.Context(), []limit.Check{check})
+						if err != nil {
+							t.Error(err)
+						} else if out[0].Allowed {
+							admitted.Add(1)
+						}
+					}
+				})
 			}
 		}
-		return admitted
+		if meanwhile != nil {
+			meanwhile()
+		}
+		wg.Wait()
+		return int(admitted.Load())
+	}
+	flush := func() {
+		for _, k := range replicas {
+			if err := k.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	back := func() {
+		t.Helper()
+		if !limittest.Eventually(wait, func() bool { return healthy(t, replicas[0]) && healthy(t, replicas[1]) }) {
+			t.Fatal("never back")
+		}
 	}
 	const most = 20
 	worst := map[string]int{}
 	for cycle := range cycles {
 		rate := limit.Check{Key: "rate" + strconv.Itoa(cycle), Rate: slow(most), Cost: 1, Degraded: apikey.Open}
 		quota := limit.Check{Key: "quota" + strconv.Itoa(cycle), Quota: month(most), Cost: 1, Degraded: apikey.Open}
-		if !limittest.Eventually(wait, func() bool { return healthy(t, replicas[0]) && healthy(t, replicas[1]) }) {
-			t.Fatal("never back")
-		}
-		rates, quotas := 0, 0
-		for range cycle % 13 {
-			rates, quotas = rates+both(rate), quotas+both(quota)
-		}
+		some := func(from, to int) [2]int { return [2]int{from + random.IntN(to-from), from + random.IntN(to-from)} }
+		back()
+		rates, quotas, all := 0, ask(quota, some(0, 4), nil), [2]int{2 * most, 2 * most}
+		flush()
+		stale := cycle%6 == 3 // what each replica knows of the quota is not what the others have used since
 		for _, k := range replicas {
-			if err := k.Flush(t.Context()); err != nil {
-				t.Fatal(err)
+			if !stale && take(t, k, quota).Allowed {
+				quotas++
 			}
 		}
-		s.Kill(t)
-		for range 2 * most {
-			rates += both(rate)
-		}
-		if cycle%2 == 0 {
-			for range 2 * most {
-				quotas += both(quota)
+		flush()
+		emptied := cycle%3 == 1
+		if emptied {
+			rates += ask(rate, some(0, 6), func() {
+				if err := c.FlushAll(t.Context()).Err(); err != nil {
+					t.Error(err)
+				}
+			})
+		} else {
+			rates += ask(rate, some(0, 6), func() { s.Kill(t) })
+			rates += ask(rate, some(2, 10), nil)
+			if cycle%3 == 0 {
+				quotas += ask(quota, some(2, 10), nil)
+				flush()
 			}
-			for _, k := range replicas {
-				if err := k.Flush(t.Context()); err != nil {
-					t.Fatal(err)
+			s.Start(t)
+		}
+		back()
+		rates += ask(rate, all, nil)
+		quotas += ask(quota, all, nil)
+		fresh := open(t, redis.Config{URL: s.URL, Budget: 20 * time.Second}) // remembers nothing, so it asks
+		after := 0
+		for range 3 {
+			for _, check := range []limit.Check{rate, quota} {
+				if take(t, fresh, check).Allowed {
+					after++
 				}
 			}
 		}
-		s.Start(t)
-		if !limittest.Eventually(wait, func() bool { return healthy(t, replicas[0]) && healthy(t, replicas[1]) }) {
-			t.Fatal("never back")
+		worst["rate"], worst["after"] = max(worst["rate"], rates), max(worst["after"], after)
+		if stale {
+			worst["stale"] = max(worst["stale"], quotas)
+		} else {
+			worst["quota"] = max(worst["quota"], quotas)
 		}
-		after := 0
-		for range 2 * most {
-			after, quotas = after+both(rate), quotas+both(quota)
-		}
-		rates += after
-		worst["rate"], worst["quota"], worst["after"] = max(worst["rate"], rates), max(worst["quota"], quotas), max(worst["after"], after)
-		if cycle%2 == 1 && quotas != most {
+		if cycle%3 != 0 && quotas != most {
 			t.Errorf("cycle %d: %d of a quota of %d admitted", cycle, quotas, most)
 		}
 	}
-	t.Logf("INV7: %d losses: at most %d of a rate of %d admitted around a loss (twice is allowed), %d of it after Redis was back; at most %d of a quota of %d",
-		cycles, worst["rate"], most, worst["after"], worst["quota"], most)
-	if worst["rate"] > 2*most || worst["after"] > 0 || worst["quota"] > most {
+	t.Logf("measured: INV7: %d losses: at most %d of a rate of %d admitted around a loss (twice is allowed), %d after it; at most %d of a quota of %d, %d by replicas that knew no better",
+		cycles, worst["rate"], most, worst["after"], worst["quota"], most, worst["stale"])
+	if worst["rate"] > 2*most || worst["after"] > 0 || worst["quota"] > most || worst["stale"] > 2*most {
 		t.Errorf("%v", worst)
 	}
 }

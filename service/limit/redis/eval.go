@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"net"
 	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/limit"
 )
 
@@ -28,6 +30,7 @@ type group struct {
 	checks   []limit.Check
 	counters []string
 	bucket   int
+	look     bool // decided and not spent
 }
 
 func (l *Limiter) group(checks []limit.Check) group {
@@ -57,9 +60,12 @@ type script struct {
 	checks int
 	known  []limit.Known
 
-	keys  []string
-	args  []any
-	owing map[string]int64 // what is owed, as sent
+	keys []string
+	args []any
+
+	owing map[string]debt // what is owed, as sent
+	warm  []string        // counters whose tokens up front were well used a moment ago
+	wants []leasing       // what is taken up front beside the groups
 }
 
 // run decides the groups of several calls in as few batches as their number of checks asks for.
@@ -94,6 +100,9 @@ func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 	var scripts []*script
 	at := map[int]*script{}
 	for i, g := range groups {
+		if out[i] = l.stocks.spend(&g); out[i] != nil { // what was taken up front while the group waited
+			continue
+		}
 		if int64(time.Since(l.start)) < l.buckets[g.bucket].downUntil.Load() {
 			out[i] = l.without(&g)
 			continue
@@ -116,6 +125,9 @@ func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 		if err == nil {
 			results, err = l.results(s, answers[n], asked)
 		}
+		if err != nil {
+			l.pay(s, nil)
+		}
 		l.health(s.bucket, err)
 		for j, i := range s.places {
 			if err != nil {
@@ -137,6 +149,7 @@ func (l *Limiter) health(n int, err error) {
 		}
 		return
 	}
+	b.failedAt.Store(int64(time.Since(l.start)))
 	failures := b.failures.Add(1)
 	if failures == 2 {
 		l.cfg.Logger.Warn("redis is away; limits follow their degraded mode", "bucket", n, "error", err)
@@ -166,7 +179,11 @@ func (l *Limiter) prepare(s *script) {
 	var told, checks []any
 	n := 0
 	for i, g := range s.groups {
-		checks = append(checks, len(g.checks))
+		size := len(g.checks)
+		if g.look {
+			size = -size
+		}
+		checks = append(checks, size)
 		for j := range g.checks {
 			c, counter := &g.checks[j], g.counters[j]
 			at, there := place[counter]
@@ -179,24 +196,49 @@ func (l *Limiter) prepare(s *script) {
 					if start, there = s.known[i](counter); !there {
 						start = unknownBegins
 					}
-				} else { // one that was lost is owed by the others too, who have not said so yet
-					owed *= c.Rate.Interval().Microseconds()
-					start -= owed * max(l.cfg.Replicas(), 1)
+				} else {
+					interval := c.Rate.Interval().Microseconds()
+					start -= (max(owed, 0) + l.others(s.bucket, c, owed)) * interval
+					owed *= interval
+					back, warm := l.stocks.drop(counter)
+					if owed -= back; warm {
+						s.warm = append(s.warm, counter)
+					}
 				}
 				if c.IsQuota() || owed != 0 {
 					n++
 					told = append(told, at, start, owed)
 				}
 			}
-			if c.IsQuota() {
-				checks = append(checks, at, c.Quota.Most, c.Cost, c.Quota.Until.UnixMicro())
-			} else {
-				interval := c.Rate.Interval().Microseconds()
-				checks = append(checks, at, c.Rate.Burst*interval, c.Cost*interval, 0)
-			}
+			checks = append(checks, tuple(c, at, 0)...)
 		}
 	}
-	s.args = append(append(append(append(s.args, n), told...), len(s.groups)), checks...)
+	s.wants = s.leasings()
+	for _, w := range s.wants {
+		checks = append(append(checks, 1), tuple(&w.check, place[w.counter], hotLeft*w.check.Cost)...)
+	}
+	s.args = append(append(append(append(s.args, n), told...), len(s.groups)+len(s.wants)), checks...)
+}
+
+// others is how many units of a rate the other replicas may have admitted while the counters were away, of which they have not told yet. It
+// counts when the counter turns out to be lost.
+func (l *Limiter) others(bucket int, c *limit.Check, owed int64) int64 {
+	n := l.cfg.Replicas()
+	failed := l.buckets[bucket].failedAt.Load()
+	if n < 2 || failed == 0 || c.Degraded != apikey.Open || time.Since(l.start)-time.Duration(failed) > c.Rate.Interval()*time.Duration(c.Rate.Burst) {
+		return max(owed, 0) * max(n-1, 0)
+	}
+	part, _ := limit.Share(c.Rate, n)
+	return max(owed, part.Burst, 0) * (n - 1)
+}
+
+// tuple is what the script is told of a check, of a rate of which some units must be left.
+func tuple(c *limit.Check, at int, left int64) []any {
+	if c.IsQuota() {
+		return []any{at, c.Quota.Most, c.Cost, c.Quota.Until.UnixMicro()}
+	}
+	interval := c.Rate.Interval().Microseconds()
+	return []any{at, c.Rate.Burst * interval, c.Cost * interval, -left * interval}
 }
 
 // send runs the scripts, each once, together when they are several. A server that has forgotten the script, which it says instead
@@ -206,6 +248,7 @@ func (l *Limiter) send(scripts []*script) (answers [][]int64, errs []error) {
 	if len(scripts) == 0 {
 		return answers, errs
 	}
+	l.scripts.Add(int64(len(scripts)))
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Budget)
 	defer cancel()
 	if len(scripts) == 1 {
@@ -241,6 +284,14 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 	out := make([][]limit.Result, len(s.groups))
 	now := l.cfg.Clock.Now().UnixMicro()
 	paid := map[string]bool{}
+	if rest := len(numbers) - 2*len(s.wants); rest >= 0 {
+		for i, w := range s.wants {
+			if over, used := numbers[rest+2*i], numbers[rest+2*i+1]; over == 0 {
+				l.stock(w, used, asked)
+			}
+		}
+		numbers = numbers[:rest]
+	}
 	for n := range s.groups {
 		g := &s.groups[n]
 		if len(numbers) < 2*len(g.checks) {
@@ -265,6 +316,8 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 		numbers = numbers[2*len(g.checks):]
 		if decided {
 			out[n] = results
+		}
+		if decided && !g.look {
 			l.refused.note(g, results, asked)
 			l.lease(g, results)
 		}
@@ -275,26 +328,35 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 
 // owes tells what is owed to a counter, in units, and notes that it is about to be sent.
 func (l *Limiter) owes(s *script, counter string) int64 {
-	units := l.away.owes(counter)
-	if units != 0 {
+	d := l.away.owes(counter)
+	if d != (debt{}) {
 		if s.owing == nil {
-			s.owing = map[string]int64{}
+			s.owing = map[string]debt{}
 		}
-		s.owing[counter] = units
+		s.owing[counter] = d
 	}
-	return units
+	return d.spent + d.given
 }
 
-// pay strikes what was sent off the debts of counters that were there, or begin where the ledger says.
+// pay strikes what was sent off the debts of counters that were there, or begin where the ledger says. What was given back is struck off
+// whatever came of it: sent twice it would be given twice.
 func (l *Limiter) pay(s *script, paid map[string]bool) {
-	for counter, units := range s.owing {
-		if paid[counter] {
-			l.away.paid(counter, units)
+	for counter, d := range s.owing {
+		if !paid[counter] {
+			d.spent = 0
 		}
+		l.away.paid(counter, d)
 	}
 }
 
-// Give implements [limit.Limiter]. What cannot be given back to a quota now is struck off when it is next asked for.
+// unsent reports whether a command cannot have reached a server, for want of a connection.
+func unsent(err error) bool {
+	var dialed *net.OpError
+	return errors.As(err, &dialed) && dialed.Op == "dial"
+}
+
+// Give implements [limit.Limiter]. What was never sent for want of a connection is struck off a quota when it is next asked for; what was sent
+// and not answered stays spent, unless Redis did give it back.
 func (l *Limiter) Give(ctx context.Context, units []limit.Check) {
 	of := map[int][]int{}
 	for i := range units {
@@ -316,12 +378,12 @@ func (l *Limiter) Give(ctx context.Context, units []limit.Check) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.Budget)
 		err := giveScript.Run(ctx, l.client, keys, args...).Err()
 		cancel()
-		if err == nil {
+		if err == nil || !unsent(err) { // what may have been given is not given again
 			continue
 		}
 		for _, i := range places {
 			if c := &units[i]; c.IsQuota() {
-				l.away.owe(limit.Counter(c), -c.Cost)
+				l.away.give(c)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -134,6 +135,9 @@ func (l *leases) rest() []limit.Check {
 
 // lease takes up front what the lease_only limits of an admitted group want.
 func (l *Limiter) lease(g *group, results []limit.Result) {
+	if slices.ContainsFunc(results, func(r limit.Result) bool { return !r.Allowed }) {
+		return
+	}
 	for i := range g.checks {
 		c := g.checks[i]
 		if c.Degraded != apikey.LeaseOnly {

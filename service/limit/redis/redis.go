@@ -5,6 +5,9 @@
 // together in the next. A batch is one script; on a cluster it is one script for each bucket, of 64 by owner, and the scripts for a
 // node go out together. A script has a budget, 10 ms unless said, and is never sent twice: a lost reply leaves its tokens spent.
 //
+// Of a rate that many ask for at once a replica takes tokens up front, with a batch that is under way anyhow, and spends them without asking.
+// What it does not spend goes back; a replica that dies wastes them, and no window admits more for it. Quotas are asked for each time.
+//
 // What was refused is refused again from memory for as long as Redis said, two seconds at most, so that a flood over a limit
 // reaches nobody.
 //
@@ -28,6 +31,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/combine"
 	"github.com/mintreu/mintreu/service/dial"
 	"github.com/mintreu/mintreu/service/limit"
 )
@@ -37,6 +41,8 @@ const (
 	maxBatch = 256
 	// pause is how long a bucket is left alone after two failures in a row.
 	pause = 200 * time.Millisecond
+	// remembered is how long counters that were away count as such, since nobody may have asked for them since.
+	remembered = 10 * time.Second
 	// buckets is into how many parts a cluster's counters fall, by owner; each is one script.
 	buckets = 64
 	// lanes is how many batches a cluster may have under way, each of its own buckets.
@@ -74,22 +80,26 @@ type Limiter struct {
 	client    client
 	cluster   *goredis.ClusterClient // nil for one server
 	combiners []*combiner            // one, or those of a cluster's lanes
+	shared    *combine.Work[*call]   // what they do
 	buckets   []bucket
 	start     time.Time
 	degraded  atomic.Int64 // checks answered by the degraded mode
+	scripts   atomic.Int64 // sent
 	reloading atomic.Bool
 
 	background sync.WaitGroup // leases being taken
 
 	refused refusals
 	leases  leases
+	stocks  stocks
 	away    away
 }
 
 // bucket is how it stands with a part of the counters.
 type bucket struct {
 	failures  atomic.Int64
-	downUntil atomic.Int64 // since start, nanoseconds
+	failedAt  atomic.Int64 // since start, nanoseconds; 0 never
+	downUntil atomic.Int64 // the same
 }
 
 var (
@@ -115,7 +125,8 @@ func New(cfg Config) (*Limiter, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	silence.Do(func() { goredis.SetLogger(mute{}) })
-	l := &Limiter{cfg: cfg, start: time.Now(), away: away{local: limit.NewLocal(cfg.Clock)}}
+	l := &Limiter{cfg: cfg, start: time.Now(), away: away{local: limit.NewLocal(cfg.Clock), clock: cfg.Clock}}
+	l.shared = l.work()
 	err := l.connect()
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
@@ -180,7 +191,7 @@ func (mute) Printf(context.Context, string, ...any) {}
 // Close gives leases back and ends the connections.
 func (l *Limiter) Close() error {
 	l.background.Wait()
-	if units := l.leases.rest(); len(units) > 0 {
+	if units := append(l.leases.rest(), l.stocks.rest()...); len(units) > 0 {
 		l.Give(context.Background(), units)
 	}
 	return l.client.Close()
@@ -195,6 +206,20 @@ func (l *Limiter) Ping(ctx context.Context) error {
 
 // Degraded is how many checks were answered by the degraded mode since the start, for metrics.
 func (l *Limiter) Degraded() int64 { return l.degraded.Load() }
+
+// Scripts is how many scripts that decide checks were sent since the start, for metrics.
+func (l *Limiter) Scripts() int64 { return l.scripts.Load() }
+
+// Away reports whether a part of the counters is away, or was in the last seconds.
+func (l *Limiter) Away() bool {
+	now := int64(time.Since(l.start))
+	for i := range l.buckets {
+		if down := l.buckets[i].downUntil.Load(); down > 0 && now < down+int64(remembered) {
+			return true
+		}
+	}
+	return false
+}
 
 // Take implements [limit.Limiter].
 func (l *Limiter) Take(ctx context.Context, group []limit.Check) ([]limit.Result, error) {
@@ -226,12 +251,15 @@ func (l *Limiter) Decide(ctx context.Context, groups [][]limit.Check, known limi
 			continue
 		}
 		g := l.group(checks)
+		if out[i] = l.stocks.spend(&g); out[i] != nil {
+			continue
+		}
 		if out[i] = l.refused.answer(&g); out[i] != nil {
 			continue
 		}
 		lane := g.bucket % len(l.combiners)
 		if calls[lane] == nil {
-			calls[lane] = &call{known: known, ready: make(chan []*call, 1)}
+			calls[lane] = &call{known: known}
 		}
 		calls[lane].groups, calls[lane].checks = append(calls[lane].groups, g), calls[lane].checks+len(checks)
 		places[lane] = append(places[lane], i)
@@ -256,7 +284,7 @@ func (l *Limiter) each(ctx context.Context, calls []*call) error {
 		}
 	}
 	errs := make([]error, len(calls))
-	do := func(lane int) { errs[lane] = l.combiners[lane].do(ctx, calls[lane], l.run) }
+	do := func(lane int) { errs[lane] = l.combiners[lane].Do(ctx, l.shared, calls[lane]) }
 	var wg sync.WaitGroup
 	for i, lane := range busy {
 		if i == len(busy)-1 {

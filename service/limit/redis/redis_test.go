@@ -55,6 +55,8 @@ func now(t *testing.T, c *goredis.Client) time.Time {
 	return at
 }
 
+func trips(l limit.Limiter) int64 { return l.(*redis.Limiter).Scripts() }
+
 // slow is a rate of which nothing comes back while a test runs.
 func slow(burst int64) limit.Rate { return limit.Rate{Count: 1, Period: time.Hour, Burst: burst} }
 
@@ -80,7 +82,8 @@ func TestRedis(t *testing.T) {
 				off := time.Duration(skew.Add(1)) * 5 * time.Second
 				return open(t, redis.Config{URL: url, Prefix: prefix, Budget: 20 * time.Second, Clock: func() time.Time { return time.Now().Add(off) }})
 			},
-			Now: func() time.Time { return now(t, c) },
+			Now:   func() time.Time { return now(t, c) },
+			Trips: trips,
 			Advance: func(d time.Duration) {
 				until := now(t, c).Add(d)
 				if !limittest.Eventually(d+time.Minute, func() bool { return !now(t, c).Before(until) }) {

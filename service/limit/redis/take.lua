@@ -3,8 +3,9 @@
 -- KEYS: every counter, each once.
 -- ARGV: the number of counters about which there is something to say, then for each its place in KEYS, what it begins at when it is
 -- not there (-1 unknown; below that a rate, which begins at -2 less this), and what is owed to it when it is. Then the number of groups, and for each group its size and for each of its checks the counter's
--- place and three numbers: of a rate the span (burst intervals), the need (cost intervals) and 0; of a quota its most, the cost and
--- the end of its period. Times are microseconds.
+-- place and three numbers: of a rate the span (burst intervals), the need (cost intervals) and, as a number below 0 or 0, what must be left of
+-- the span after it; of a quota its most, the cost and the end of its period. Times are microseconds. A size below 0 is that of a group that is
+-- looked at: it is decided and not spent.
 -- Returns for each check two numbers: by how much a rate is over its span, or 1 for a quota that is, 0 when admitted, -1 when the group
 -- is undecided for want of a quota's beginning; and how much is used after the decision.
 local t = redis.call('TIME')
@@ -52,7 +53,8 @@ local groups = tonumber(ARGV[a])
 a = a + 1
 for _ = 1, groups do
   local size, from = tonumber(ARGV[a]), a + 1
-  local saved, admitted, known = {}, true, true
+  local saved, admitted, known = {}, size > 0, true
+  size = math.abs(size)
   local base = #out
   for c = 0, size - 1 do
     local at = from + 4 * c
@@ -78,7 +80,7 @@ for _ = 1, groups do
       end
       saved[c] = tat
       local was = math.max(tat, now)
-      over, used = math.max(was + need - now - most, 0), was - now
+      over, used = math.max(was + need - now - most - till, 0), was - now
       if over == 0 then
         tat = was + need
         used = tat - now
@@ -105,7 +107,7 @@ for _ = 1, groups do
         out[base + 2 * c + 1] = -1
       elseif out[base + 2 * c + 1] == 0 then -- would have been admitted, is not spent
         local v = value[tonumber(ARGV[at])]
-        if tonumber(ARGV[at + 3]) == 0 then
+        if tonumber(ARGV[at + 3]) <= 0 then
           v = math.min(math.max(v, now), now + tonumber(ARGV[at + 1])) - now
         end
         out[base + 2 * c + 2] = v
