@@ -89,8 +89,20 @@ func TestR02_ExplainOfAnothers(t *testing.T) {
 				t.Errorf("%s answered %d %s", query, a.Code, a.Body)
 			}
 		}
-		if text := s.send(request{Method: http.MethodGet, Path: "/v1/access/explain", As: s.A.Session}).Body.String(); strings.Contains(text, s.B.ID) || strings.Contains(text, s.B.License) {
-			t.Errorf("A reads of B: %s", text)
+		own := s.send(request{Method: http.MethodGet, Path: "/v1/access/explain", As: s.A.Session})
+		if text := own.Body.String(); own.Code != http.StatusOK || !strings.Contains(text, s.A.License) || strings.Contains(text, s.B.ID) || strings.Contains(text, s.B.License) {
+			t.Errorf("A reads of B, or nothing: %d %s", own.Code, text)
+		}
+		// what another bought and gave away is explained without the order and without whose it was
+		if _, err := s.rows.db.Exec(t.Context(), `UPDATE license SET owner = $1 WHERE id = $2`, s.B.ID, s.A.License); err != nil {
+			t.Fatal(err)
+		}
+		res := s.send(request{Method: http.MethodGet, Path: "/v1/access/explain?license=" + s.A.License, As: s.B.Session})
+		if text := res.Body.String(); res.Code != http.StatusOK || !strings.Contains(text, s.A.License) || strings.Contains(text, s.A.Order) || strings.Contains(text, s.A.ID) || strings.Contains(text, "ada@example.com") {
+			t.Errorf("B reads of what A paid: %d %s", res.Code, text)
+		}
+		if a := s.send(request{Method: http.MethodGet, Path: "/v1/access/explain?order=" + s.A.Order, As: s.B.Session}); a.Code != http.StatusNotFound {
+			t.Errorf("the order of another whose license is B's now: %d %s", a.Code, a.Body)
 		}
 		if a := s.send(request{Method: http.MethodGet, Path: "/v1/access/explain?q=" + s.A.Key, As: s.Staff[licensing.RoleSupport]}); a.Code/100 != 4 {
 			t.Errorf("a whole key in an address answered %d", a.Code)

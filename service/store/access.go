@@ -63,12 +63,21 @@ func nothing() db.Question {
 	return db.Question{SQL: `SELECT 1 WHERE 1 = 0`, Each: func(db.Row) error { return nil }}
 }
 
+// buyer is whose an order must be that somebody asks for: an owner of what another's order gave does not learn of the order.
+func buyer(a access.Ask) string {
+	if a.Order == "" {
+		return ""
+	}
+	return string(a.Owner)
+}
+
 func askedLicenses(a access.Ask, out *[]license.License) db.Question {
 	if a.Key != "" {
 		return nothing()
 	}
 	n := new(narrowing).by("l.owner =", string(a.Owner)).by("l.id =", a.License).by("l.key_hint =", a.Hint).
-		byWrapped("l.id IN (SELECT g.object_id FROM order_grant g WHERE g.order_id =", a.Order, ")")
+		byWrapped("l.id IN (SELECT g.object_id FROM order_grant g WHERE g.order_id =", a.Order, ")").
+		byWrapped("l.id IN (SELECT g.object_id FROM order_grant g JOIN orders o ON o.id = g.order_id WHERE o.owner =", buyer(a), ")")
 	sql, args := byProduct(byPerson(n, "l.owner", a), "l.product_id", a.Product).statement(`SELECT `+namedColumns+fromLicense, "l.id DESC", a.Limit+1)
 	return db.Question{SQL: sql, Args: args, Each: db.Into(out, scanNamed)}
 }
@@ -79,7 +88,8 @@ func askedKeys(a access.Ask, out *[]access.Key) db.Question {
 	}
 	n := new(narrowing).by("k.owner =", string(a.Owner)).by("k.id =", a.Key).
 		byWrapped("k.id IN (SELECT s.key_id FROM api_secret s WHERE s.hint =", a.Hint, ")").
-		byWrapped("k.id IN (SELECT g.object_id FROM order_grant g WHERE g.order_id =", a.Order, ")")
+		byWrapped("k.id IN (SELECT g.object_id FROM order_grant g WHERE g.order_id =", a.Order, ")").
+		byWrapped("k.id IN (SELECT g.object_id FROM order_grant g JOIN orders o ON o.id = g.order_id WHERE o.owner =", buyer(a), ")")
 	sql, args := byProduct(byPerson(n, "k.owner", a), "k.product_id", a.Product).statement(`SELECT `+boughtColumns+`,
 		COALESCE((SELECT p.slug FROM product p WHERE p.id = k.product_id), ''),
 		COALESCE((SELECT s.hint FROM api_secret s WHERE s.key_id = k.id AND s.expires_at IS NULL), '')`+fromBought, "k.id DESC", a.Limit+1)
