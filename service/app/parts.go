@@ -59,6 +59,8 @@ type parts struct {
 	metrics   *prometheus.Registry
 	limiter   *limit.Keeper
 
+	countersAway func() bool // nil while they are in the process
+
 	keyring     *keyring.Service
 	licenses    *license.Service
 	activations *activation.Service
@@ -173,6 +175,19 @@ func (p *parts) limits(context.Context) error {
 			return err
 		}
 		engine = l
+		p.countersAway = l.Away
+		telemetry.AddReadings(p.metrics,
+			telemetry.Reading{Name: "mintreu_limit_counters_away", Help: "1 while counters of limits are away, or were in the last seconds; limits follow their degraded mode.",
+				Read: func(context.Context) (float64, error) {
+					if l.Away() {
+						return 1, nil
+					}
+					return 0, nil
+				}},
+			telemetry.Reading{Name: "mintreu_limit_degraded_checks", Help: "Checks of limits that were answered by their degraded mode since the start.",
+				Read: func(context.Context) (float64, error) { return float64(l.Degraded()), nil }},
+			telemetry.Reading{Name: "mintreu_limit_scripts", Help: "Scripts that were sent to Redis since the start; each decides what many callers ask for.",
+				Read: func(context.Context) (float64, error) { return float64(l.Scripts()), nil }})
 		p.loops = append(p.loops, replicas.run)
 		p.closers = append(p.closers, l.Close)
 	}

@@ -80,8 +80,17 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 func (p *parts) site(routes []kit.Route) (*site.Site, error) {
 	c := p.app.config
 	return site.New(site.Config{Shop: ui.Shopfront{Name: c.ShopName, Tagline: c.ShopTagline, Terms: c.TermsURL, Privacy: c.PrivacyURL, Imprint: c.ImprintURL}, BaseURL: c.BaseURL, Key: p.app.storage.key.Derive("pages"), Auth: authenticator{p}, Routes: routes, Clock: c.Clock,
+		Warning:     p.warning,
 		Upload:      httpapi.Downloads{Service: p.downloads}.Take,
 		Attachments: site.Attachments{Take: p.helpdesk.Attach, Send: httpapi.Support{Service: p.helpdesk}.Send}, Logger: p.app.log, PayOrigins: p.payOrigins()})
+}
+
+// warning is what staff must know on every page of the console.
+func (p *parts) warning() string {
+	if p.countersAway == nil || !p.countersAway() {
+		return ""
+	}
+	return "Redis does not answer, so limits follow their degraded mode: each API key is refused, or let through up to its share, as its limits say. Look after Redis; this ends by itself."
 }
 
 // payOrigins is where forms may lead besides the service itself: the payment provider's page.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -232,6 +234,12 @@ func TestF26_RedisKilled(t *testing.T) {
 	}
 	s.within(t, "a closed limit", ask(t, "/v1/keys/authorize?env=test", closed), http.StatusTooManyRequests)
 
+	eventually(t, "the metrics say that counters are away", time.Minute, func() bool {
+		_, _ = ask(t, "/v1/keys/authorize?env=test", open)(s.replicas[0])
+		w := httptest.NewRecorder()
+		s.replicas[0].OpsHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		return strings.Contains(w.Body.String(), "mintreu_limit_counters_away 1")
+	})
 	s.flip(t, "payments", "", true)
 	s.within(t, "payments off", s.buys(t), http.StatusServiceUnavailable)
 	s.flip(t, "payments", "", false)

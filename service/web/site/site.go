@@ -47,6 +47,8 @@ type Config struct {
 	Attachments Attachments
 	// PayOrigins are where the payment page may be, apart from the service itself: "https://checkout.stripe.com".
 	PayOrigins []string
+	// Warning is what staff must know of the service now, said at the top of every page of the console; "" for nothing. Nil never says anything.
+	Warning func() string
 }
 
 // Attachments is what pages need besides operations to take the files of tickets from forms and to send them.

@@ -141,6 +141,9 @@ func (v *Visit) again() {
 // Frame is what surrounds the page.
 func (v *Visit) Frame(title string, crumbs ...ui.Link) ui.Frame {
 	f := ui.Frame{Shop: v.Site.Shop, Title: title, Path: v.R.URL.Path, Actor: v.Actor, Crumbs: crumbs, Secret: v.page.Secret, Said: append(v.flashes(), v.said...)}
+	if v.page.For == Staff && v.Site.Warning != nil {
+		f.Banner = v.Site.Warning()
+	}
 	if v.Actor.By != "" {
 		f.Banner = "You look at a customer's account. Nothing can be changed, and no secret is shown. Sign out to end it."
 	}
