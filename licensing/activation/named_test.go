@@ -143,7 +143,7 @@ func TestS03_NamedUsersAreLinearizable(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		w := newWorld(t, e)
-		for seed := range soak(uint64(3), 300) {
+		for seed := range storetest.Soak(uint64(3), 300) {
 			history := w.crowd(t, seed, w.replicas)
 			if got := porcupine.CheckOperationsTimeout(userModel, history, time.Minute); got != porcupine.Ok {
 				t.Fatalf("seed %d: the history of %d requests is %s", seed, len(history), got)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -15,14 +14,6 @@ import (
 	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
-
-// soak returns n, or long when the long forms of tests are wanted: MINTREU_SOAK=1.
-func soak[T any](n, long T) T {
-	if os.Getenv("MINTREU_SOAK") == "1" {
-		return long
-	}
-	return n
-}
 
 // sent is a batch that a product sends: its number and how many events it says. No events ask for the total instead.
 type sent struct{ seq, events int64 }
@@ -120,7 +111,7 @@ func TestINV5_CountingIsLinearizable(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		w := newWorld(t, e)
-		for seed := range soak(uint64(4), 300) {
+		for seed := range storetest.Soak(uint64(4), 300) {
 			history := w.senders(t, seed, w.Service)
 			if got := porcupine.CheckOperationsTimeout(countModel, history, time.Minute); got != porcupine.Ok {
 				t.Fatalf("seed %d: the history of %d calls is %s", seed, len(history), got)
