@@ -183,8 +183,7 @@ func (s *Service) Authorize(ctx context.Context, q Question) (Verdict, error) {
 	}
 }
 
-// Look tells how the limits of keys stand, and spends nothing: each is asked for one unit together with more than it can ever admit at
-// once, so that the whole is refused. A limit whose counter is away says so in Degraded.
+// Look tells how the limits of keys stand, and spends nothing. A limit whose counter is away says so in Degraded.
 func (s *Service) Look(ctx context.Context, keys []*Key) ([][]LimitState, error) {
 	groups := make([][]Check, 0, len(keys))
 	for _, k := range keys {
@@ -192,14 +191,9 @@ func (s *Service) Look(ctx context.Context, keys []*Key) ([][]LimitState, error)
 		if err != nil {
 			return nil, err
 		}
-		if len(group) > 0 {
-			over := group[0]
-			over.Cost = max(over.Rate.Burst, over.Quota.Most)
-			group = append(group, over)
-		}
 		groups = append(groups, group)
 	}
-	taken, err := s.Limiter.TakeEach(ctx, groups)
+	taken, err := s.Limiter.Look(ctx, groups)
 	if err != nil {
 		return nil, err
 	}

@@ -80,6 +80,8 @@ type Limiter interface {
 	Take(ctx context.Context, group []Check) ([]Taken, error)
 	// TakeEach decides several groups, first in first out, each by itself, in one step.
 	TakeEach(ctx context.Context, groups [][]Check) ([][]Taken, error)
+	// Look tells how groups would be decided, and spends nothing. While counters are away the answer is a refusal that says so.
+	Look(ctx context.Context, groups [][]Check) ([][]Taken, error)
 	// Give gives back what was taken and not used, once: the caller sees to that. Counters never hold less than nothing, and
 	// giving to one that is not there any more does nothing. It is an effort, not a promise: while counters are away, units
 	// of a rate are lost, which come back by themselves.

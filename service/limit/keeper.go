@@ -24,6 +24,8 @@ type Engine interface {
 	// Decide is TakeEach for quotas that outlive their counters. A quota whose counter is not there begins at what known tells; a
 	// group with one that is not known stays undecided, spends nothing, and has nil for its results.
 	Decide(ctx context.Context, groups [][]Check, known Known) ([][]Result, error)
+	// LookAt is Decide that spends nothing.
+	LookAt(ctx context.Context, groups [][]Check, known Known) ([][]Result, error)
 }
 
 // Spent is what one process has admitted of a quota's period.
@@ -89,19 +91,34 @@ func (k *Keeper) Take(ctx context.Context, group []Check) ([]Result, error) {
 
 // TakeEach implements [Limiter]. While the ledger cannot be read, a quota without a counter refuses.
 func (k *Keeper) TakeEach(ctx context.Context, groups [][]Check) ([][]Result, error) {
-	out, err := k.engine.Decide(ctx, groups, unknown)
+	out, err := k.decide(ctx, groups, k.engine.Decide)
+	if err == nil {
+		k.record(groups, out)
+	}
+	return out, err
+}
+
+// Look implements [Limiter].
+func (k *Keeper) Look(ctx context.Context, groups [][]Check) ([][]Result, error) {
+	return k.decide(ctx, groups, k.engine.LookAt)
+}
+
+// how is [Engine.Decide] or [Engine.LookAt].
+type how func(ctx context.Context, groups [][]Check, known Known) ([][]Result, error)
+
+func (k *Keeper) decide(ctx context.Context, groups [][]Check, by how) ([][]Result, error) {
+	out, err := by(ctx, groups, unknown)
 	if err != nil {
 		return nil, err
 	}
-	if err := k.again(ctx, groups, out); err != nil {
+	if err := k.again(ctx, groups, out, by); err != nil {
 		return nil, err
 	}
-	k.record(groups, out)
 	return out, nil
 }
 
 // again decides the groups that were left undecided, with what the ledger knows of their quotas.
-func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result) error {
+func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result, by how) error {
 	var places []int
 	var left [][]Check
 	var counters []string
@@ -131,7 +148,7 @@ func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result) er
 		}
 		return nil
 	}
-	results, err := k.engine.Decide(ctx, left, func(counter string) (int64, bool) { return used[counter] + k.own(counter), true })
+	results, err := by(ctx, left, func(counter string) (int64, bool) { return used[counter] + k.own(counter), true })
 	if err != nil {
 		return err
 	}

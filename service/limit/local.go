@@ -54,7 +54,7 @@ func (l *Local) Take(_ context.Context, group []Check) ([]Result, error) {
 	if err := Validate(group); err != nil {
 		return nil, err
 	}
-	return l.take(group, fromZero), nil
+	return l.take(group, fromZero, true), nil
 }
 
 // TakeEach implements [Limiter]. Quotas begin at nothing used.
@@ -62,8 +62,22 @@ func (l *Local) TakeEach(ctx context.Context, groups [][]Check) ([][]Result, err
 	return l.Decide(ctx, groups, fromZero)
 }
 
+// Look implements [Limiter].
+func (l *Local) Look(ctx context.Context, groups [][]Check) ([][]Result, error) {
+	return l.LookAt(ctx, groups, fromZero)
+}
+
 // Decide implements [Engine].
 func (l *Local) Decide(_ context.Context, groups [][]Check, known Known) ([][]Result, error) {
+	return l.each(groups, known, true)
+}
+
+// LookAt implements [Engine].
+func (l *Local) LookAt(_ context.Context, groups [][]Check, known Known) ([][]Result, error) {
+	return l.each(groups, known, false)
+}
+
+func (l *Local) each(groups [][]Check, known Known, spend bool) ([][]Result, error) {
 	for _, group := range groups {
 		if err := Validate(group); err != nil {
 			return nil, err
@@ -71,7 +85,7 @@ func (l *Local) Decide(_ context.Context, groups [][]Check, known Known) ([][]Re
 	}
 	out := make([][]Result, len(groups))
 	for i, group := range groups {
-		out[i] = l.take(group, known)
+		out[i] = l.take(group, known, spend)
 	}
 	return out, nil
 }
@@ -133,7 +147,7 @@ type step struct {
 
 // take decides one group under the locks of all shards it touches, taken in ascending order. It returns nil for a group with a
 // quota of which nothing is known.
-func (l *Local) take(group []Check, known Known) []Result {
+func (l *Local) take(group []Check, known Known, spend bool) []Result {
 	results := make([]Result, len(group))
 	if len(group) == 0 {
 		return results
@@ -155,17 +169,17 @@ func (l *Local) take(group []Check, known Known) []Result {
 			l.shards[bits.TrailingZeros64(set)].mu.Unlock()
 		}
 	}()
-	if !l.decide(steps, results, known) {
+	if !l.decide(steps, results, known, spend) {
 		return nil
 	}
 	return results
 }
 
-// decide evaluates the group and stores it when all of it is admitted. Checks of one group on the same counter add up. The
+// decide evaluates the group and stores it when all of it is admitted and to be spent. Checks of one group on the same counter add up. The
 // clock is read under the locks, so that instants follow the order of decisions.
-func (l *Local) decide(steps []step, results []Result, known Known) (decided bool) {
+func (l *Local) decide(steps []step, results []Result, known Known, spend bool) (decided bool) {
 	now := l.clock.Now().UnixMicro()
-	admitted := true
+	admitted := spend
 	for i := range steps {
 		s := &steps[i]
 		v, there := s.shard.value[s.counter]

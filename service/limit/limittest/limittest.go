@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Env) {
 		"Answers": answers, "KeysApart": apart, "NothingAsked": nothing, "GroupsOfOneOwner": owners,
 		"A13_QuotaExactUnderConcurrency": quotaExact, "QuotaPeriods": periods, "QuotaWithRate": quotaWithRate, "QuotasRefused": quotas,
 		"QuotaLowered": lowered, "A21_GivenBack": given, "QuotaOutlivesItsCounter": outlives,
-		"A13_HotCounterIsExact": hotExact, "HotCounterTakesFewTrips": hotTrips, "HotCounterOfADeadReplica": hotLost, "A14_HotCounterBound": hotBound,
+		"Look": look, "A13_HotCounterIsExact": hotExact, "HotCounterTakesFewTrips": hotTrips, "HotCounterOfADeadReplica": hotLost, "A14_HotCounterBound": hotBound,
 		"A18_FloodReachesNobody": flood,
 	} {
 		t.Run(name, func(t *testing.T) {

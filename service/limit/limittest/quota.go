@@ -215,3 +215,42 @@ func outlives(t *testing.T, e Env) {
 		t.Fatalf("used up before: %+v", out)
 	}
 }
+
+// look: how counters stand is told as a take would find them, and nothing is spent, neither by a look that would be admitted nor by one that would
+// not; each group stands by itself, and a quota of which nothing is known stays undecided.
+func look(t *testing.T, e Env) {
+	l := e.New(t)
+	quota, rate := limit.Check{Key: "lq", Owner: "o", Quota: e.month(5), Cost: 2}, limit.Check{Key: "lr", Owner: "o", Rate: slow(3), Cost: 1}
+	sees := func(group []limit.Check, want ...limit.Result) {
+		t.Helper()
+		for range 3 {
+			out, err := l.Look(t.Context(), [][]limit.Check{group, {}, group})
+			if err != nil || len(out) != 3 || len(out[1]) != 0 {
+				t.Fatalf("%+v, %v", out, err)
+			}
+			for _, got := range [][]limit.Result{out[0], out[2]} {
+				for i, r := range got {
+					if r.Allowed != want[i].Allowed || r.Remaining != want[i].Remaining || (r.RetryAfter > 0) == r.Allowed || r.Degraded {
+						t.Errorf("check %d: %+v, want %+v", i, r, want[i])
+					}
+				}
+			}
+		}
+	}
+	sees([]limit.Check{quota, rate}, limit.Result{Allowed: true, Remaining: 5}, limit.Result{Allowed: true, Remaining: 3})
+	take(t, l, quota, rate)
+	sees([]limit.Check{quota, rate}, limit.Result{Allowed: true, Remaining: 3}, limit.Result{Allowed: true, Remaining: 2})
+	take(t, l, quota, rate)
+	sees([]limit.Check{quota, rate}, limit.Result{Remaining: 1}, limit.Result{Allowed: true, Remaining: 1})
+	if out := take(t, l, rate); !out[0].Allowed || out[0].Remaining != 0 {
+		t.Errorf("a look was remembered: %+v", out)
+	}
+	if _, err := l.Look(t.Context(), [][]limit.Check{{{Key: "bad", Rate: slow(1), Cost: 2}}}); !errors.Is(err, apikey.ErrCost) {
+		t.Errorf("an impossible cost: %v", err)
+	}
+	other := limit.Check{Key: "unknown", Quota: e.month(5), Cost: 1}
+	out, err := l.(limit.Engine).LookAt(t.Context(), [][]limit.Check{{other}, {rate}}, func(string) (int64, bool) { return 0, false })
+	if err != nil || out[0] != nil || len(out[1]) != 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+}

@@ -13,6 +13,9 @@ import (
 // without answers a group by the degraded modes of its limits: it is refused whole by a closed one; what is left is admitted while
 // every lease_only limit has tokens that were taken up front, and within this replica's share of each open one.
 func (l *Limiter) without(g *group) []limit.Result {
+	if g.look {
+		return limit.Refused(g.checks)
+	}
 	l.degraded.Add(int64(len(g.checks)))
 	replicas := l.cfg.Replicas()
 	var share, leased []limit.Check

@@ -235,8 +235,22 @@ func (l *Limiter) TakeEach(ctx context.Context, groups [][]limit.Check) ([][]lim
 	return l.Decide(ctx, groups, func(string) (int64, bool) { return 0, true })
 }
 
+// Look implements [limit.Limiter].
+func (l *Limiter) Look(ctx context.Context, groups [][]limit.Check) ([][]limit.Result, error) {
+	return l.LookAt(ctx, groups, func(string) (int64, bool) { return 0, true })
+}
+
 // Decide implements [limit.Engine].
 func (l *Limiter) Decide(ctx context.Context, groups [][]limit.Check, known limit.Known) ([][]limit.Result, error) {
+	return l.decide(ctx, groups, known, false)
+}
+
+// LookAt implements [limit.Engine].
+func (l *Limiter) LookAt(ctx context.Context, groups [][]limit.Check, known limit.Known) ([][]limit.Result, error) {
+	return l.decide(ctx, groups, known, true)
+}
+
+func (l *Limiter) decide(ctx context.Context, groups [][]limit.Check, known limit.Known, look bool) ([][]limit.Result, error) {
 	for _, g := range groups {
 		if err := limit.Validate(g); err != nil {
 			return nil, err
@@ -251,11 +265,13 @@ func (l *Limiter) Decide(ctx context.Context, groups [][]limit.Check, known limi
 			continue
 		}
 		g := l.group(checks)
-		if out[i] = l.stocks.spend(&g); out[i] != nil {
-			continue
-		}
-		if out[i] = l.refused.answer(&g); out[i] != nil {
-			continue
+		if g.look = look; !look {
+			if out[i] = l.stocks.spend(&g); out[i] != nil {
+				continue
+			}
+			if out[i] = l.refused.answer(&g); out[i] != nil {
+				continue
+			}
 		}
 		lane := g.bucket % len(l.combiners)
 		if calls[lane] == nil {
