@@ -89,6 +89,11 @@ type Actor struct {
 	Unenrolled bool
 }
 
+// Reaches reports whether the actor may touch what is a product's: a machine token that is narrowed to another may not.
+func (a Actor) Reaches(product string) bool {
+	return a.Kind != Machine || a.Product == "" || a.Product == product
+}
+
 // String is how the actor is named in the log and in the audit trail: "kind:id".
 func (a Actor) String() string {
 	if a.ID == "" {

@@ -53,7 +53,7 @@ func (s *Service) CreatePolicy(ctx context.Context, r CreatePolicyRequest) (Poli
 	if err := r.Validate(); err != nil {
 		return PolicyView{}, err
 	}
-	if !reaches(ctx, r.ProductID) {
+	if !licensing.ActorFrom(ctx).Reaches(r.ProductID) {
 		return PolicyView{}, licensing.ErrNotFound
 	}
 	now := s.Clock.Now()
@@ -94,7 +94,7 @@ func (s *Service) GetPolicy(ctx context.Context, r PolicyRequest) (PolicyView, e
 // policy is the one door by which operations reach a policy by id.
 func (s *Service) policy(ctx context.Context, id string) (Policy, error) {
 	p, err := s.Policies.Policy(ctx, id)
-	if err == nil && !reaches(ctx, p.ProductID) {
+	if err == nil && !licensing.ActorFrom(ctx).Reaches(p.ProductID) {
 		return Policy{}, licensing.ErrNotFound
 	}
 	return p, err
@@ -103,7 +103,7 @@ func (s *Service) policy(ctx context.Context, id string) (Policy, error) {
 // KnownPolicy is a policy as the last two seconds knew it: what licenses are issued from. Nobody may change what it points to.
 func (s *Service) KnownPolicy(ctx context.Context, id string) (Policy, error) {
 	p, err := s.policies.Get(ctx, id, s.Policies.Policy)
-	if err == nil && !reaches(ctx, p.ProductID) {
+	if err == nil && !licensing.ActorFrom(ctx).Reaches(p.ProductID) {
 		return Policy{}, licensing.ErrNotFound
 	}
 	return p, err
@@ -111,12 +111,6 @@ func (s *Service) KnownPolicy(ctx context.Context, id string) (Policy, error) {
 
 // ForgetPolicy drops what is kept of a policy; the change feed calls it for "policy", with "" for all.
 func (s *Service) ForgetPolicy(id string) { s.policies.Forget(id) }
-
-// reaches reports whether the caller may touch policies of a product: a machine token that is narrowed to another may not.
-func reaches(ctx context.Context, product string) bool {
-	a := licensing.ActorFrom(ctx)
-	return a.Kind != licensing.Machine || a.Product == "" || a.Product == product
-}
 
 // ListPoliciesRequest narrows and pages a list of policies.
 type ListPoliciesRequest struct {

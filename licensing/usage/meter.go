@@ -91,7 +91,7 @@ func (s *Service) CreateMeter(ctx context.Context, r CreateMeterRequest) (MeterV
 	if err := m.check(); err != nil {
 		return MeterView{}, err
 	}
-	if !reaches(ctx, m.ProductID) {
+	if !licensing.ActorFrom(ctx).Reaches(m.ProductID) {
 		return MeterView{}, licensing.ErrNotFound
 	}
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
@@ -134,12 +134,6 @@ func (m *Meter) check() error {
 
 const maxName = 200
 
-// reaches reports whether the caller may touch meters of a product: a machine token that is narrowed to another may not.
-func reaches(ctx context.Context, product string) bool {
-	a := licensing.ActorFrom(ctx)
-	return a.Kind != licensing.Machine || a.Product == "" || a.Product == product
-}
-
 // MeterRequest names a meter.
 type MeterRequest struct {
 	ID string `path:"id" doc:"The meter."`
@@ -158,7 +152,7 @@ func (s *Service) MeterAgain(ctx context.Context, id, _ string) (MeterView, erro
 
 func (s *Service) meter(ctx context.Context, id string) (Meter, error) {
 	m, err := s.Meters.Meter(ctx, id)
-	if err == nil && !reaches(ctx, m.ProductID) {
+	if err == nil && !licensing.ActorFrom(ctx).Reaches(m.ProductID) {
 		return Meter{}, licensing.ErrNotFound
 	}
 	return m, err
