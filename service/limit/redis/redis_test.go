@@ -16,6 +16,7 @@ import (
 	"github.com/mintreu/mintreu/service/limit"
 	"github.com/mintreu/mintreu/service/limit/limittest"
 	"github.com/mintreu/mintreu/service/limit/redis"
+	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
 func open(t *testing.T, cfg redis.Config) *redis.Limiter {
@@ -235,6 +236,44 @@ func TestCombinerIsFair(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestA13_RoundsOfCheckers: of 200 checkers who ask at once, each at both replicas, exactly the limit is admitted, of a rate and of a quota, round
+// after round: a hundred of them in the whole proof and a thousand in the long form.
+func TestA13_RoundsOfCheckers(t *testing.T) {
+	t.Parallel()
+	url, prefix := limittest.Redis(t), rand.Text()
+	var replicas [2]*redis.Limiter
+	for i := range replicas {
+		replicas[i] = open(t, redis.Config{URL: url, Prefix: prefix, Budget: 20 * time.Second})
+	}
+	for round := range storetest.Proven(5, 100, 1000) {
+		check := limit.Check{Key: fmt.Sprint(round), Rate: slow(150), Cost: 1}
+		if round%2 == 1 {
+			check.Rate, check.Quota = limit.Rate{}, month(150)
+		}
+		var admitted atomic.Int64
+		var wg sync.WaitGroup
+		start := make(chan struct{})
+		for i := range 200 {
+			wg.Go(func() {
+				<-start
+				for n := range replicas {
+					out, err := replicas[(i+n)%2].Take(t.Context(), []limit.Check{check})
+					if err != nil || out[0].Degraded {
+						t.Errorf("%+v, %v", out, err)
+					} else if out[0].Allowed {
+						admitted.Add(1)
+					}
+				}
+			})
+		}
+		close(start)
+		wg.Wait()
+		if n := admitted.Load(); n != 150 {
+			t.Fatalf("round %d: %d of 150 admitted", round, n)
+		}
+	}
 }
 
 // TestConfig: what cannot work is refused at the start, with what is wrong; a Redis that is away is not.
