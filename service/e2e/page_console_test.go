@@ -59,7 +59,7 @@ func consoleVisits() map[string][]visit {
 	for _, what := range []string{"edit", "publish", "sunset", "retire", "plans/new", "releases/new"} {
 		at("/admin/products/{id}/"+what, "/admin/products/{product}/"+what)
 	}
-	at("/admin/import", "/admin/import")
+	at("/admin/import", "/admin/import", "/admin/import?example=yes")
 	at("/admin/plans/{id}", "/admin/plans/{plan}", "/admin/plans/{draft-plan}")
 	for _, what := range []string{"edit", "publish", "archive"} {
 		at("/admin/plans/{id}/"+what, "/admin/plans/{plan}/"+what)

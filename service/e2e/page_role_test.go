@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mintreu/mintreu/service/app"
 )
 
 var (
@@ -54,4 +56,41 @@ func TestConsole_LeadsNobodyAstray(t *testing.T) {
 			t.Errorf("the owner is not led to /admin/%s", at)
 		}
 	}
+}
+
+// TestConsole_ImportLeadsOn: a founder without a file begins with the example, and each page leads to the next until the shop sells what it
+// describes: the policy that its plans name, the plan, the product.
+func TestConsole_ImportLeadsOn(t *testing.T) {
+	t.Parallel()
+	s := bareStage(t, app.Config{})
+	s.must(t, http.MethodPost, "/v1/staff", object{"email": stageEmail(owner), "role": "owner", "password": password}, nil)
+	s.tokens[owner] = s.signIn(t, owner)
+	c := s.as(t, owner)
+	follow := func(from page, name string) string {
+		t.Helper()
+		m := regexp.MustCompile(`<a[^>]* href="([^"]+)"[^>]*>` + regexp.QuoteMeta(name) + `</a>`).FindStringSubmatch(from.text)
+		if m == nil {
+			t.Fatalf("nothing leads to %q from: %s", name, mainText(from.text))
+		}
+		return strings.ReplaceAll(m[1], "&amp;", "&")
+	}
+	at := follow(c.get(t, "/admin/import"), "Begin with an example")
+	f := (visit{}).sent(t, c.get(t, at).text, at)
+	tried := c.fill(t, f, f.values(func(d field) string { return d.value }))
+	tried.shows(t, "the trial of the example", http.StatusOK, "Tried, nothing kept yet: 7 new")
+	f = (visit{}).sent(t, tried.text, at)
+	c.fill(t, f, f.values(func(d field) string { return d.value })).shows(t, "the import of the example", http.StatusOK, "7 new", "drafts")
+	product := follow(c.get(t, "/admin/products"), "My App")
+	at = follow(c.get(t, product), "Make the policy standard")
+	if plan := c.get(t, follow(c.get(t, product), "Solo")); follow(plan, "Make the policy standard") != at {
+		t.Error("the plan leads to another policy")
+	}
+	f = (visit{}).sent(t, c.get(t, at).text, at)
+	if back := c.fill(t, f, f.values(func(d field) string { return d.value })).done(t, "the policy"); back != product {
+		t.Errorf("the policy leads to %s", back)
+	}
+	at = follow(c.get(t, product), "Look at the plan Solo and publish it")
+	c.send(t, follow(c.get(t, at), "Publish"), nil).done(t, "the plan's publication")
+	c.send(t, follow(c.get(t, product), "Put it on sale"), nil).done(t, "the product's publication")
+	newCaller(t, s.url).get(t, "/catalogue/my-app").shows(t, "the shop", http.StatusOK, "Solo", "29.00 EUR")
 }

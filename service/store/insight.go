@@ -40,7 +40,7 @@ func (s *insights) Counts(ctx context.Context, now time.Time) (c insight.Counts,
 	dest = append(dest, &c.Complete, &c.OnSale, &c.Products, &c.Releases, &c.Parked, &c.Held, &oldest, &c.EventsPending, &c.EventsParked, &eventOldest, &eventLast,
 		&c.MailPending, &mailOldest, &c.MailFailed, &c.JobsFailing, &c.JobsDiscarded, &job, &unnumbered)
 	day := now.Add(-24 * time.Hour)
-	err = s.db.QueryRow(ctx, `SELECT `+lately("customer", "created_at")+`, `+lately("orders", "created_at")+`, `+lately("orders", "paid_at")+`, `+
+	err = s.db.QueryRow(ctx, `SELECT `+lately("(SELECT created_at FROM customer WHERE role = '') c", "created_at")+`, `+lately("orders", "created_at")+`, `+lately("orders", "paid_at")+`, `+
 		lately("license", "created_at")+`, `+lately("api_key", "created_at")+`, `+lately("activation", "activated_at")+`, `+lately("download_link", "begun_at")+`,
 		(SELECT count(*) FROM download_link WHERE begun_at >= $2 AND state = 'confirmed'),
 		(SELECT count(*) FROM product p WHERE p.state = 'active' AND EXISTS (SELECT 1 FROM plan l WHERE l.product_id = p.id AND l.state = 'active'

@@ -216,6 +216,7 @@ type planView struct {
 	Versions               []pricing.PriceView
 	Change, Price, Approve bool // the visitor may
 	Me                     string
+	Next                   todo
 }
 
 // plan shows a plan with its prices, and sets or proposes one.
@@ -230,6 +231,13 @@ func (p *pages) plan(v *site.Visit) error {
 		return err
 	}
 	view := planView{PlanView: plan, Versions: prices.Items, Change: may(v, p.ops.UpdatePlan.Spec()), Price: may(v, p.ops.SetPrice.Spec()), Approve: may(v, p.ops.ApprovePrice.Spec()), Me: v.Actor.String()}
+	wanting, err := p.wanting(v, plan.Product, plan)
+	if err != nil {
+		return err
+	}
+	if len(wanting) > 0 {
+		view.Next = policyFirst(plan.Product, wanting[0])
+	}
 	frame := v.Frame(plan.Name, ui.Link{Href: "/admin/products", Name: "Products"}, ui.Link{Href: "/admin/products/" + plan.Product, Name: "Product"})
 	f.Default("currency", "EUR")
 	if !v.Posted() {

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/mintreu/mintreu/commerce/catalog"
@@ -35,9 +36,9 @@ func (p *pages) newPolicy(v *site.Visit) error {
 	f, frame := v.Form(), v.Frame("New policy", ui.Link{Href: "/admin/policies", Name: "Policies"})
 	f.Default("product", v.Query("product"))
 	start := presetOf(v.Query("preset"))
-	view := newPolicyView{Products: products, Preset: start.Code, Product: v.Query("product")}
+	view := newPolicyView{Products: products, Preset: start.Code, Product: v.Query("product"), Code: v.Query("code")}
 	if !v.Posted() {
-		f.Default("code", start.Code)
+		f.Default("code", cmp.Or(view.Code, start.Code))
 		fillPolicy(f, start.Name, start.Terms.WithDefaults())
 		return v.Show(newPolicyPage(frame, f, view))
 	}
@@ -52,6 +53,9 @@ func (p *pages) newPolicy(v *site.Visit) error {
 	if err != nil {
 		return v.Show(newPolicyPage(frame, f, view))
 	}
+	if view.Code != "" { // it was wanting for a product to be sold, whose next step is on its page
+		return v.Go("/admin/products/"+out.ProductID, "good", "The policy is made.")
+	}
 	return v.Go("/admin/policies/"+out.ID, "good", "The policy is made. Plans can grant licenses under it by its code, "+out.Code+".")
 }
 
@@ -60,14 +64,19 @@ type newPolicyView struct {
 	Products []catalog.ProductView
 	Preset   string // code of the preset it starts from
 	Product  string // id of the product asked for
+	Code     string // that a plan of the product names already, "" for a policy that nobody waits for
 }
 
 // at is the address of the page with another preset to start from.
 func (n newPolicyView) at(preset string) string {
-	if n.Product == "" {
-		return link("/admin/policies/new", "preset", preset)
+	pairs := []string{"preset", preset}
+	if n.Product != "" {
+		pairs = append(pairs, "product", n.Product)
 	}
-	return link("/admin/policies/new", "preset", preset, "product", n.Product)
+	if n.Code != "" {
+		pairs = append(pairs, "code", n.Code)
+	}
+	return link("/admin/policies/new", pairs...)
 }
 
 func (p *pages) policy(v *site.Visit) error {

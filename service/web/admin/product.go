@@ -10,6 +10,7 @@ import (
 
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
 )
@@ -51,21 +52,69 @@ func (p *pages) product(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(productPage(v.Frame(product.Name, ui.Link{Href: "/admin/products", Name: "Products"}), product, may(v, p.ops.UpdateProduct.Spec())))
+	var wanting []string
+	if product.State == catalog.Draft {
+		if wanting, err = p.wanting(v, product.ID, product.Plans...); err != nil {
+			return err
+		}
+	}
+	return v.Show(productPage(v.Frame(product.Name, ui.Link{Href: "/admin/products", Name: "Products"}), product, nextStep(product, wanting), may(v, p.ops.UpdateProduct.Spec())))
 }
 
-// todo says what a product still needs before it can be sold, "" when nothing.
-func todo(p catalog.ProductView) string {
-	published := slices.ContainsFunc(p.Plans, func(plan catalog.PlanView) bool { return plan.State == catalog.Active })
+// wanting are the policies that plans give licenses under and that their product does not have, by code: what an import names is made later.
+func (p *pages) wanting(v *site.Visit, product string, plans ...catalog.PlanView) ([]string, error) {
+	var named []string
+	for _, plan := range plans {
+		for _, g := range plan.Grants {
+			if g.License != nil && plan.State == catalog.Draft && !slices.Contains(named, g.License.Policy) {
+				named = append(named, g.License.Policy)
+			}
+		}
+	}
+	if len(named) == 0 {
+		return nil, nil
+	}
+	list, err := p.ops.Policies.Call(v.Ctx(), license.ListPoliciesRequest{Product: product, Page: licensing.Page{Limit: 100}})
+	for _, policy := range list.Items {
+		named = slices.DeleteFunc(named, func(name string) bool { return name == policy.Code || name == policy.ID })
+	}
+	if list.Next != "" { // with so many policies nobody is taught to make one
+		named = nil
+	}
+	return named, err
+}
+
+// todo is what a product or plan still needs before it can be sold, and where that is done; without a text it needs nothing.
+type todo struct {
+	Text string
+	Do   ui.Link
+}
+
+// policyFirst is what to do about a policy that is wanting.
+func policyFirst(product, code string) todo {
+	return todo{"The policy " + code + ", under which licenses are to be given, is not there yet. A policy says what a license allows: on how many devices, for how long, with which features.",
+		ui.Link{Href: link("/admin/policies/new", "product", product, "preset", "perpetual", "code", code), Name: "Make the policy " + code}}
+}
+
+// nextStep is the next step on the way of a product into the shop.
+func nextStep(p catalog.ProductView, wanting []string) todo {
+	at := "/admin/products/" + p.ID
+	draft := slices.IndexFunc(p.Plans, func(plan catalog.PlanView) bool { return plan.State == catalog.Draft })
 	switch {
 	case p.State != catalog.Draft:
-		return ""
+		return todo{}
 	case len(p.Plans) == 0:
-		return "It has no plan yet. A plan says what one unit gives its buyer and what it costs."
-	case !published:
-		return "None of its plans is published yet. Set a price, then publish the plan."
+		return todo{"It has no plan yet. A plan says what one unit gives its buyer and what it costs.", ui.Link{Href: at + "/plans/new", Name: "Make a plan"}}
+	case slices.ContainsFunc(p.Plans, func(plan catalog.PlanView) bool { return plan.State == catalog.Active }):
+		return todo{"It is ready.", ui.Link{Href: at + "/publish", Name: "Put it on sale"}}
+	case len(wanting) > 0:
+		return policyFirst(p.ID, wanting[0])
+	case draft < 0:
+		return todo{"None of its plans can be bought any more.", ui.Link{Href: at + "/plans/new", Name: "Make a plan"}}
+	case len(p.Plans[draft].Prices) == 0:
+		return todo{"None of its plans is published yet. Set a price first.", ui.Link{Href: "/admin/plans/" + p.Plans[draft].ID, Name: "Set the price of " + p.Plans[draft].Name}}
 	}
-	return "It is ready: put it on sale."
+	return todo{"None of its plans is published yet.", ui.Link{Href: "/admin/plans/" + p.Plans[draft].ID, Name: "Look at the plan " + p.Plans[draft].Name + " and publish it"}}
 }
 
 func purposes() []ui.Option {
@@ -124,6 +173,9 @@ func (p *pages) importCatalogue(v *site.Visit) error {
 	f, frame := v.Form(), v.Frame("Import")
 	f.Default("format", "csv")
 	if !v.Posted() {
+		if v.Query("example") != "" {
+			f.Default("data", exampleCatalogue)
+		}
 		return v.Show(importPage(frame, f, nil, false))
 	}
 	if err := uploadedText(v, f); err != nil {
@@ -147,6 +199,20 @@ func (p *pages) importCatalogue(v *site.Visit) error {
 	}
 	v.Fresh() // the same text is sent again for good, which is no repetition of the trial
 	return v.Show(importPage(frame, f, &report, true))
+}
+
+// exampleCatalogue is what a founder changes into a catalogue of his own: a product with two plans, one of which gives an API key too.
+const exampleCatalogue = `product_slug,product_name,product_description,purpose,key_prefix,plan_code,plan_name,plan_description,plan_type,license_policy,license_seats,api_scopes,api_rate_count,api_rate_period,price_EUR,price_USD
+my-app,My App,"What it does, in a sentence or two.",revenue,APP,solo,Solo,For one person.,perpetual,standard,2,,,,29.00,32.00
+my-app,,,,,team,Team,"For a team, with an API key.",perpetual,standard,10,app:read app:write,1000,3600,99.00,109.00
+`
+
+// importHelp says how the text of a file is read.
+func importHelp(f *ui.Form) string {
+	if f.Get("format") == "json" {
+		return ""
+	}
+	return "One row a plan; further rows of a product may leave its columns empty. A plan gives a license under license_policy, an API key where api_rate_count is said, or both. Prices are in columns like price_EUR."
 }
 
 // uploadedText puts the text of a file that came with the form into its text field.

@@ -472,7 +472,7 @@ func workPage(f ui.Frame, d desked) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Select(d.Answer, ui.Field{Name: "status", Label: "Afterwards the ticket is", ID: "after"}, []ui.Option{{Value: "pending", Name: "waiting for the customer"}, {Value: "solved", Name: "solved"}, {Value: "open", Name: "open"}}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Select(d.Answer, ui.Field{Name: "status", Label: "Afterwards the ticket is", ID: "after", Required: true}, []ui.Option{{Value: "pending", Name: "waiting for the customer"}, {Value: "solved", Name: "solved"}, {Value: "open", Name: "open"}}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
