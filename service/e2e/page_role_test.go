@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -90,7 +91,7 @@ func TestConsole_ImportLeadsOn(t *testing.T) {
 		t.Errorf("the policy leads to %s", back)
 	}
 	at = follow(c.get(t, product), "Look at the plan Solo and publish it")
-	c.send(t, follow(c.get(t, at), "Publish"), nil).done(t, "the plan's publication")
-	c.send(t, follow(c.get(t, product), "Put it on sale"), nil).done(t, "the product's publication")
+	c.send(t, follow(c.get(t, at), "Publish"), url.Values{}).done(t, "the plan's publication")
+	c.send(t, follow(c.get(t, product), "Put it on sale"), url.Values{}).done(t, "the product's publication")
 	newCaller(t, s.url).get(t, "/catalogue/my-app").shows(t, "the shop", http.StatusOK, "Solo", "29.00 EUR")
 }
