@@ -10,6 +10,7 @@ import (
 	"github.com/mintreu/mintreu/sdk"
 	sdkdevice "github.com/mintreu/mintreu/sdk/device"
 	"github.com/mintreu/mintreu/service/limit/limittest"
+	"github.com/mintreu/mintreu/service/web/ui"
 )
 
 // licenseVisits are those to the pages on which a license is renewed, given away, lent and shared, by its owner and by staff.
@@ -170,9 +171,13 @@ func TestLicensePages(t *testing.T) {
 	c, b := s.as(t, customer), s.as(t, owner)
 	at := func(name string) string { return "/account/licenses/" + s.ids[name] }
 	c.get(t, at("movable")).shows(t, "the license", 200, "Renew it", "See borrowed seats")
-	c.get(t, at("movable")+"/renew").shows(t, "a renewal", 200, "which is 1 year more", "Ask for a renewal", "Or buy a new one", "49.00 EUR", "renewing early loses nothing")
+	var had struct {
+		ValidUntil time.Time `json:"valid_until"`
+	}
+	s.must(t, http.MethodGet, "/v1/licenses/"+s.ids["movable"], nil, &had)
+	c.get(t, at("movable")+"/renew").shows(t, "a renewal", 200, "Valid until "+ui.When(had.ValidUntil.Add(365*24*time.Hour))+".", "Ask for a renewal", "Or buy a new one", "49.00 EUR", "renewing early loses nothing")
 	c.get(t, at("license")+"/renew").shows(t, "nothing to renew", 200, "There is nothing to renew")
-	c.get(t, at("named")+"/users").shows(t, "the users", 200, "1 of 3 seats are taken", "Remove", "Last seen")
+	c.get(t, at("named")+"/users").shows(t, "the users", 200, "Seats taken: 1 of 3.", "Remove", "Last seen")
 	c.get(t, at("named")+"/users?who=grace").shows(t, "a user who is there", 200, "Remove")
 	c.get(t, at("named")+"/users?who=nobody").shows(t, "a user who is not", 200, "nobody holds no seat")
 	c.get(t, at("license")+"/users").shows(t, "a license of devices", 200, "Devices take the seats")
@@ -203,7 +208,7 @@ func TestLicensePages(t *testing.T) {
 	b.get(t, staff+"/repolicy").shows(t, "under its own policy", 200, "Nothing would change")
 	to := staff + "/repolicy?policy=" + s.ids["policy"]
 	look := b.get(t, to)
-	look.shows(t, "under another policy", 200, "Would be under", "Standard", "Seats floating", "What changes", `name="policy_version"`)
+	look.shows(t, "under another policy", 200, "Would be under", "Standard", "Seats float", "Yes", "365 days", "What changes", `name="policy_version"`)
 	b.send(t, to, url.Values{"policy": {s.ids["policy"]}, "version": {"1"}, "policy_version": {"1"}, "reason": {"a new contract"}}).shows(t, "what was not looked at", 422, "changed meanwhile")
 	form := url.Values{"policy": {s.ids["policy"]}, "reason": {"a new contract"}}
 	for _, name := range []string{"version", "policy_version"} {
