@@ -52,7 +52,7 @@ func TestConsole_LeadsNobodyAstray(t *testing.T) {
 	}
 	whole := s.as(t, owner).get(t, "/admin").text
 	for _, at := range []string{"orders", "tickets", "customers", "organisations", "access", "licenses", "transfers", "runs", "keys", "policies", "products", "import", "files", "faq",
-		"switches", "payments", "mail", "jobs", "signing-keys", "audit", "staff", "tokens", "settings"} {
+		"switches", "payments", "webhooks", "mail", "jobs", "signing-keys", "audit", "staff", "tokens", "settings"} {
 		if !strings.Contains(whole, `href="/admin/`+at+`"`) {
 			t.Errorf("the owner is not led to /admin/%s", at)
 		}
