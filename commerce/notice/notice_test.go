@@ -260,7 +260,7 @@ func TestTemplatesGolden(t *testing.T) {
 	data.Organisation, data.Role = "Møller & Søn A/S", "an admin"
 	data.Ticket, data.Topic, data.Lines = "7K2M9QXD", "The export <stops>", []string{"Hello Ada,", "", "it is in the menu: {{.Link}}", "> quoted & \"more\""}
 	for _, name := range []string{notice.Purchase, notice.Receipt, notice.AwaitingFunds, notice.OrderParked, notice.AccountConfirm, notice.AccountExists, notice.AccountReset, notice.EmailChange, notice.Security, notice.License, notice.OrganisationInvite,
-		notice.TicketReceived, notice.TicketReply, notice.TicketCustomerReplied, notice.TicketAssigned, notice.TicketSolved, notice.LicenseStuffing, notice.TransferOffer, notice.Transfer, notice.WebhookDisabled} {
+		notice.TicketReceived, notice.TicketReply, notice.TicketCustomerReplied, notice.TicketAssigned, notice.TicketSolved, notice.LicenseStuffing, notice.TransferOffer, notice.Transfer, notice.WebhookDisabled, notice.UsageThreshold} {
 		r.queue(t, notice.Message{Template: name, Subject: "x", To: "ada@example.com", Data: data})
 		if err := r.Send(t.Context(), r.outbox.jobs[len(r.outbox.jobs)-1].Args.(notice.JobArgs).ID); err != nil {
 			t.Fatal(name, err)

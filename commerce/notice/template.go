@@ -37,6 +37,8 @@ const (
 	// TransferOffer offers a license, Topic, to somebody; Name is who offers. Transfer tells of a step of it, in Note, with the reason in Lines.
 	TransferOffer = "transfer_offer"
 	Transfer      = "transfer"
+	// UsageThreshold tells an owner that a part of a quota is used: Topic is what of which product, Note how much.
+	UsageThreshold = "usage_threshold"
 	// WebhookDisabled tells staff of an endpoint, Topic, that gets nothing any more, and why, in Note.
 	WebhookDisabled = "webhook_disabled"
 	// OrganisationInvite asks somebody to join an organisation; Name is who invites.

@@ -162,6 +162,8 @@ type QuotaView struct {
 	Ends   *time.Time `json:"ends,omitempty" doc:"Where it ends."`
 	Quota  int64      `json:"quota" doc:"How much may be used in it."`
 	Used   int64      `json:"used" doc:"How much was counted."`
+	// Thresholds are the parts of the quota that the owner is told of.
+	Thresholds []int64 `json:"thresholds" doc:"Parts of the quota, in percent, at which its owner is told."`
 }
 
 // QuotasResponse lists the quotas of a license.
@@ -183,10 +185,14 @@ func (s *Service) Quotas(ctx context.Context, r QuotasRequest) (QuotasResponse, 
 	if err != nil {
 		return out, err
 	}
+	set, err := s.Thresholds.Percents(ctx, l.ID)
+	if err != nil {
+		return out, err
+	}
 	now := s.Clock.Now()
 	for _, code := range slices.Sorted(maps.Keys(l.Terms.Meters)) {
 		q := l.Terms.Meters[code]
-		v := QuotaView{Meter: code, Period: q.Period, Quota: q.Quota}
+		v := QuotaView{Meter: code, Period: q.Period, Quota: q.Quota, Thresholds: percentsOf(set, code)}
 		if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == code }); i >= 0 {
 			v.Name, v.Unit = meters[i].Name, meters[i].Unit
 		}

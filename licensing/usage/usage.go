@@ -107,14 +107,17 @@ type Deps struct {
 	Meters   Meters
 	Reads    Reads
 	Accounts Accounts
-	Licenses Licenses
-	Audit    licensing.Auditor
-	Keyring  Keyring
-	Clock    licensing.Clock
-	IDs      licensing.IDs
-	Tx       licensing.Transactor
-	Switches licensing.Switches
-	Logger   *slog.Logger
+	// Thresholds and Notices serve [Service.Look] and what sets it.
+	Thresholds Thresholds
+	Notices    Notices
+	Licenses   Licenses
+	Audit      licensing.Auditor
+	Keyring    Keyring
+	Clock      licensing.Clock
+	IDs        licensing.IDs
+	Tx         licensing.Transactor
+	Switches   licensing.Switches
+	Logger     *slog.Logger
 }
 
 // Service counts usage. It is safe for concurrent use, also by several processes on one database.

@@ -28,6 +28,17 @@ type world struct {
 	keys    *keyring.Service
 	license string
 	off     error // what the kill switch says
+
+	mu   sync.Mutex
+	told []usage.Crossing
+}
+
+// Threshold keeps what the owner was told.
+func (w *world) Threshold(_ context.Context, c usage.Crossing) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = append(w.told, c)
+	return nil
 }
 
 func (w *world) Check(context.Context, licensing.Switch, string) error { return w.off }
@@ -47,7 +58,7 @@ func newWorld(t *testing.T, e storetest.Env) *world {
 	}
 	licenses := license.New(license.Deps{Store: s.Licenses(), Policies: s.Policies(), Tokens: s.LicenseTokens(), Signer: w.keys, Verifier: w.keys,
 		Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Audit: trail, Switches: w})
-	w.deps = usage.Deps{Store: s.Usage(), Meters: s.Meters(), Reads: s.UsageReads(), Accounts: s.UsageAccounts(), Licenses: licenses, Audit: trail, Keyring: w.keys, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Switches: w}
+	w.deps = usage.Deps{Store: s.Usage(), Meters: s.Meters(), Reads: s.UsageReads(), Accounts: s.UsageAccounts(), Thresholds: s.UsageThresholds(), Notices: w, Licenses: licenses, Audit: trail, Keyring: w.keys, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Switches: w}
 	w.Service = usage.New(w.deps)
 	ctx := licensing.WithCall(t.Context(), &licensing.Call{Operation: "test", Mutating: true,
 		Actor: licensing.Actor{Kind: licensing.Staff, ID: "cus_staff", Role: licensing.RoleAdmin}})

@@ -41,6 +41,7 @@ func (p *parts) background(context.Context) error {
 		{"order.sweep", 15 * time.Second, func(ctx context.Context) error { _, err := p.checkout.Sweep(ctx); return err }},
 		{"notice.sweep", time.Minute, p.notices.Sweep},
 		{"webhook.sweep", 15 * time.Second, p.webhooks.Sweep},
+		{"usage.thresholds", 30 * time.Second, p.usage.Look},
 		{"download.sweep", 5 * time.Minute, p.downloads.Sweep},
 		{"support.sweep", 10 * time.Minute, p.helpdesk.Sweep},
 		{"bulk.sweep", 15 * time.Second, p.runs.Sweep},

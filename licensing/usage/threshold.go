@@ -1,0 +1,242 @@
+package usage
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk"
+)
+
+// Thresholds keeps at which parts of quotas owners are told, and what was told. Writers run in the caller's transaction.
+type Thresholds interface {
+	// Percents are those that were set, by meter.
+	Percents(ctx context.Context, license string) (map[string][]int64, error)
+	SetPercents(ctx context.Context, license, meter string, percents []int64, at time.Time) error
+	// Crossed are the parts of a quota that were told of in a period.
+	Crossed(ctx context.Context, license, meter string, starts time.Time) ([]int64, error)
+	// Cross keeps that a part was reached, and reports false when that was kept before.
+	Cross(ctx context.Context, c Crossing) (bool, error)
+	// Watched is up to when usage was looked through, zero before the first time; Watch moves that on.
+	Watched(ctx context.Context) (time.Time, error)
+	Watch(ctx context.Context, at time.Time) error
+	// Counted are sources of licenses with quotas that counted something since an instant, in order, after one of them.
+	Counted(ctx context.Context, since time.Time, after Mark, limit int) ([]Mark, error)
+}
+
+// Mark is a source that counted something: when, and for which license.
+type Mark struct {
+	At      time.Time
+	Source  string
+	License string
+}
+
+// Crossing is a part of a quota that a license reached in a period. Ends is zero for a term.
+type Crossing struct {
+	License, Owner, Product, ProductID string
+	Meter, Name, Unit, Period          string
+	Starts, Ends                       time.Time
+	Percent, Used, Quota               int64
+	At                                 time.Time
+}
+
+// Notices tells the owner of a license, in the caller's transaction.
+type Notices interface {
+	Threshold(ctx context.Context, c Crossing) error
+}
+
+// usualPercents are the parts of a quota that are told of unless others are set.
+func usualPercents() []int64 { return []int64{50, 80, 100} }
+
+const (
+	maxPercents = 10
+	maxPercent  = 1000
+	overlap     = time.Minute // how long a transaction may take, and clocks may differ
+	markPage    = 500
+)
+
+// percentsOf are the parts of a quota that are told of.
+func percentsOf(set map[string][]int64, meter string) []int64 {
+	if p, ok := set[meter]; ok {
+		return p
+	}
+	return usualPercents()
+}
+
+// Look tells owners of each part of a quota that was reached since last time, in the present period or, by what came in late, in the one
+// before. Each part is told of once a period: what was told is kept under a key of license, meter, period and part, in the transaction that
+// tells, so that any number of processes may look at once and again. It runs every few seconds.
+func (s *Service) Look(ctx context.Context) error {
+	began := s.Clock.Now()
+	since, err := s.Thresholds.Watched(ctx)
+	if err != nil {
+		return err
+	}
+	if !since.IsZero() {
+		since = since.Add(-overlap)
+	}
+	seen := map[string]bool{}
+	var after Mark
+	for {
+		marks, err := s.Thresholds.Counted(ctx, since, after, markPage)
+		if err != nil {
+			return err
+		}
+		for _, m := range marks {
+			if seen[m.License] {
+				continue
+			}
+			seen[m.License] = true
+			if err := s.look(ctx, m.License, began); err != nil && !errors.Is(err, licensing.ErrNotFound) {
+				return err
+			}
+		}
+		if len(marks) < markPage {
+			return s.Thresholds.Watch(ctx, began)
+		}
+		after = marks[len(marks)-1]
+	}
+}
+
+// look tells of what one license reached.
+func (s *Service) look(ctx context.Context, id string, now time.Time) error {
+	l, err := s.Licenses.Get(ctx, license.GetRequest{ID: id})
+	if err != nil || len(l.Terms.Meters) == 0 {
+		return err
+	}
+	meters, err := s.Store.MetersFor(ctx, l.ProductID)
+	if err != nil {
+		return err
+	}
+	set, err := s.Thresholds.Percents(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, code := range slices.Sorted(maps.Keys(l.Terms.Meters)) {
+		q := l.Terms.Meters[code]
+		if q.Quota <= 0 {
+			continue
+		}
+		c := Crossing{License: id, Owner: l.Owner, Product: l.Product, ProductID: l.ProductID, Meter: code, Period: q.Period, Quota: q.Quota, At: now}
+		if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == code }); i >= 0 {
+			c.Name, c.Unit = meters[i].Name, meters[i].Unit
+		}
+		for _, at := range periodsBack(q.Period, now) {
+			c.Starts, c.Ends = period(q.Period, at)
+			if c.Used, err = s.used(ctx, id, code, q.Period, meters, at); err != nil {
+				return err
+			}
+			if err := s.reached(ctx, c, percentsOf(set, code)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// periodsBack are instants in the present period and in the one before; a term is one period.
+func periodsBack(name string, now time.Time) []time.Time {
+	from, to := period(name, now)
+	if to.IsZero() {
+		return []time.Time{now}
+	}
+	return []time.Time{from.Add(-time.Microsecond), now}
+}
+
+// reached tells of the parts of a quota that were reached and not told of.
+func (s *Service) reached(ctx context.Context, c Crossing, percents []int64) error {
+	over := slices.DeleteFunc(slices.Clone(percents), func(p int64) bool { return !beyond(c.Used, c.Quota, p) })
+	if len(over) == 0 {
+		return nil
+	}
+	told, err := s.Thresholds.Crossed(ctx, c.License, c.Meter, c.Starts)
+	if err != nil {
+		return err
+	}
+	for _, p := range over {
+		if slices.Contains(told, p) {
+			continue
+		}
+		c.Percent = p
+		if err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+			first, err := s.Thresholds.Cross(ctx, c)
+			if err != nil || !first {
+				return err
+			}
+			detail := map[string]any{"meter": c.Meter, "percent": p, "quota": c.Quota, "used": c.Used, "period": c.Period, "starts": c.Starts}
+			if !c.Ends.IsZero() {
+				detail["ends"] = c.Ends
+			}
+			if err := s.Notices.Threshold(ctx, c); err != nil {
+				return err
+			}
+			return s.Audit.Record(ctx, licensing.Event{Action: "usage.threshold", Target: c.License, Product: c.ProductID, Detail: detail})
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// beyond reports whether used is percent of quota or more, without overflow: quotas go up to 2^53-1, and so does what is used.
+func beyond(used, quota, percent int64) bool {
+	whole, rest := quota/100*percent, quota%100*percent
+	return used >= whole && (used-whole)*100 >= rest
+}
+
+// ThresholdsRequest sets at which parts of a quota the owner of a license is told.
+type ThresholdsRequest struct {
+	License  string  `path:"id" doc:"The license."`
+	Meter    string  `path:"meter" doc:"Code of the meter that the quota is on."`
+	Percents []int64 `json:"percents" doc:"Parts of the quota in percent, 1 to 1000, up to ten; none for never. Unless set they are 50, 80 and 100."`
+}
+
+// ThresholdsView says at which parts of a quota the owner is told.
+type ThresholdsView struct {
+	License  string  `json:"license" doc:"The license."`
+	Meter    string  `json:"meter" doc:"Code of the meter."`
+	Percents []int64 `json:"percents" doc:"Parts of the quota in percent, the lowest first."`
+}
+
+// SetThresholds sets at which parts of a quota the owner of a license is told. What was told already in a period is not told again in it.
+func (s *Service) SetThresholds(ctx context.Context, r ThresholdsRequest) (ThresholdsView, error) {
+	if len(r.Percents) > maxPercents || slices.ContainsFunc(r.Percents, func(p int64) bool { return p < 1 || p > maxPercent }) {
+		return ThresholdsView{}, errThreshold.With("/percents", "must be up to %d whole numbers of 1 to %d", maxPercents, maxPercent)
+	}
+	if !sdk.UsageCode(r.Meter) {
+		return ThresholdsView{}, licensing.ErrNotFound
+	}
+	l, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.License})
+	if err != nil {
+		return ThresholdsView{}, err
+	}
+	if _, ok := l.Terms.Meters[r.Meter]; !ok {
+		return ThresholdsView{}, licensing.ErrNotFound
+	}
+	percents := slices.Compact(slices.Sorted(slices.Values(r.Percents)))
+	if percents == nil {
+		percents = []int64{}
+	}
+	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if err := s.Thresholds.SetPercents(ctx, l.ID, r.Meter, percents, s.Clock.Now()); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, licensing.Event{Action: "usage.set_thresholds", Target: l.ID, Product: l.ProductID, Detail: map[string]any{"meter": r.Meter, "percents": percents}})
+	})
+	return ThresholdsView{License: l.ID, Meter: r.Meter, Percents: percents}, err
+}
+
+// Title is the meter's name as people read it.
+func (c *Crossing) Title() string {
+	if c.Name != "" {
+		return c.Name
+	}
+	return strings.ReplaceAll(c.Meter, "_", " ")
+}
+
+var errThreshold = licensing.Fail(licensing.Invalid, "usage-threshold", "Nobody can be told at such parts of a quota; see the fields.")

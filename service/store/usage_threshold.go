@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing/usage"
+	"github.com/mintreu/mintreu/service/db"
+)
+
+var _ usage.Thresholds = (*usages)(nil)
+
+// UsageThresholds returns the store of what owners are told of their quotas.
+func (s *Store) UsageThresholds() usage.Thresholds { return &usages{s} }
+
+// Percents implements [usage.Thresholds].
+func (s *usages) Percents(ctx context.Context, license string) (map[string][]int64, error) {
+	type set struct {
+		meter    string
+		percents []int64
+	}
+	rows, err := s.db.Query(ctx, `SELECT meter, percents FROM usage_threshold WHERE license_id = $1`, license)
+	list, err := db.Collect(rows, err, func(r db.Row) (one set, err error) {
+		var text string
+		if err := r.Scan(&one.meter, &text); err != nil {
+			return one, err
+		}
+		if err := json.Unmarshal([]byte(text), &one.percents); err != nil {
+			return one, fmt.Errorf("thresholds of %s: %w", license, err)
+		}
+		return one, nil
+	})
+	out := make(map[string][]int64, len(list))
+	for _, one := range list {
+		out[one.meter] = one.percents
+	}
+	return out, err
+}
+
+// SetPercents implements [usage.Thresholds].
+func (s *usages) SetPercents(ctx context.Context, license, meter string, percents []int64, at time.Time) error {
+	text, err := jsonList(percents)
+	if err != nil {
+		return err
+	}
+	_, err = s.db.Exec(ctx, `INSERT INTO usage_threshold (license_id, meter, percents, updated_at) VALUES ($1, $2, $3, $4)
+		ON CONFLICT (license_id, meter) DO UPDATE SET percents = EXCLUDED.percents, updated_at = EXCLUDED.updated_at`, license, meter, text, at)
+	return err
+}
+
+// Crossed implements [usage.Thresholds].
+func (s *usages) Crossed(ctx context.Context, license, meter string, starts time.Time) ([]int64, error) {
+	rows, err := s.db.Query(ctx, `SELECT percent FROM usage_crossing WHERE license_id = $1 AND meter = $2 AND starts = $3 ORDER BY percent`, license, meter, starts)
+	return db.Collect(rows, err, func(r db.Row) (p int64, err error) { return p, r.Scan(&p) })
+}
+
+// Cross implements [usage.Thresholds]. The primary key is what makes it once.
+func (s *usages) Cross(ctx context.Context, c usage.Crossing) (bool, error) {
+	n, err := s.db.Exec(ctx, `INSERT INTO usage_crossing (license_id, meter, starts, percent, used, quota, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (license_id, meter, starts, percent) DO NOTHING`, c.License, c.Meter, c.Starts, c.Percent, c.Used, c.Quota, c.At)
+	return n > 0, err
+}
+
+// Watched implements [usage.Thresholds].
+func (s *usages) Watched(ctx context.Context) (at time.Time, err error) {
+	err = s.db.QueryRow(ctx, `SELECT at FROM usage_watch WHERE one = 1`).Scan(&at)
+	if errors.Is(err, db.ErrNoRows) {
+		return at, nil
+	}
+	return at, err
+}
+
+// Watch implements [usage.Thresholds].
+func (s *usages) Watch(ctx context.Context, at time.Time) error {
+	_, err := s.db.Exec(ctx, `INSERT INTO usage_watch (one, at) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET at = CASE WHEN EXCLUDED.at > usage_watch.at THEN EXCLUDED.at ELSE usage_watch.at END`, at)
+	return err
+}
+
+// Counted implements [usage.Thresholds]. Most licenses have no quota, and are left out here.
+func (s *usages) Counted(ctx context.Context, since time.Time, after usage.Mark, limit int) ([]usage.Mark, error) {
+	if after.At.Before(since) {
+		after = usage.Mark{At: since}
+	}
+	rows, err := s.db.Query(ctx, `SELECT u.last_at, u.id, u.carrier FROM usage_source u JOIN license l ON l.id = u.carrier
+		WHERE u.last_at >= $1 AND (u.last_at > $1 OR u.id > $2) AND l.terms LIKE '%"meters":{"%' ORDER BY u.last_at, u.id LIMIT $3`, after.At, after.Source, limit)
+	return db.Collect(rows, err, func(r db.Row) (m usage.Mark, err error) { return m, r.Scan(&m.At, &m.Source, &m.License) })
+}
