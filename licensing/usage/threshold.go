@@ -10,7 +10,6 @@ import (
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
-	"github.com/mintreu/mintreu/sdk"
 )
 
 // Thresholds keeps at which parts of quotas owners are told, and what was told. Writers run in the caller's transaction.
@@ -192,7 +191,7 @@ func beyond(used, quota, percent int64) bool {
 // ThresholdsRequest sets at which parts of a quota the owner of a license is told.
 type ThresholdsRequest struct {
 	License  string  `path:"id" doc:"The license."`
-	Meter    string  `path:"meter" doc:"Code of the meter that the quota is on."`
+	Meter    string  `json:"meter" doc:"Code of the meter that the quota is on."`
 	Percents []int64 `json:"percents" doc:"Parts of the quota in percent, 1 to 1000, up to ten; none for never. Unless set they are 50, 80 and 100."`
 }
 
@@ -208,15 +207,12 @@ func (s *Service) SetThresholds(ctx context.Context, r ThresholdsRequest) (Thres
 	if len(r.Percents) > maxPercents || slices.ContainsFunc(r.Percents, func(p int64) bool { return p < 1 || p > maxPercent }) {
 		return ThresholdsView{}, errThreshold.With("/percents", "must be up to %d whole numbers of 1 to %d", maxPercents, maxPercent)
 	}
-	if !sdk.UsageCode(r.Meter) {
-		return ThresholdsView{}, licensing.ErrNotFound
-	}
 	l, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.License})
 	if err != nil {
 		return ThresholdsView{}, err
 	}
 	if _, ok := l.Terms.Meters[r.Meter]; !ok {
-		return ThresholdsView{}, licensing.ErrNotFound
+		return ThresholdsView{}, errThreshold.With("/meter", "must be the code of a meter that the license has a quota on")
 	}
 	percents := slices.Compact(slices.Sorted(slices.Values(r.Percents)))
 	if percents == nil {

@@ -150,7 +150,7 @@ func TestR02_ThresholdsOfAnother(t *testing.T) {
 		if _, err := w.SetThresholds(customer(t.Context(), "cus_eve"), usage.ThresholdsRequest{License: w.license, Meter: "pages", Percents: []int64{1}}); !errors.Is(err, licensing.ErrNotFound) {
 			t.Errorf("another's: %v", err)
 		}
-		if _, err := w.SetThresholds(ada, usage.ThresholdsRequest{License: w.license, Meter: "renders", Percents: []int64{1}}); !errors.Is(err, licensing.ErrNotFound) {
+		if _, err := w.SetThresholds(ada, usage.ThresholdsRequest{License: w.license, Meter: "renders", Percents: []int64{1}}); licensing.KindOf(err) != licensing.Invalid {
 			t.Errorf("a meter without a quota: %v", err)
 		}
 		for _, bad := range [][]int64{{0}, {-1}, {1001}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}} {

@@ -141,7 +141,7 @@ func (s *surface) bodies() map[string]object {
 		"activation.create":    {"product": s.Slug, "env": "test", "device": device("a"), "name": "Laptop", "nonce": "n", "user": "u", "version": "1.0.0"},
 		"activation.heartbeat": {"seq": 1, "device": device("a"), "token": "none", "user": "u", "version": "1.0.0"}, "activation.release": why,
 		"license.answer": {"request": offlineAsk(s.A.Key, s.Slug), "name": "Press in hall 3"}, "license.return": {"return": "MREL1.e30"},
-		"usage.set-thresholds": {"percents": []int{50, 90}},
+		"usage.set-thresholds": {"meter": "pages", "percents": []int{50, 90}},
 		"usage.open":           {"nonce": strings.Repeat("n", 32)},
 		"usage.count":          {"source": nothing("src_"), "seq": 1, "receipt": "r", "rows": []any{object{"meter": "pages", "subject": "s", "group": "g", "at": 1767225600, "events": 1, "sum": 1, "max": 1}}},
 		"usage.events":         {"events": []any{object{"specversion": "1.0", "id": "1", "source": "s", "type": "page", "subject": "s", "time": "2026-01-01T00:00:00Z", "data": object{"value": 1}}}},

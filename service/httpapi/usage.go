@@ -39,7 +39,7 @@ func usageRoutes(s *usage.Service) []kit.Route {
 		kit.New(kit.Spec{Name: "usage.quotas", Method: http.MethodGet, Path: "/v1/licenses/{id}/quotas", Tag: tag,
 			Access:  kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "licenses:read"},
 			Summary: "Read what is used of a license's quotas", Detail: "By meter, in the present period in UTC."}, s.Quotas),
-		kit.New(kit.Spec{Name: "usage.set-thresholds", Method: http.MethodPut, Path: "/v1/licenses/{id}/quotas/{meter}/thresholds", Tag: tag,
+		kit.New(kit.Spec{Name: "usage.set-thresholds", Method: http.MethodPut, Path: "/v1/licenses/{id}/thresholds", Tag: tag,
 			Access:  kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}},
 			Summary: "Set at which parts of a quota its owner is told", Detail: "By mail and by the event usage.threshold, once for each part in a period. Unless set they are 50, 80 and 100 percent."}, s.SetThresholds),
 		kit.New(kit.Spec{Name: "usage.license", Method: http.MethodGet, Path: "/v1/licenses/{id}/usage", Tag: tag,
