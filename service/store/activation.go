@@ -106,6 +106,9 @@ func (s *activations) Find(ctx context.Context, seek activation.Seek) (license.L
 
 const lockLicense = `SELECT id FROM license WHERE id = $1 FOR UPDATE`
 
+// lockSeat keeps an activation from being renewed meanwhile, which takes no lock of the license. It comes after lockLicense.
+const lockSeat = `SELECT id FROM activation WHERE id = $1 FOR UPDATE`
+
 // TakeSeat implements [activation.Store]. The statements run in one transaction and one round trip: lock the license; free
 // the oldest seat where the policy says so; take a seat if there is one and mark it with this attempt; and only under
 // that mark make or revive the activation and write the audit row.
@@ -190,11 +193,12 @@ func makeActivation(t activation.Take, dev string) []db.Statement {
 	return batch
 }
 
-// replaceOldest frees the seat that was silent longest, of those not borrowed, if every seat is taken and the subject holds none.
+// replaceOldest frees the seat that was silent longest, of those not borrowed, if every seat is taken and the subject holds none. That it is
+// not borrowed is asked of the row itself again, which may have been borrowed since it was chosen.
 func replaceOldest(t activation.Take, seek []any) []db.Statement {
 	return []db.Statement{
 		{SQL: `UPDATE activation SET state = 'replaced', released_at = $12, released_by = $11
-			WHERE id = (SELECT o.id FROM activation o WHERE o.license_id = $1 AND o.state = 'held'
+			WHERE state = 'held' AND (borrowed_until IS NULL OR borrowed_until <= $12) AND id = (SELECT o.id FROM activation o WHERE o.license_id = $1 AND o.state = 'held'
 				AND (o.borrowed_until IS NULL OR o.borrowed_until <= $12) ORDER BY o.last_seen_at, o.id LIMIT 1)
 				AND EXISTS (SELECT 1 FROM license l WHERE l.id = $1 AND l.owner = $13 AND l.state = 'active' AND l.seats_max = l.seats_used AND l.seats_max > 0)
 				AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))`,
@@ -207,6 +211,9 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 
 // Renew implements [activation.Store].
 func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
+	if r.Seq != 0 {
+		return s.lend(ctx, r)
+	}
 	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2,
 			lease_until = CASE WHEN $5 = seq THEN $7 WHEN lease_until > $3 THEN lease_until ELSE $3 END,
 			dies_at = CASE WHEN $5 = seq THEN $8 WHEN lease_until > $4 THEN lease_until ELSE $4 END, borrowed_until = $9,
@@ -223,6 +230,18 @@ func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int6
 	return seq, err
 }
 
+// lend lends a seat or calls it back without a contact. The seat stays held for as long as any lease that was given for it.
+func (s *activations) lend(ctx context.Context, r activation.Renewal) (seq int64, err error) {
+	err = s.db.QueryRow(ctx, `UPDATE activation SET borrowed_until = $3, dies_at = CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END
+		WHERE id = $1 AND state = 'held' AND seq = $5 AND borrowed_until IS NOT DISTINCT FROM $4
+			AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')
+		RETURNING seq`, r.ID, nullable(r.DiesAt), nullable(r.Borrowed), nullable(r.Was), r.Seq).Scan(&seq)
+	if errors.Is(err, db.ErrNoRows) {
+		return 0, nil
+	}
+	return seq, err
+}
+
 // atLeast is an end that is no earlier than another; no end stays none.
 func atLeast(end, other time.Time) *time.Time {
 	if !end.IsZero() && other.After(end) {
@@ -231,8 +250,8 @@ func atLeast(end, other time.Time) *time.Time {
 	return nullable(end)
 }
 
-// ReleaseSeat implements [activation.Store]. The audit row is written under the license's lock, before the change that it tells
-// of, by the same condition.
+// ReleaseSeat implements [activation.Store]. The audit row is written under the locks of license and activation, before the change that it
+// tells of, by the same condition: what counts the seat as free and what frees it must see one and the same activation, though it renews.
 func (s *activations) ReleaseSeat(ctx context.Context, r activation.Release) (bool, error) {
 	held, args := `state = 'held'`, []any{r.License, r.ID}
 	seen := auditSource{"a.activated_at", "l.key_lookup", `FROM activation a JOIN license l ON l.id = a.license_id
@@ -246,7 +265,7 @@ func (s *activations) ReleaseSeat(ctx context.Context, r activation.Release) (bo
 	if err != nil {
 		return false, err
 	}
-	n, err := s.db.Batch(ctx, slices.Concat([]db.Statement{{SQL: lockLicense, Args: []any{r.License}}}, written, []db.Statement{
+	n, err := s.db.Batch(ctx, slices.Concat([]db.Statement{{SQL: lockLicense, Args: []any{r.License}}, {SQL: lockSeat, Args: []any{r.ID}}}, written, []db.Statement{
 		{SQL: `UPDATE license SET seats_used = seats_used - 1,
 				seats_kept = CASE WHEN seats_max >= 0 AND seats_used - 1 > seats_max THEN seats_used - 1 ELSE 0 END
 			WHERE id = $1 AND EXISTS (SELECT 1 FROM activation WHERE id = $2 AND license_id = $1 AND ` + held + `)`, Args: args},
