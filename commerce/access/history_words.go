@@ -86,6 +86,7 @@ func trailWords(action string) (words, bool) {
 		"license.reveal":     {title: "Key looked at"},
 		"license.stuffing":   {title: "Tried with one device after another", tone: "bad", staff: true},
 		"activation.create":  {title: "Device activated", tone: "good", say: device},
+		"activation.add":     {title: "User given a seat ahead", tone: "good", say: device},
 		"activation.replace": {title: "Device replaced by another", tone: "bad", say: plain("Every seat was held, so the one that was silent longest gave way.")},
 		"activation.release": {title: "Device released", say: device},
 		"activation.die":     {title: "Seat given back after long silence", say: device},

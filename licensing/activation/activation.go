@@ -127,6 +127,9 @@ type Renewal struct {
 	Shown      time.Time // end of the presented lease, zero when it has none
 	// Borrowed is until when the seat is borrowed from now on; Was is that end as the caller read it, and another one renews nothing.
 	Borrowed, Was time.Time
+	// Seq, unless it is 0, is that of the newest lease as the caller read it: then no contact is meant, and no lease is given. The seat
+	// is lent or called back from afar, and its device learns of it with its next contact.
+	Seq int64
 }
 
 // Release gives a seat back. With DeadOnly it does so only if the activation's time of death has come. Event is what the audit

@@ -24,16 +24,21 @@ var (
 func (s *Service) Borrow(ctx context.Context, r sdk.BorrowRequest) (sdk.HeartbeatResponse, error) {
 	until := time.Unix(r.Until, 0).UTC()
 	return s.lend(ctx, r.ID, "activation.borrow", func(l *license.License, now time.Time) (time.Time, error) {
-		switch latest := now.Truncate(time.Second).Add(l.Terms.OfflineMax()); {
-		case !l.Terms.Seats.Floating:
-			return until, ErrNotFloating
-		case !until.After(now):
-			return until, errUntil.With("/until", "is past")
-		case until.After(latest):
-			return until, errUntil.With("/until", "is later than the license lets a device run offline, %s", latest.Format(time.RFC3339))
-		}
-		return until, nil
+		return until, borrowable(l, until, now)
 	})
+}
+
+// borrowable refuses an instant to which a seat cannot be borrowed now.
+func borrowable(l *license.License, until, now time.Time) error {
+	switch latest := now.Truncate(time.Second).Add(l.Terms.OfflineMax()); {
+	case !l.Terms.Seats.Floating:
+		return ErrNotFloating
+	case !until.After(now):
+		return errUntil.With("/until", "is past")
+	case until.After(latest):
+		return errUntil.With("/until", "is later than the license lets a device run offline, %s", latest.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // EndBorrow ends a borrowing before its date: the device goes on with a lease like any other. It succeeds where nothing was borrowed.

@@ -63,15 +63,20 @@ type View struct {
 	LastSeenAt  time.Time  `json:"last_seen_at" doc:"Its last contact."`
 	Borrowed    *time.Time `json:"borrowed_until,omitempty" doc:"Until when its seat is borrowed: kept for it, and free then without its doing."`
 	User        string     `json:"user,omitempty" doc:"Digest of the user who holds the seat, where users take the seats."`
-	OfflineTill *time.Time `json:"offline_until,omitempty" doc:"Until when the device may go on offline, even after a release; absent when its lease has no end."`
+	Ahead       bool       `json:"ahead,omitempty" doc:"Whether its user was given the seat ahead and has not signed in yet."`
+	OfflineTill *time.Time `json:"offline_until,omitempty" doc:"Until when the device may go on offline, even after a release; absent when its lease has no end or none was given."`
 	Forked      bool       `json:"forked" doc:"Whether two machines were seen with its leases."`
 	ReleasedAt  *time.Time `json:"released_at,omitempty" doc:"When its seat was given back."`
 }
 
 func (a *Activation) view() View {
-	return View{ID: a.ID, License: a.LicenseID, State: string(a.State), Name: a.Name, Seq: a.Seq, ActivatedAt: a.ActivatedAt,
+	v := View{ID: a.ID, License: a.LicenseID, State: string(a.State), Name: a.Name, Seq: a.Seq, ActivatedAt: a.ActivatedAt,
 		LastSeenAt: a.LastSeenAt, OfflineTill: optional(a.LeaseUntil), Forked: !a.ForkedAt.IsZero(), ReleasedAt: optional(a.ReleasedAt),
 		Borrowed: optional(a.BorrowedUntil), User: a.User}
+	if a.User != "" && a.Seq == 1 && a.LeaseUntil.Equal(a.ActivatedAt) { // no lease was given, so none can be in use
+		v.Ahead, v.OfflineTill = true, nil
+	}
+	return v
 }
 
 func optional(t time.Time) *time.Time {

@@ -26,6 +26,8 @@ type licenseCommand struct {
 	Renew     licenseRenew     `cmd:"" help:"Renew a license by its policy, or until a date."`
 	Transfer  licenseTransfer  `cmd:"" help:"Give a license to another owner, where its policy allows it."`
 	Repolicy  licenseRepolicy  `cmd:"" help:"Put a license under a policy as it is now."`
+	Users     usersCommand     `cmd:"" help:"Show, add and remove the users who hold the seats of a license."`
+	Lend      licenseLend      `cmd:"" help:"Lend a device its floating seat until a date, or end that."`
 	Suspend   licenseSuspend   `cmd:"" help:"Suspend a license until it is reinstated."`
 	Reinstate licenseReinstate `cmd:"" help:"Reinstate a suspended license."`
 	Revoke    licenseRevoke    `cmd:"" help:"Revoke a license for good."`

@@ -18,17 +18,18 @@ func licenseVisits() map[string][]visit {
 	return map[string][]visit{
 		"GET /account/licenses/{id}/transfer": {{as: customer, at: "/account/licenses/{movable}/transfer"}, {as: customer, at: "/account/licenses/{offered}/transfer"}, {as: customer, at: "/account/licenses/{license}/transfer"},
 			{as: customer, at: "/account/licenses/{waiting}/transfer"}},
-		"GET /account/licenses/{id}/renew":     {{as: customer, at: "/account/licenses/{movable}/renew"}, {as: customer, at: "/account/licenses/{license}/renew"}},
-		"GET /account/licenses/{id}/users":     {{as: customer, at: "/account/licenses/{named}/users"}, {as: customer, at: "/account/licenses/{named}/users?who=nobody"}, {as: customer, at: "/account/licenses/{license}/users"}},
-		"GET /account/licenses/{id}/borrowed":  {{as: customer, at: "/account/licenses/{floats}/borrowed"}, {as: customer, at: "/account/licenses/{movable}/borrowed"}, {as: customer, at: "/account/licenses/{license}/borrowed"}},
-		"GET /catalogue/{slug}/trial":          {{as: customer, at: "/catalogue/{slug}/trial"}, {as: colleague, at: "/catalogue/{slug}/trial"}, {at: "/catalogue/{slug}/trial", status: 303}},
-		"GET /admin/licenses/{id}/renew":       {{as: owner, at: "/admin/licenses/{movable}/renew"}, {as: owner, at: "/admin/licenses/{license}/renew"}},
-		"GET /admin/licenses/{id}/repolicy":    {{as: owner, at: "/admin/licenses/{movable}/repolicy"}, {as: owner, at: "/admin/licenses/{movable}/repolicy?policy={policy}"}},
-		"GET /admin/licenses/{id}/ends":        {{as: owner, at: "/admin/licenses/{movable}/ends"}},
-		"GET /admin/root-exports/new":          {{as: owner, at: "/admin/root-exports/new"}},
-		"GET /admin/root-exports/{id}/take":    {{as: owner, at: "/admin/root-exports/{export}/take"}},
-		"GET /admin/root-exports/{id}/confirm": {{as: owner, at: "/admin/root-exports/{export}/confirm"}},
-		"GET /account/transfers/{id}/cancel":   {{as: customer, at: "/account/transfers/{offer}/cancel"}},
+		"GET /account/licenses/{id}/renew":                   {{as: customer, at: "/account/licenses/{movable}/renew"}, {as: customer, at: "/account/licenses/{license}/renew"}},
+		"GET /account/licenses/{id}/users":                   {{as: customer, at: "/account/licenses/{named}/users"}, {as: customer, at: "/account/licenses/{named}/users?who=nobody"}, {as: customer, at: "/account/licenses/{license}/users"}},
+		"GET /account/licenses/{id}/devices/{device}/borrow": {{as: customer, at: "/account/licenses/{floats}/devices/{train}/borrow"}},
+		"GET /account/licenses/{id}/borrowed":                {{as: customer, at: "/account/licenses/{floats}/borrowed"}, {as: customer, at: "/account/licenses/{movable}/borrowed"}, {as: customer, at: "/account/licenses/{license}/borrowed"}},
+		"GET /catalogue/{slug}/trial":                        {{as: customer, at: "/catalogue/{slug}/trial"}, {as: colleague, at: "/catalogue/{slug}/trial"}, {at: "/catalogue/{slug}/trial", status: 303}},
+		"GET /admin/licenses/{id}/renew":                     {{as: owner, at: "/admin/licenses/{movable}/renew"}, {as: owner, at: "/admin/licenses/{license}/renew"}},
+		"GET /admin/licenses/{id}/repolicy":                  {{as: owner, at: "/admin/licenses/{movable}/repolicy"}, {as: owner, at: "/admin/licenses/{movable}/repolicy?policy={policy}"}},
+		"GET /admin/licenses/{id}/ends":                      {{as: owner, at: "/admin/licenses/{movable}/ends"}},
+		"GET /admin/root-exports/new":                        {{as: owner, at: "/admin/root-exports/new"}},
+		"GET /admin/root-exports/{id}/take":                  {{as: owner, at: "/admin/root-exports/{export}/take"}},
+		"GET /admin/root-exports/{id}/confirm":               {{as: owner, at: "/admin/root-exports/{export}/confirm"}},
+		"GET /account/transfers/{id}/cancel":                 {{as: customer, at: "/account/transfers/{offer}/cancel"}},
 		"GET /transfer/{token}": {{at: "/transfer/{offer-token}"}, {as: customer, at: "/transfer/{offer-token}"}, {as: other, at: "/transfer/{offer-token}"}, {as: owner, at: "/transfer/{offer-token}"},
 			{at: "/transfer/used-long-ago", status: 410}},
 		"GET /admin/transfers":              {{as: owner, at: "/admin/transfers"}, {as: owner, at: "/admin/transfers?state=accepted"}, {as: owner, at: "/admin/transfers?state=declined"}},
@@ -55,6 +56,7 @@ func (s *stage) plantLicenses(t testing.TB) {
 	}
 	s.uses(t, s.ids["named-key"], "", "grace")
 	away := s.uses(t, s.ids["floats-key"], "Train", "")
+	s.ids["train"] = s.seatOf(t, "floats")
 	if _, err := away.Borrow(t.Context(), time.Now().Add(5*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
@@ -162,15 +164,26 @@ func TestTransferPages(t *testing.T) {
 	b.send(t, "/admin/licenses/"+s.ids["license"]+"/transfer", url.Values{"to": {stageEmail(other)}, "reason": {"by letter"}}).shows(t, "one that its policy keeps", 422, "cannot be transferred")
 }
 
-// TestLicensePages: the owner of a license reads what a renewal gives and where to buy it, sees who uses it and who is away with a seat, and
-// removes them; a customer starts a trial once; staff renew, look at what a policy changes and put the license under it, refused when what
+// seatOf is the only activation of one of the customer's licenses.
+func (s *stage) seatOf(t testing.TB, name string) string {
+	t.Helper()
+	var list struct{ Items []struct{ ID string } }
+	s.must(t, http.MethodGet, "/v1/licenses/"+s.ids[name]+"/activations", nil, &list)
+	if len(list.Items) != 1 {
+		t.Fatalf("%s has %d activations", name, len(list.Items))
+	}
+	return list.Items[0].ID
+}
+
+// TestLicensePages: the owner of a license reads what a renewal gives and where to buy it, sees who uses it and who is away with a seat,
+// adds users up to the limit, lends seats and calls them back; a customer starts a trial once; staff renew, look at what a policy changes and put the license under it, refused when what
 // they looked at has changed, and end a single feature.
 func TestLicensePages(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	c, b := s.as(t, customer), s.as(t, owner)
 	at := func(name string) string { return "/account/licenses/" + s.ids[name] }
-	c.get(t, at("movable")).shows(t, "the license", 200, "Renew it", "See borrowed seats")
+	c.get(t, at("movable")).shows(t, "the license", 200, "Renew it", "Borrow seats")
 	var had struct {
 		ValidUntil time.Time `json:"valid_until"`
 	}
@@ -180,8 +193,25 @@ func TestLicensePages(t *testing.T) {
 	c.get(t, at("named")+"/users").shows(t, "the users", 200, "Seats taken: 1 of 3.", "Remove", "Last seen")
 	c.get(t, at("named")+"/users?who=grace").shows(t, "a user who is there", 200, "Remove")
 	c.get(t, at("named")+"/users?who=nobody").shows(t, "a user who is not", 200, "nobody holds no seat")
+	c.send(t, at("named")+"/users", url.Values{"user": {""}}).shows(t, "a user without a name", 422, "Must have 1 to 200 bytes")
+	c.send(t, at("named")+"/users", url.Values{"user": {"hopper@example.com"}, "name": {"Rear Admiral"}}).shows(t, "a user ahead", 303)
+	c.get(t, at("named")+"/users").shows(t, "both users", 200, "Seats taken: 2 of 3.", "Rear Admiral", "Not signed in yet")
+	c.get(t, at("named")+"/users?who=hopper@example.com").shows(t, "a user ahead by what the product calls them", 200, "Rear Admiral")
+	c.send(t, at("named")+"/users", url.Values{"user": {"turing"}}).shows(t, "the last seat", 303)
+	c.get(t, at("named")+"/users").shows(t, "a full license", 200, "Seats taken: 3 of 3.", "All seats are taken")
+	c.send(t, at("named")+"/users", url.Values{"user": {"lovelace"}}).shows(t, "a user too many", 422, "Every seat of the license is taken")
+	s.as(t, other).send(t, at("named")+"/users", url.Values{"user": {"eve"}}).shows(t, "a user of another's license", 404)
 	c.get(t, at("license")+"/users").shows(t, "a license of devices", 200, "Devices take the seats")
-	c.get(t, at("floats")+"/borrowed").shows(t, "a borrowed seat", 200, "Train", "Borrowed until", "End it")
+	c.get(t, at("floats")+"/borrowed").shows(t, "a borrowed seat", 200, "Train", "Borrowed until", "Change or end it")
+	lend := at("floats") + "/devices/" + s.ids["train"] + "/borrow"
+	c.get(t, lend).shows(t, "the form to borrow", 200, "Until the end of", "End it now", "contact")
+	c.send(t, lend, url.Values{"until": {"2199-01-01"}}).shows(t, "borrowing for too long", 422, "later than the license lets a device run offline")
+	c.send(t, lend, url.Values{"until": {"tomorrow"}}).shows(t, "borrowing until no day", 422, "Must be a day")
+	c.send(t, lend, url.Values{"end": {"yes"}}).shows(t, "the end of it", 303)
+	c.get(t, at("floats")+"/borrowed").shows(t, "a seat to borrow", 200, "No seat is borrowed", "Train", "Borrow")
+	c.send(t, lend, url.Values{"until": {time.Now().UTC().Add(3 * 24 * time.Hour).Format(time.DateOnly)}}).shows(t, "borrowing", 303)
+	c.get(t, at("floats")+"/borrowed").shows(t, "it is borrowed", 200, "Borrowed until")
+	s.as(t, other).send(t, lend, url.Values{"end": {"yes"}}).shows(t, "ending another's", 404)
 	c.get(t, at("movable")+"/borrowed").shows(t, "none borrowed", 200, "No seat is borrowed")
 	c.get(t, at("license")+"/borrowed").shows(t, "nothing to borrow", 200, "Nothing to borrow")
 	for _, page := range []string{"/renew", "/users", "/borrowed", "/transfer"} {

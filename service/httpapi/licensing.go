@@ -73,6 +73,7 @@ func licenseRoutes(s *license.Service) []kit.Route {
 
 func activationRoutes(s *activation.Service) []kit.Route {
 	const tag = "Activations"
+	handle := kit.Allow{Customer: true, Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}, Machine: "licenses:write"}
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "license.validate", Method: http.MethodPost, Path: "/v1/licenses/validate", Tag: "Licenses", Reads: true,
 			Access:  kit.Allow{Holder: true, Machine: "licenses:validate", Staff: licensing.AllRoles()},
@@ -87,6 +88,14 @@ func activationRoutes(s *activation.Service) []kit.Route {
 			Summary: "Keep a floating seat until a date", Detail: "For a device that goes away. Nobody takes the seat before, and at the date it is free without the device's doing."}, s.Borrow).Again(s.LendAgain),
 		kit.New(kit.Spec{Name: "activation.return", Method: http.MethodPost, Path: "/v1/activations/{id}/return", Tag: tag, Access: kit.Allow{Device: true},
 			Summary: "End a borrowing early", Detail: "The device goes on with a lease like any other; to give the seat back as well, delete the activation."}, s.EndBorrow).Again(s.LendAgain),
+		kit.New(kit.Spec{Name: "activation.lend", Method: http.MethodPost, Path: "/v1/activations/{id}/lend", Tag: tag, Access: handle,
+			Summary: "Lend a device its floating seat until a date", Detail: "For the license's owner or staff. The device finds it borrowed with its next contact, and may go away then; its product needs nothing for it."}, s.Lend).Again(s.ReleaseAgain),
+		kit.New(kit.Spec{Name: "activation.recall", Method: http.MethodPost, Path: "/v1/activations/{id}/recall", Tag: tag, Access: handle,
+			Summary: "End a device's borrowing early", Detail: "For the license's owner or staff. The device keeps its seat and goes on with leases like any other from its next contact on."}, s.Recall).Again(s.ReleaseAgain),
+		kit.New(kit.Spec{Name: "license.add_user", Method: http.MethodPost, Path: "/v1/licenses/{id}/users", Tag: tag, Access: handle, Status: http.StatusCreated,
+			Summary: "Give a user a seat before the first sign-in", Detail: "Where users take the seats. When all are taken it is refused with seats-exhausted, whatever the policy replaces. Only a digest of the user is kept, beside the name to show them as."}, s.AddUser).Again(s.ReleaseAgain),
+		kit.New(kit.Spec{Name: "license.remove_user", Method: http.MethodPost, Path: "/v1/licenses/{id}/users/remove", Tag: tag, Access: handle,
+			Summary: "Take a user's seat back", Detail: "As activation.release does, by what the product calls the user."}, s.RemoveUser).Again(s.ReleaseAgain),
 		kit.New(kit.Spec{Name: "activation.delete", Method: http.MethodDelete, Path: "/v1/activations/{id}", Tag: tag,
 			Access: kit.Allow{Device: true}, Summary: "Give a seat back"}, s.Deactivate),
 		kit.New(kit.Spec{Name: "license.answer", Secret: true, Method: http.MethodPost, Path: "/v1/licenses/{id}/offline-answer", Tag: tag,

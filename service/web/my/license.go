@@ -148,6 +148,8 @@ func deviceName(d *activation.View) string {
 // offline says until when a released device may still run.
 func offline(d *activation.View, now time.Time) string {
 	switch {
+	case d.Ahead:
+		return "Nobody has signed in for it yet, so nothing works with it."
 	case d.OfflineTill == nil:
 		return "Without a network it may go on, because its license does not end offline use."
 	case now.Before(*d.OfflineTill):

@@ -39,6 +39,9 @@ type operations struct {
 	Revoke    kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.revoke"`
 	Disable   kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.disable"`
 	Enable    kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.enable"`
+	AddUser   kit.Op[activation.AddUserRequest, activation.View]              `op:"license.add_user"`
+	Lend      kit.Op[activation.LendRequest, activation.View]                 `op:"activation.lend"`
+	Recall    kit.Op[activation.RecallRequest, activation.View]               `op:"activation.recall"`
 	Orders    kit.Op[order.ListRequest, licensing.List[order.View]]           `op:"order.list"`
 	Order     kit.Op[order.GetRequest, order.View]                            `op:"order.get"`
 	Downloads kit.Op[download.BrowseRequest, licensing.List[download.Item]]   `op:"download.list"`
@@ -71,7 +74,8 @@ func Pages(s *site.Site) ([]site.Page, error) {
 	mine("license_token", "/licenses/{id}/token", p.token)
 	both("release", "/licenses/{id}/devices/{device}/release", p.release)
 	mine("renew", "/licenses/{id}/renew", p.renew)
-	mine("users", "/licenses/{id}/users", p.users)
+	both("users", "/licenses/{id}/users", p.users)
+	both("lend", "/licenses/{id}/devices/{device}/borrow", p.lend)
 	mine("borrowed", "/licenses/{id}/borrowed", p.borrowed)
 	both("transfer", "/licenses/{id}/transfer", p.transfer)
 	both("transfer_cancel", "/transfers/{id}/cancel", p.cancelTransfer)
