@@ -203,6 +203,14 @@ func TestLicensePages(t *testing.T) {
 	s.as(t, other).send(t, at("named")+"/users", url.Values{"user": {"eve"}}).shows(t, "a user of another's license", 404)
 	c.get(t, at("license")+"/users").shows(t, "a license of devices", 200, "Devices take the seats")
 	c.get(t, at("floats")+"/borrowed").shows(t, "a borrowed seat", 200, "Train", "Borrowed until", "Change or end it")
+	island := at("license") + "/offline"
+	ask := "MREQ1." + strings.Repeat("eyJrZXkiOiJhIn0", 40)
+	c.get(t, island).shows(t, "a machine without a network", 200, "Carry a text by telephone")
+	c.send(t, island+"/qr", url.Values{"text": {"  " + ask[:300] + "\n" + ask[300:]}}).shows(t, "its text as a code", 200, `class="qr"`, `aria-label="QR code of the text below"`, ask)
+	c.send(t, island+"/qr", url.Values{"text": {"MREL1.eyJhIjoiYiJ9"}}).shows(t, "its return as a code", 200, `class="qr"`)
+	c.send(t, island+"/qr", url.Values{"text": {"https://evil.example"}}).shows(t, "another text", 422, "Begins with neither MREQ1. nor MREL1.")
+	c.send(t, island+"/qr", url.Values{"text": {"MREQ1." + strings.Repeat("a", 4000)}}).shows(t, "too long a text", 422, "Is longer than a QR code takes")
+	s.as(t, other).send(t, island+"/qr", url.Values{"text": {ask}}).shows(t, "on another's page", 404)
 	lend := at("floats") + "/devices/" + s.ids["train"] + "/borrow"
 	c.get(t, lend).shows(t, "the form to borrow", 200, "Until the end of", "End it now", "contact")
 	c.send(t, lend, url.Values{"until": {"2199-01-01"}}).shows(t, "borrowing for too long", 422, "later than the license lets a device run offline")

@@ -41,7 +41,8 @@ func Pages(s *site.Site) ([]site.Page, error) {
 	for _, p := range []side{{ops, "page.my_offline", "/account/licenses", site.Customers, ui.Account}, {ops, "page.admin_offline", "/admin/licenses", site.Staff, ui.Console}} {
 		at := p.base + "/{id}/offline"
 		out = append(out, site.Page{Name: p.name, Pattern: "GET " + at, For: p.who, Serve: p.show}, site.Page{Name: p.name + "_send", Pattern: "POST " + at, For: p.who, Serve: p.answer},
-			site.Page{Name: p.name + "_return", Pattern: "POST " + at + "/return", For: p.who, Serve: p.back}, site.Page{Name: p.name + "_file", Pattern: "GET " + at + "/{device}", For: p.who, Serve: p.file})
+			site.Page{Name: p.name + "_return", Pattern: "POST " + at + "/return", For: p.who, Serve: p.back}, site.Page{Name: p.name + "_qr", Pattern: "POST " + at + "/qr", For: p.who, Serve: p.draw},
+			site.Page{Name: p.name + "_file", Pattern: "GET " + at + "/{device}", For: p.who, Serve: p.file})
 	}
 	return out, kit.Fill(s.Routes, ops)
 }
@@ -51,15 +52,18 @@ func (p side) crumbs(id string) []ui.Link {
 	return []ui.Link{{Href: p.base, Name: "Licenses"}, {Href: p.base + "/" + id, Name: "License"}}
 }
 
-func (p side) show(v *site.Visit) error { return p.page(v, v.Form(), &ui.Form{Once: v.Form().Once}) }
+func (p side) show(v *site.Visit) error {
+	f := v.Form()
+	return p.page(v, f, &ui.Form{Once: f.Once}, &ui.Form{Once: f.Once})
+}
 
-// page shows both forms, one of which may have been refused.
-func (p side) page(v *site.Visit, ask, back *ui.Form) error {
+// page shows its forms, one of which may have been refused: to ask, to give back, to carry a text by telephone.
+func (p side) page(v *site.Visit, ask, back, carry *ui.Form) error {
 	l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: v.Param("id")})
 	if err != nil {
 		return err
 	}
-	return v.Show(page(v.Frame("A machine without a network", p.crumbs(l.ID)...), p.wrap, ask, back, p.base+"/"+l.ID, l))
+	return v.Show(page(v.Frame("A machine without a network", p.crumbs(l.ID)...), p.wrap, ask, back, carry, p.base+"/"+l.ID, l))
 }
 
 // answer takes a request, typed or as a file, and shows the license file.
@@ -74,7 +78,7 @@ func (p side) answer(v *site.Visit) error {
 		return other
 	}
 	if err != nil {
-		return p.page(v, f, &ui.Form{Once: f.Once})
+		return p.page(v, f, &ui.Form{Once: f.Once}, &ui.Form{Once: f.Once})
 	}
 	parts, err := doc.FileParts(out.File, qrMost)
 	if err != nil {
@@ -97,6 +101,25 @@ func chosen(v *site.Visit, typed string) (string, error) {
 	return strings.ToValidUTF8(string(text), "?"), err
 }
 
+// draw shows the text of a machine as a QR code, from which a telephone takes it along. It keeps nothing.
+func (p side) draw(v *site.Visit) error {
+	f, id := v.Form(), v.Param("id")
+	text := strings.Join(strings.Fields(f.Text("text")), "")
+	switch {
+	case !strings.HasPrefix(text, "MREQ1.") && !strings.HasPrefix(text, "MREL1."):
+		f.Wrong("text", "begins with neither MREQ1. nor MREL1.")
+	case !ui.FitsQR(text):
+		f.Wrong("text", "is longer than a QR code takes; carry it as a file")
+	}
+	if !f.OK() {
+		return p.page(v, &ui.Form{Once: f.Once}, &ui.Form{Once: f.Once}, f)
+	}
+	if _, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: id}); err != nil {
+		return err
+	}
+	return v.Show(drawn(v.Frame("QR code", p.crumbs(id)...), p.wrap, p.base+"/"+id+"/offline", text))
+}
+
 // back takes the return of a machine.
 func (p side) back(v *site.Visit) error {
 	f, id := v.Form(), v.Param("id")
@@ -105,7 +128,7 @@ func (p side) back(v *site.Visit) error {
 		return other
 	}
 	if err != nil {
-		return p.page(v, &ui.Form{Once: f.Once}, f)
+		return p.page(v, &ui.Form{Once: f.Once}, f, &ui.Form{Once: f.Once})
 	}
 	name := out.Name
 	if name == "" {

@@ -31,6 +31,12 @@ func qrPath(text string) (path string, size int) {
 	return b.String(), code.Size + 2*quiet
 }
 
+// FitsQR reports whether a text fits into a QR code.
+func FitsQR(text string) bool {
+	_, size := qrPath(text)
+	return size > 0
+}
+
 // qrGround is the white square behind it, which it needs on a dark page as well.
 func qrGround(size int) string {
 	n := strconv.Itoa(size)
