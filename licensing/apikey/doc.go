@@ -201,6 +201,8 @@ type Changer interface {
 	Children(ctx context.Context, id string) ([]string, error)
 	// EndSecret lets a secret of a key end at until, and reports false when it ends before that.
 	EndSecret(ctx context.Context, keyID, secretID string, until time.Time) (bool, error)
+	// SetLimits replaces the limits of a key.
+	SetLimits(ctx context.Context, id string, limits []Limit, at time.Time) error
 	// MarkLeaked notes that a key was found in public.
 	MarkLeaked(ctx context.Context, id string, at time.Time) error
 }

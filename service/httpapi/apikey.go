@@ -38,6 +38,8 @@ func APIKeyRoutes(s *apikey.Service) []kit.Route {
 			Summary: "Enable a disabled API key"}, s.Enable).Again(s.RevokeAgain),
 		kit.New(kit.Spec{Name: "key.credits", Method: http.MethodPost, Path: "/v1/keys/{id}/credits", Tag: tag, Access: kit.Allow{Staff: support, Machine: "keys:write"},
 			Summary: "Change the credits of an API key", Detail: "Adds or takes credits, changes how they are refilled, or ends that limit."}, s.SetCredits).Again(s.SetCreditsAgain),
+		kit.New(kit.Spec{Name: "key.limits", Method: http.MethodPost, Path: "/v1/keys/{id}/limits", Tag: tag, Access: kit.Allow{Staff: support, Machine: "keys:write"},
+			Summary: "Replace the limits of an API key", Detail: "Whatever its plan says, with a reason, which the audit trail keeps beside the limits before and after."}, s.SetLimits).Again(s.RevokeAgain),
 		kit.New(kit.Spec{Name: "key.options", Method: http.MethodGet, Path: "/v1/key-options", Tag: tag, Access: kit.Allow{Customer: true},
 			Summary: "List the plans of which one may make API keys"}, s.Options),
 		kit.New(kit.Spec{Name: "key.template", Method: http.MethodGet, Path: "/v1/plans/{id}/key-template", Tag: tag, Access: kit.Allow{Staff: licensing.AllRoles(), Machine: "keys:read"},

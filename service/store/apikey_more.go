@@ -54,6 +54,18 @@ func (s *apiKeys) EndSecret(ctx context.Context, keyID, secretID string, until t
 	return true, s.changed(ctx, "api_key", keyID)
 }
 
+// SetLimits implements [apikey.Changer].
+func (s *apiKeys) SetLimits(ctx context.Context, id string, limits []apikey.Limit, at time.Time) error {
+	text, err := jsonList(limits)
+	if err != nil {
+		return err
+	}
+	if _, err := s.db.Exec(ctx, `UPDATE api_key SET limits = $2, updated_at = $3 WHERE id = $1`, id, text, at); err != nil {
+		return err
+	}
+	return s.changed(ctx, "api_key", id)
+}
+
 // MarkLeaked implements [apikey.Changer].
 func (s *apiKeys) MarkLeaked(ctx context.Context, id string, at time.Time) error {
 	_, err := s.db.Exec(ctx, `UPDATE api_key SET leaked_at = $2, updated_at = $2 WHERE id = $1`, id, at)
