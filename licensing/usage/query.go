@@ -104,11 +104,7 @@ func (s *Service) Query(ctx context.Context, r QueryRequest) (QueryResponse, err
 		if w.Events == 0 && w.unique == 0 {
 			continue
 		}
-		value := m.of(&w.Value)
-		if m.Kind == KindUnique {
-			value = w.unique
-		}
-		out.Windows = append(out.Windows, Window{Starts: cuts[i].UTC(), Ends: cuts[i+1].UTC(), Value: value, Events: w.Events, Sum: w.Total, Max: w.Max, Late: w.Late})
+		out.Windows = append(out.Windows, Window{Starts: cuts[i].UTC(), Ends: cuts[i+1].UTC(), Value: w.of(&m), Events: w.Events, Sum: w.Total, Max: w.Max, Late: w.Late})
 	}
 	return out, nil
 }
@@ -117,6 +113,16 @@ func (s *Service) Query(ctx context.Context, r QueryRequest) (QueryResponse, err
 type counted struct {
 	Value
 	unique int64
+}
+
+func (c *counted) add(v Value, unique int64) { c.Value, c.unique = c.Plus(v), c.unique+unique }
+
+// of is the meter's number of it.
+func (c *counted) of(m *Meter) int64 {
+	if m.Kind == KindUnique {
+		return c.unique
+	}
+	return m.of(&c.Value)
 }
 
 // windows adds up what happened between each two bounds.
@@ -186,28 +192,41 @@ func (s *Service) choose(ctx context.Context, of *Of) (Selection, Meter, *time.L
 	if len(bad.Fields) > 0 {
 		return Selection{}, Meter{}, nil, bad
 	}
-	actor := licensing.ActorFrom(ctx)
-	reach, err := license.ReachOf(actor)
-	if err != nil {
-		return Selection{}, Meter{}, nil, err
-	}
 	if of.Carrier != "" {
+		reach, err := license.ReachOf(licensing.ActorFrom(ctx))
+		if err != nil {
+			return Selection{}, Meter{}, nil, err
+		}
 		c, err := s.Reads.Carrier(ctx, reach, of.Carrier, of.Meter)
 		return Selection{Carrier: c.ID, Product: c.ProductID, Env: string(c.Env), Meter: of.Meter}, orSum(c.Meter, of.Meter), loc, err
 	}
-	env := of.Env
+	sel, err := ofProduct(ctx, of.Product, of.Env)
+	if err != nil {
+		return Selection{}, Meter{}, nil, err
+	}
+	sel.Meter = of.Meter
+	meters, err := s.Store.MetersFor(ctx, of.Product)
+	return sel, named(meters, of.Meter), loc, err
+}
+
+// ofProduct is all usage of a product, of whoever reaches it.
+func ofProduct(ctx context.Context, product, env string) (Selection, error) {
+	reach, err := license.ReachOf(licensing.ActorFrom(ctx))
 	if env == "" {
 		env = string(licensing.Live)
 	}
-	if reach.Owner != "" || reach.Product != "" && reach.Product != of.Product || reach.Env != "" && string(reach.Env) != env {
-		return Selection{}, Meter{}, nil, licensing.ErrNotFound
+	if err == nil && (reach.Owner != "" || reach.Product != "" && reach.Product != product || reach.Env != "" && string(reach.Env) != env) {
+		err = licensing.ErrNotFound
 	}
-	meters, err := s.Store.MetersFor(ctx, of.Product)
-	m := Meter{}
-	if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == of.Meter }); i >= 0 {
-		m = meters[i]
+	return Selection{Product: product, Env: env}, err
+}
+
+// named is the meter of a code; one that is not defined is a sum.
+func named(meters []Meter, code string) Meter {
+	if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == code }); i >= 0 {
+		return meters[i]
 	}
-	return Selection{Product: of.Product, Env: env, Meter: of.Meter}, orSum(m, of.Meter), loc, err
+	return orSum(Meter{}, code)
 }
 
 // orSum is a meter, or a sum of the code when there is none.

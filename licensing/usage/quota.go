@@ -128,11 +128,7 @@ func (s *Service) Used(ctx context.Context, l *license.License, meter string) (i
 
 // used reads what was counted of a carrier's meter in the period in which an instant lies.
 func (s *Service) used(ctx context.Context, carrier, meter, in string, meters []Meter, now time.Time) (int64, error) {
-	m := Meter{}
-	if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == meter }); i >= 0 {
-		m = meters[i]
-	}
-	m = orSum(m, meter)
+	m := named(meters, meter)
 	from, to := period(in, now)
 	if to.IsZero() {
 		to = Month.next(Month.Begin(now))
@@ -141,10 +137,7 @@ func (s *Service) used(ctx context.Context, carrier, meter, in string, meters []
 	if err != nil {
 		return 0, err
 	}
-	if m.Kind == KindUnique {
-		return sums[0].unique, nil
-	}
-	return m.of(&sums[0].Value), nil
+	return sums[0].of(&m), nil
 }
 
 // QuotasRequest asks for the quotas of a license.
@@ -171,6 +164,17 @@ type QuotasResponse struct {
 	Items []QuotaView `json:"items" doc:"The quotas, by code."`
 }
 
+// quotaView is a quota of which nothing is said to be used yet, with the time in which that counts.
+func quotaView(m *Meter, q license.Meter, now time.Time) (v QuotaView, from, to time.Time) {
+	v = QuotaView{Meter: m.Code, Name: m.Name, Unit: m.Unit, Period: q.Period, Quota: q.Quota}
+	if from, to = period(q.Period, now); !to.IsZero() {
+		v.Starts, v.Ends = &from, &to
+	} else {
+		to = Month.next(Month.Begin(now))
+	}
+	return v, from, to
+}
+
 // Quotas answers how much of each quota of a license is used in the present period.
 func (s *Service) Quotas(ctx context.Context, r QuotasRequest) (QuotasResponse, error) {
 	l, err := s.Licenses.Get(ctx, license.GetRequest{ID: r.License})
@@ -192,13 +196,9 @@ func (s *Service) Quotas(ctx context.Context, r QuotasRequest) (QuotasResponse, 
 	now := s.Clock.Now()
 	for _, code := range slices.Sorted(maps.Keys(l.Terms.Meters)) {
 		q := l.Terms.Meters[code]
-		v := QuotaView{Meter: code, Period: q.Period, Quota: q.Quota, Thresholds: percentsOf(set, code)}
-		if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == code }); i >= 0 {
-			v.Name, v.Unit = meters[i].Name, meters[i].Unit
-		}
-		if from, to := period(q.Period, now); !to.IsZero() {
-			v.Starts, v.Ends = &from, &to
-		}
+		m := named(meters, code)
+		v, _, _ := quotaView(&m, q, now)
+		v.Thresholds = percentsOf(set, code)
 		if v.Used, err = s.used(ctx, l.ID, code, q.Period, meters, now); err != nil {
 			return out, err
 		}

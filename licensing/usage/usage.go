@@ -92,6 +92,9 @@ type Reads interface {
 	// Consumers returns those subjects, groups or carriers of a selection that used most of a meter of a kind in all ranges, the most
 	// first, and how many there are.
 	Consumers(ctx context.Context, s Selection, by, kind string, ranges []Range, limit int64) (list []Consumer, of int64, err error)
+	// Glance hands on the sums of every meter of a selection by calendar month in UTC from one on, and the different values of those that
+	// have any, and the sums and different values of each count. One round trip.
+	Glance(ctx context.Context, s Selection, since time.Time, counts []Count, month func(meter string, starts time.Time, v Value, unique int64), count func(i int, v Value, unique int64)) error
 }
 
 // Keyring signs receipts and reads them.

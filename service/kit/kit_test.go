@@ -58,6 +58,9 @@ type widgetGet struct {
 	With []string `query:"with" doc:"What to show as well."`
 }
 
+// CSV is the widget as a table.
+func (w widget) CSV() [][]string { return [][]string{{"id", "name"}, {w.ID, w.Name}} }
+
 type widgetList struct {
 	licensing.Page
 	Color string     `query:"color" doc:"Colour to show." enum:"red,green"`

@@ -166,7 +166,11 @@ func (d *documenter) operation(spec Spec, route Route) (object, error) {
 		if err != nil {
 			return nil, err
 		}
-		success["content"] = object{"application/json": object{"schema": schema}}
+		content := object{"application/json": object{"schema": schema}}
+		if resp.Implements(reflect.TypeFor[tabler]()) {
+			content["text/csv"] = object{"schema": object{"type": "string", "description": "The same as a table, for who accepts text/csv and no JSON."}}
+		}
+		success["content"] = content
 	}
 	if spec.Idempotent() {
 		success["headers"] = object{"Idempotency-Replayed": object{

@@ -3,6 +3,7 @@ package kit
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
 	"errors"
 	"io"
 	"mime"
@@ -31,7 +32,30 @@ const RequestIDHeader = "X-Request-Id"
 type reply struct {
 	value    any
 	body     []byte
+	media    []string // the body's type when it is not JSON
 	replayed bool
+}
+
+// tabler is a response that has a second form: a table, whose first row names the columns. A caller who accepts text/csv and no JSON
+// gets that.
+type tabler interface{ CSV() [][]string }
+
+var csvType = []string{"text/csv; charset=utf-8"}
+
+// prefersCSV reports whether a request accepts a table and not JSON.
+func prefersCSV(r *http.Request) bool {
+	table := false
+	for _, accept := range r.Header["Accept"] {
+		for part := range strings.SplitSeq(accept, ",") {
+			switch media, _, _ := mime.ParseMediaType(part); media {
+			case "text/csv":
+				table = true
+			case "application/json", "application/*", "*/*":
+				return false
+			}
+		}
+	}
+	return table
 }
 
 func newReply(in *inbound, spec *Spec, value any, replayed bool) (*reply, error) {
@@ -39,8 +63,14 @@ func newReply(in *inbound, spec *Spec, value any, replayed bool) (*reply, error)
 	if in.r == nil || spec.Status == http.StatusNoContent {
 		return out, nil
 	}
-	body, err := json.Marshal(value, options, jsontext.AllowInvalidUTF8(true))
-	out.body = body
+	var err error
+	if table, ok := value.(tabler); ok && prefersCSV(in.r) {
+		var b bytes.Buffer
+		out.media, err = csvType, csv.NewWriter(&b).WriteAll(table.CSV())
+		out.body = b.Bytes()
+		return out, err
+	}
+	out.body, err = json.Marshal(value, options, jsontext.AllowInvalidUTF8(true))
 	return out, err
 }
 
@@ -67,6 +97,9 @@ func (b *bound) handler(spec *Spec, run endpoint.Endpoint) http.Handler {
 				return nil
 			}
 			h["Content-Type"] = jsonType
+			if out.media != nil {
+				h["Content-Type"] = out.media
+			}
 			h.Set("Content-Length", strconv.Itoa(len(out.body)))
 			answering(w)
 			w.WriteHeader(spec.Status)

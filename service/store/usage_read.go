@@ -39,16 +39,24 @@ func (s *usages) Carrier(ctx context.Context, r license.Reach, id, meter string)
 	return c, err
 }
 
+// scopes are those under which a selection's sums over all subjects are kept: a carrier's own, or the shards of a product.
+func scopes(s usage.Selection) []string {
+	if s.Carrier != "" {
+		return []string{s.Carrier}
+	}
+	out := make([]string, usage.Shards)
+	for i := range out {
+		out[i] = usage.Scope(s.Product, s.Env, i)
+	}
+	return out
+}
+
 // selected is the table and the WHERE of a selection's sums, without span and time.
 func selected(s usage.Selection) (table string, n *narrowing) {
 	n = new(narrowing)
 	switch {
 	case s.Carrier == "":
-		scopes := make([]string, usage.Shards)
-		for i := range scopes {
-			scopes[i] = usage.Scope(s.Product, s.Env, i)
-		}
-		n.conditions = append(n.conditions, "scope IN ("+among(&n.args, scopes)+")")
+		n.conditions = append(n.conditions, "scope IN ("+among(&n.args, scopes(s))+")")
 		return "usage_rollup", n.that("meter =", s.Meter, "").that("grp =", usage.All, "")
 	case s.Subject == "":
 		group := s.Group
