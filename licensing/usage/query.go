@@ -91,7 +91,7 @@ func (s *Service) Query(ctx context.Context, r QueryRequest) (QueryResponse, err
 			return QueryResponse{}, errQuery.With(name, "must be up to 64 of a-z 0-9 _ . and -")
 		}
 	}
-	cuts, err := bounds(r.Window, r.From, r.To, loc)
+	cuts, err := Bounds(r.Window, r.From, r.To, loc)
 	if err != nil {
 		return QueryResponse{}, err
 	}
@@ -256,6 +256,7 @@ type Consumer struct {
 // TopResponse is the answer to a [TopRequest].
 type TopResponse struct {
 	Meter string     `json:"meter" doc:"Code of the meter."`
+	Name  string     `json:"name,omitempty" doc:"Its name, when it is defined."`
 	Kind  string     `json:"kind" doc:"Its kind." enum:"count,sum,max,unique,last"`
 	Unit  string     `json:"unit,omitempty" doc:"What one is called."`
 	Of    int64      `json:"of" doc:"How many there are, of whom these used most."`
@@ -293,7 +294,7 @@ func (s *Service) Top(ctx context.Context, r TopRequest) (TopResponse, error) {
 	if !from.Before(to) || to.Sub(from) > 10*366*24*time.Hour {
 		return TopResponse{}, errQuery.With("to", "must lie after from, within ten years")
 	}
-	out := TopResponse{Meter: m.Code, Kind: m.Kind, Unit: m.Unit, Items: []Consumer{}}
+	out := TopResponse{Meter: m.Code, Name: m.Name, Kind: m.Kind, Unit: m.Unit, Items: []Consumer{}}
 	list, of, err := s.Reads.Consumers(ctx, sel, r.By, m.Kind, cover([]time.Time{from, to}), r.Limit)
 	out.Of, out.Items = of, append(out.Items, list...)
 	return out, err

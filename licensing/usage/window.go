@@ -46,9 +46,9 @@ func windowNext(kind string, at time.Time) time.Time {
 	return at.Add(quarter)
 }
 
-// bounds are the beginnings of the windows of a kind from the one in which from lies, and the end of the last one, the first that does
+// Bounds are the beginnings of the windows of a kind from the one in which from lies, and the end of the last one, the first that does
 // not begin before to. All are beginnings of a quarter of an hour, in the zone asked for.
-func bounds(kind string, from, to time.Time, loc *time.Location) ([]time.Time, error) {
+func Bounds(kind string, from, to time.Time, loc *time.Location) ([]time.Time, error) {
 	if !from.Before(to) {
 		return nil, errQuery.With("to", "must lie after from")
 	}

@@ -32,7 +32,7 @@ func TestWindows_AddUpInEveryZone(t *testing.T) {
 		for _, kind := range []string{windowQuarter, windowHour, windowDay, windowMonth} {
 			from := time.Date(2025, time.Month(1+r.IntN(12)), 1+r.IntN(28), r.IntN(24), r.IntN(60), 7, 0, time.UTC)
 			length := map[string]time.Duration{windowQuarter: 40 * 24 * time.Hour, windowHour: 370 * 24 * time.Hour, windowDay: 800 * 24 * time.Hour, windowMonth: 1100 * 24 * time.Hour}[kind]
-			cuts, err := bounds(kind, from, from.Add(length), loc)
+			cuts, err := Bounds(kind, from, from.Add(length), loc)
 			if err != nil {
 				t.Fatalf("%s by %s: %v", name, kind, err)
 			}
@@ -98,7 +98,7 @@ func TestWindows_DaysOfClockChange(t *testing.T) {
 		if got := ends.Sub(starts).Hours(); got != c.hours || starts.Format(time.DateOnly) != c.day {
 			t.Errorf("%s in %s begins at %v and has %v hours, want %v", c.day, c.zone, starts, got, c.hours)
 		}
-		hours, err := bounds(windowHour, starts, ends, loc)
+		hours, err := Bounds(windowHour, starts, ends, loc)
 		if err != nil || !hours[0].Equal(starts) || !hours[len(hours)-1].Equal(ends) {
 			t.Errorf("%s in %s by the hour: %v, %v", c.day, c.zone, hours, err)
 		}
@@ -109,12 +109,12 @@ func TestWindows_DaysOfClockChange(t *testing.T) {
 // answer can have are refused.
 func TestWindows_ReadLongSpans(t *testing.T) {
 	from := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	cuts, err := bounds(windowMonth, from, from.AddDate(1, 0, 0), time.UTC)
+	cuts, err := Bounds(windowMonth, from, from.AddDate(1, 0, 0), time.UTC)
 	if parts := cover(cuts); err != nil || len(parts) != 1 || parts[0].Span != Month || len(cuts) != 13 {
 		t.Fatalf("%v, %v", parts, err)
 	}
 	loc := zone(t, "Asia/Kathmandu")
-	if cuts, err = bounds(windowMonth, time.Date(2026, 1, 1, 0, 0, 0, 0, loc), time.Date(2027, 1, 1, 0, 0, 0, 0, loc), loc); err != nil || len(cuts) != 13 {
+	if cuts, err = Bounds(windowMonth, time.Date(2026, 1, 1, 0, 0, 0, 0, loc), time.Date(2027, 1, 1, 0, 0, 0, 0, loc), loc); err != nil || len(cuts) != 13 {
 		t.Fatalf("%v, %v", cuts, err)
 	}
 	quarters := time.Duration(0)
@@ -126,10 +126,10 @@ func TestWindows_ReadLongSpans(t *testing.T) {
 	if quarters > 13*24*time.Hour {
 		t.Fatalf("%v are read by the quarter of an hour", quarters)
 	}
-	if _, err := bounds(windowQuarter, from, from.AddDate(1, 0, 0), loc); err != nil {
+	if _, err := Bounds(windowQuarter, from, from.AddDate(1, 0, 0), loc); err != nil {
 		t.Fatalf("a year of quarters: %v", err)
 	}
-	if _, err := bounds(windowQuarter, from, from.AddDate(2, 0, 0), loc); err == nil {
+	if _, err := Bounds(windowQuarter, from, from.AddDate(2, 0, 0), loc); err == nil {
 		t.Fatal("two years of quarters are answered")
 	}
 	for _, name := range []string{"Local", "../etc/passwd", "Nowhere/None", "utc\x00"} {

@@ -3,12 +3,14 @@ package e2e_test
 import (
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mintreu/mintreu/sdk"
 	sdkdevice "github.com/mintreu/mintreu/sdk/device"
+	"github.com/mintreu/mintreu/sdk/spool"
 	"github.com/mintreu/mintreu/service/limit/limittest"
 	"github.com/mintreu/mintreu/service/web/ui"
 )
@@ -76,7 +78,7 @@ func (s *stage) uses(t testing.TB, key, device, user string) *sdk.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := sdk.New(sdk.Config{BaseURL: s.url, Product: s.ids["slug"], Env: "test", Roots: roots, User: user}, sdk.WithStore(&sdk.MemoryStore{}), sdk.WithDeviceName(device),
+	client, err := sdk.New(sdk.Config{BaseURL: s.url, Product: s.ids["slug"], Env: "test", Roots: roots, User: user}, sdk.WithStore(&sdk.MemoryStore{}), sdk.WithSpool(spool.Options{Dir: filepath.Join(t.TempDir(), "usage")}), sdk.WithDeviceName(device),
 		sdk.WithDevice(sdkdevice.Fingerprint{"machine": "m-" + device + user, "disk": "d-" + device + user}))
 	if err != nil {
 		t.Fatal(err)

@@ -124,12 +124,13 @@ func visits() map[string][]visit {
 	}
 	maps.Copy(out, consoleVisits())
 	maps.Copy(out, licenseVisits())
+	maps.Copy(out, usageVisits())
 	return out
 }
 
 // notPages are mounts that serve no page.
 var notPages = []string{"GET /tickets/{id}/files/{file}", "GET /assets/{name}", "GET /favicon.ico",
-	"GET /admin/audit.csv", "GET /admin/orders/{id}/receipt/{format}", "GET /admin/orders/{id}/credit-notes/{number}"}
+	"GET /admin/audit.csv", "GET /account/usage/{id}/{meter}/usage.csv", "GET /admin/usage/{id}/{meter}/usage.csv", "GET /admin/orders/{id}/receipt/{format}", "GET /admin/orders/{id}/credit-notes/{number}"}
 
 // mounts are the patterns of everything that package web serves.
 func mounts(t testing.TB) []string {

@@ -115,6 +115,7 @@ func (s *stage) plant(t testing.TB) {
 	s.plantConsole(t)
 	s.plantOrganisation(t)
 	s.plantLicenses(t)
+	s.plantUsage(t)
 	s.ids["confirm"] = strings.Repeat("t", 43)
 }
 

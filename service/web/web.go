@@ -1,5 +1,5 @@
 // Package web puts the pages of the product together: the storefront (package shop), signing in (sign), help (help), a customer's own pages
-// (my), why they have access or not and what happened to their licenses (why), machines without a network (island), organisations (org), the console of the staff (admin) and the documentation (guide, and reference, which is made of the OpenAPI
+// (my), why they have access or not and what happened to their licenses (why), what they used (meter), machines without a network (island), organisations (org), the console of the staff (admin) and the documentation (guide, and reference, which is made of the OpenAPI
 // document). All of them stand on package site, look as package ui has it, and call the operations of the API; none imports a Service.
 //
 // To add a page: write its templ component and its Serve function in the package it belongs to, add a line to that package's Pages, run
@@ -14,6 +14,7 @@ import (
 	"github.com/mintreu/mintreu/service/web/guide"
 	"github.com/mintreu/mintreu/service/web/help"
 	"github.com/mintreu/mintreu/service/web/island"
+	"github.com/mintreu/mintreu/service/web/meter"
 	"github.com/mintreu/mintreu/service/web/my"
 	"github.com/mintreu/mintreu/service/web/org"
 	"github.com/mintreu/mintreu/service/web/reference"
@@ -43,6 +44,7 @@ func Pages(s *site.Site) ([]Mount, error) {
 		island.Pages,
 		org.Pages,
 		why.Pages,
+		meter.Pages,
 		admin.Pages,
 	} {
 		all, err := pages(s)

@@ -1,0 +1,87 @@
+package e2e_test
+
+import (
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// usageVisits are those to the pages of usage.
+func usageVisits() map[string][]visit {
+	return map[string][]visit{
+		"GET /account/usage/{id}": {{as: customer, at: "/account/usage/{metered}"}, {as: customer, at: "/account/usage/{counting-key}"}, {as: customer, at: "/account/usage/{key}"},
+			{as: other, at: "/account/usage/{metered}", status: 404}, {as: customer, at: "/account/usage/{product}", status: 404}},
+		"GET /account/usage/{id}/{meter}": {{as: customer, at: "/account/usage/{counting-key}/pages.rendered"}, {as: customer, at: "/account/usage/{counting-key}/pages.rendered?time=year&zone=Asia/Kathmandu"},
+			{as: customer, at: "/account/usage/{counting-key}/pages.rendered?by=subject"}, {as: customer, at: "/account/usage/{counting-key}/renderers?time=week"}, {as: customer, at: "/account/usage/{counting-key}/nothing?zone=Nowhere"},
+			{as: other, at: "/account/usage/{counting-key}/pages.rendered", status: 404}},
+		"GET /admin/usage":      {{as: owner, at: "/admin/usage"}},
+		"GET /admin/usage/{id}": {{as: owner, at: "/admin/usage/{product}?env=test"}, {as: owner, at: "/admin/usage/{draft-product}"}, {as: owner, at: "/admin/usage/{metered}"}},
+		"GET /admin/usage/{id}/{meter}": {{as: owner, at: "/admin/usage/{product}/pages.rendered?env=test"}, {as: owner, at: "/admin/usage/{product}/pages.rendered?env=test&by=carrier"},
+			{as: owner, at: "/admin/usage/{counting-key}/pages.rendered?by=group"}},
+	}
+}
+
+// plantUsage gives the customer a license with quotas, nearly used up, and an API key that reports a month of events.
+func (s *stage) plantUsage(t testing.TB) {
+	t.Helper()
+	s.made(t, "meter", "/v1/meters", object{"product_id": s.ids["product"], "code": "pages.rendered", "name": "Pages rendered", "kind": "sum", "unit": "pages", "event": "rendered", "value": "pages", "group": "region"})
+	s.made(t, "unique-meter", "/v1/meters", object{"product_id": s.ids["product"], "code": "renderers", "name": "People who render", "kind": "unique", "unit": "people", "event": "rendered", "value": "who"})
+	policy := s.made(t, "metered-policy", "/v1/policies", object{"product_id": s.ids["product"], "code": "metered", "name": "Metered", "terms": object{"type": "perpetual", "seats": object{"n": 1, "by": "device"}, "activation": "required",
+		"meters": object{"pages.rendered": object{"quota": 1000, "period": "year"}, "exports": object{"quota": 5, "period": "term"}}}})
+	var out struct{ ID, Key, Secret string }
+	s.must(t, http.MethodPost, "/v1/licenses", object{"policy": policy, "plan": "metered", "env": "test", "owner": s.ids[customer], "licensee": "Ada", "reason": "for the stage", "reference": "metered"}, &out)
+	s.ids["metered"] = out.ID
+	client := s.uses(t, out.Key, "Printer", "")
+	if err := client.Report("pages.rendered", 850); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var key struct {
+		Key    struct{ ID string }
+		Secret string
+	}
+	s.must(t, http.MethodPost, "/v1/keys", object{"product": s.ids["product"], "owner": s.ids[customer], "env": "test", "name": "Counting", "scopes": []string{"usage:write"}}, &key)
+	s.ids["counting-key"] = key.Key.ID
+	var events []object
+	now := time.Now()
+	for day := range 28 {
+		for i, who := range []string{"ada", "brian", "grace"}[:1+day%3] {
+			events = append(events, object{"specversion": "1.0", "id": fmt.Sprintf("%d-%s", day, who), "source": "/render", "type": "rendered", "subject": who, "time": now.Add(-time.Duration(day) * 24 * time.Hour).Format(time.RFC3339),
+				"data": object{"pages": 10 + day*7%30 + 20*i, "who": who, "region": []string{"eu", "us"}[i%2]}})
+		}
+	}
+	status, text, err := fetch(t.Context(), http.MethodPost, s.url+"/v1/usage/events", http.Header{"Authorization": {"Bearer " + key.Secret}}, object{"events": events})
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("the events: %d %s (%v)", status, text, err)
+	}
+}
+
+// TestUsagePages: customers see what their licenses and keys used, with quotas, over time, by subject and as a file, staff that of products
+// as well, and nobody that of another.
+func TestUsagePages(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c, o, b := s.as(t, customer), s.as(t, other), s.as(t, owner)
+	c.get(t, "/account/licenses/"+s.ids["metered"]).shows(t, "the license", 200, "/account/usage/"+s.ids["metered"])
+	c.get(t, "/account/usage/"+s.ids["metered"]).shows(t, "the license's usage", 200, "Nearly used up", "850", "1\u202f000", "(85\u00a0%)", "for the whole term", "Pages rendered")
+	at := "/account/usage/" + s.ids["counting-key"]
+	c.get(t, "/account/keys/"+s.ids["counting-key"]).shows(t, "the key", 200, at)
+	c.get(t, at).shows(t, "the key's usage", 200, "People who render", "This month")
+	c.get(t, at+"/pages.rendered").shows(t, "the chart", 200, "<rect", "In all", "As a list", "in 55 events", "Download as CSV")
+	c.get(t, at+"/pages.rendered?by=subject").shows(t, "by subject", 200, "brian", "grace", "3 of 3")
+	c.get(t, at+"/pages.rendered?zone=Nowhere").shows(t, "a zone that is none", 200, "Must be a time zone", `value="Nowhere"`)
+	o.get(t, at+"/pages.rendered/usage.csv").shows(t, "another's file", 404)
+	file := c.get(t, at+"/pages.rendered/usage.csv")
+	rows, err := csv.NewReader(strings.NewReader(file.text)).ReadAll()
+	if err != nil || file.status != 200 || len(rows) < 28 || rows[0][0] != "starts" || !strings.Contains(file.header.Get("Content-Disposition"), "pages.rendered-") {
+		t.Errorf("the file: %d, %d rows, %v", file.status, len(rows), err)
+	}
+	b.get(t, "/admin/usage").shows(t, "the products", 200, "/admin/usage/"+s.ids["product"]+"?env=test")
+	b.get(t, "/admin/usage/"+s.ids["product"]+"/pages.rendered?env=test&by=carrier").shows(t, "who used most", 200, "/admin/usage/"+s.ids["counting-key"], "/admin/usage/"+s.ids["metered"], "2 of 2")
+	b.get(t, "/admin/usage/"+s.ids["product"]).shows(t, "live usage", 200, "Pages rendered")
+}
