@@ -43,7 +43,7 @@ type Count struct {
 	Ranges []Range
 }
 
-// Glance answers which meters count something, with the numbers of this month and the last and what is used of quotas. At most two round
+// Glance answers which meters count something, with the numbers of this month and the last and what is used of quotas. At most three round
 // trips beside the product's meters, which are remembered.
 func (s *Service) Glance(ctx context.Context, r GlanceRequest) (GlanceResponse, error) {
 	sel, quotas, err := s.glanced(ctx, r)
@@ -69,10 +69,17 @@ func (s *Service) Glance(ctx context.Context, r GlanceRequest) (GlanceResponse, 
 			of(meters[i].Code)
 		}
 	}
+	var set map[string][]int64
+	if len(quotas) > 0 {
+		if set, err = s.Thresholds.Percents(ctx, sel.Carrier); err != nil {
+			return GlanceResponse{}, err
+		}
+	}
 	codes, asked := slices.Sorted(maps.Keys(quotas)), []Count{}
 	for _, code := range codes {
 		m := named(meters, code)
 		v, from, to := quotaView(&m, quotas[code], now)
+		v.Thresholds = percentsOf(set, code)
 		of(code).Quota = &v
 		asked = append(asked, Count{Meter: code, Unique: m.Kind == KindUnique, Ranges: cover([]time.Time{from, to})})
 	}

@@ -71,7 +71,7 @@ func TestR02_GlanceAtAnothers(t *testing.T) {
 		}
 		_, key := w.key(t, "cus_ada")
 		got, err := s.Glance(customer(t.Context(), "cus_ada"), usage.GlanceRequest{Carrier: w.license})
-		if err != nil || len(got.Items) != 2 || got.Items[0].Quota.Used != 30 || got.Items[0].Quota.Quota != 50 || got.Items[0].Month != 30 || got.Items[1].Quota == nil || got.Items[1].Month != 0 {
+		if err != nil || len(got.Items) != 2 || got.Items[0].Quota.Used != 30 || got.Items[0].Quota.Quota != 50 || got.Items[0].Month != 30 || got.Items[1].Quota == nil || got.Items[1].Month != 0 || len(got.Items[1].Quota.Thresholds) == 0 {
 			t.Errorf("%+v, %v", got, err)
 		}
 		if got, err := s.Glance(customer(t.Context(), "cus_ada"), usage.GlanceRequest{Carrier: key}); err != nil || len(got.Items) != 0 {
