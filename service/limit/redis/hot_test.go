@@ -63,7 +63,7 @@ func TestA14_StocksKeepTheRate(t *testing.T) {
 			}
 			wrong := 0
 			for i := range at {
-				for j := i; j < len(at) && j < i+2000; j++ {
+				for j := i; j < len(at) && j < i+400; j++ {
 					if int64(j-i+1) > rate.Burst+int64(at[j].Sub(at[i])/rate.Interval()) {
 						wrong++
 						break
