@@ -27,6 +27,7 @@ type replica struct {
 	keys     *keyring.Service
 	killed   *storetest.Switches
 	deps     activation.Deps
+	store    *store.Store
 }
 
 // newReplica starts a process on a database.
@@ -38,7 +39,7 @@ func newReplica(t *testing.T, e storetest.Env, d db.DB) *replica {
 	}
 	s := store.New(d, e.Clock.Now, e.IDs).WithSeal(key)
 	trail := audit.New(audit.Deps{Store: s.Audit(), Clock: e.Clock.Now, IDs: e.IDs})
-	r := &replica{killed: new(storetest.Switches)}
+	r := &replica{killed: new(storetest.Switches), store: s}
 	r.keys = keyring.New(keyring.Deps{Store: s.Keyring(), Seal: key, Clock: e.Clock.Now, Tx: s, Audit: trail})
 	if err := r.keys.Ensure(t.Context(), "https://licenses.example.com"); err != nil {
 		t.Fatal(err)

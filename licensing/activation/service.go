@@ -56,6 +56,8 @@ type Deps struct {
 	Throttle Throttle
 	Alarm    Alarm
 	Usage    Usage // nil counts nothing
+	// Fresh reports whether the change feed can be believed; nil means that nothing is kept in memory which it tells of.
+	Fresh func() bool
 }
 
 // Usage answers what a license used of the quota on one of its meters in the present period, from memory or in one round trip.
@@ -64,14 +66,17 @@ type Usage interface {
 }
 
 // Service gives out seats. It is safe for concurrent use, also by several processes on one database.
-type Service struct{ Deps }
+type Service struct {
+	Deps
+	memory *memory
+}
 
 // New makes a Service.
 func New(d Deps) *Service {
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Service{d}
+	return &Service{d, newMemory(d)}
 }
 
 // What a product is told. The codes are those of package sdk.

@@ -20,7 +20,8 @@ type ValidateRequest struct {
 }
 
 // Validate decides as a product would, from what the server knows now: state, seats and the last contact of the device or user.
-// A credential or id of no license, and one that the caller may not see, are answered NOT_FOUND.
+// A credential or id of no license, and one that the caller may not see, are answered NOT_FOUND. What is known of licenses comes from memory,
+// see [Service.Forget]: a change made on another replica is seen within two seconds.
 func (s *Service) Validate(ctx context.Context, r ValidateRequest) (sdk.ValidateResponse, error) {
 	form := sdk.ActivateRequest{Device: r.Device, User: r.User, Version: r.Version}
 	if err := checkForm(&form); err != nil {
@@ -36,23 +37,41 @@ func (s *Service) Validate(ctx context.Context, r ValidateRequest) (sdk.Validate
 	if r.User != "" {
 		seek.User = userKey(r.User)
 	}
-	l, a, err := s.Store.Find(ctx, seek)
-	if errors.Is(err, licensing.ErrNotFound) || err == nil && !visible(actor, &l) {
+	f, err := found{}, error(licensing.ErrNotFound)
+	if id != "" {
+		f, err = s.find(ctx, seek)
+	}
+	if errors.Is(err, licensing.ErrNotFound) || err == nil && !visible(actor, &f.license) {
 		return sdk.ValidateResponse{Decision: eval.Evaluate(eval.Input{Request: r.Evaluation(), Now: s.Clock.Now().Unix()})}, nil
 	}
 	if err != nil {
 		return sdk.ValidateResponse{}, err
 	}
-	if l.Terms.ExpiryBasis == license.FromFirstValidation && l.State == license.Active {
-		if l, err = s.Licenses.Start(ctx, l); err != nil {
-			return sdk.ValidateResponse{}, err
+	var d eval.Decision
+	if !f.license.Waits() {
+		if d, err = s.settle(ctx, f, &r); err != nil || !ofContact(&d) {
+			return sdk.ValidateResponse{Decision: d}, err
 		}
 	}
-	used, err := s.overQuota(ctx, &l, &r)
-	if err != nil {
-		return sdk.ValidateResponse{}, err
+	if f.license, f.activation, err = s.Store.Find(ctx, seek); err == nil {
+		d, err = s.settle(ctx, f, &r)
 	}
-	return sdk.ValidateResponse{Decision: s.judge(&l, a, &r, used...)}, nil
+	return sdk.ValidateResponse{Decision: d}, err
+}
+
+// settle decides on what was found of a license.
+func (s *Service) settle(ctx context.Context, f found, r *ValidateRequest) (eval.Decision, error) {
+	l, err := f.license, error(nil)
+	if l.Terms.ExpiryBasis == license.FromFirstValidation && l.State == license.Active {
+		if l, err = s.Licenses.Start(ctx, l); err != nil {
+			return eval.Decision{}, err
+		}
+	}
+	used, err := s.overQuota(ctx, &l, r)
+	if err != nil {
+		return eval.Decision{}, err
+	}
+	return s.judge(&l, f.activation, r, used...), nil
 }
 
 // overQuota finds that a question about a meter asks for more than what is left of its quota. Asking for no number asks for one.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
 	"github.com/mintreu/mintreu/sdk/doc"
 )
 
@@ -28,17 +29,38 @@ func (s *Service) keyLookup(text string) []byte {
 // longer the current one, is a holder of nothing: an Actor without License, whom every operation answers as it answers
 // for a license that may not do what is asked. So no answer and no status tells unknown from refused. It fails only when the
 // store does.
+//
+// Whose a key is comes from memory, bounded, until the change feed tells of the license ([Service.ForgetHolder]); that a key is nobody's is
+// remembered for five seconds, apart from the others, so that a flood of guesses pushes out none. A token is verified each time, for its
+// signing key may have been revoked.
 func (s *Service) ByCredential(ctx context.Context, text string) (licensing.Actor, error) {
-	l, err := s.find(ctx, text)
+	read := func(ctx context.Context) (licensing.Actor, []string, error) {
+		l, err := s.find(ctx, text)
+		return licensing.Actor{Kind: licensing.Holder, ID: l.ID, License: l.ID, Owner: l.Owner, Product: l.ProductID, Env: l.Env}, []string{l.ID}, err
+	}
+	var actor licensing.Actor
+	var err error
+	if strings.Count(text, ".") == 2 || len(text) > doc.MaxLicense {
+		actor, _, err = read(ctx)
+	} else {
+		actor, err = s.holders.Load(ctx, credential.Digest(s.keyLookup(text)), read)
+	}
 	if errors.Is(err, licensing.ErrNotFound) {
 		return licensing.Actor{Kind: licensing.Holder}, nil
 	}
 	if err != nil {
 		return licensing.Actor{}, err
 	}
-	return licensing.Actor{
-		Kind: licensing.Holder, ID: l.ID, License: l.ID, Owner: l.Owner, Product: l.ProductID, Env: l.Env,
-	}, nil
+	return actor, nil
+}
+
+// ForgetHolder drops whose keys the license with an id has, everything for "".
+func (s *Service) ForgetHolder(id string) {
+	if id == "" {
+		s.holders.Reset()
+		return
+	}
+	s.holders.Invalidate(id)
 }
 
 // find loads the license that a key or a current token speaks for.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
 )
 
 // Deps is what a [Service] is made of. All members but Logger and Fresh are required; Many and Trail by DraftMany and IssueMany alone.
@@ -39,6 +40,7 @@ type Service struct {
 	indexes   *indexes
 	lists     *statusCache
 	policies  licensing.Memo[Policy]
+	holders   *credential.Cache[licensing.Actor] // by their credentials
 }
 
 // New makes a Service.
@@ -48,6 +50,7 @@ func New(d Deps) *Service {
 	}
 	s := &Service{Deps: d, lookupKey: d.Seal.Derive("license-key lookup")}
 	s.policies.Fresh = d.Fresh
+	s.holders = credential.NewCache[licensing.Actor](credential.CacheConfig{Clock: d.Clock, Trusted: func() bool { return d.Fresh != nil && d.Fresh() }})
 	s.indexes = &indexes{tokens: d.Tokens, clock: d.Clock, drawn: map[slot]bool{}}
 	s.lists = &statusCache{texts: map[int64]statusText{}, building: map[int64]*sync.Mutex{}}
 	return s

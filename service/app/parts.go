@@ -217,13 +217,19 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	p.usage = usage.New(usage.Deps{Store: st.Usage(), Meters: st.Meters(), Reads: st.UsageReads(), Accounts: st.UsageAccounts(), Thresholds: st.UsageThresholds(), Notices: usageNotices{p}, Licenses: p.licenses, Audit: p.audit, Keyring: p.keyring, Clock: clock, IDs: ids, Tx: st, Switches: p.switches, Logger: a.log})
 	p.activations = activation.New(activation.Deps{Store: st.Activations(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log,
-		Throttle: limit.Throttle{Limiter: p.limiter}, Alarm: newLicenseAlarm(p), Usage: p.usage})
+		Throttle: limit.Throttle{Limiter: p.limiter}, Alarm: newLicenseAlarm(p), Usage: p.usage, Fresh: p.feed.Fresh})
 	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Changer: st.KeyChanges(), Credits: st.KeyCredits(), Uses: st.KeyUses(), Templates: st.KeyTemplates(), From: from, Leaked: p.leaked, Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,
 		Prefix: a.config.KeyPrefix, FeedAlive: p.feed.Fresh})
 	if err != nil {
 		return err
 	}
 	p.feed.Subscribe("license", func(context.Context, string) { p.licenses.Forget() })
+	for _, kind := range []string{"license", "activation"} {
+		p.feed.Subscribe(kind, drop(p.activations.Forget))
+		st.Watch(kind, p.activations.Forget)
+	}
+	p.feed.Subscribe("license", drop(p.licenses.ForgetHolder))
+	st.Watch("license", p.licenses.ForgetHolder)
 	p.feed.Subscribe("policy", drop(p.licenses.ForgetPolicy))
 	p.feed.Subscribe("signing_key", func(context.Context, string) { p.keyring.Forget(); p.licenses.Forget() })
 	p.feed.Subscribe("api_key", drop(p.keys.Invalidate))

@@ -159,10 +159,13 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 			SELECT l.product_id, 'device', $3, l.id, COALESCE($4, l.created_at) FROM license l WHERE l.id = $1 AND l.seat_taken_by = $2
 			ON CONFLICT (product_id, kind, subject) DO NOTHING`, Args: []any{t.License, t.ID, t.TrialDevice.Subject, t.At}})
 	}
+	batch = append(batch, db.Statement{SQL: `INSERT INTO change (kind, id, at) SELECT 'activation', l.id, COALESCE($3, l.created_at) FROM license l WHERE l.id = $1 AND l.seat_taken_by = $2`,
+		Args: []any{t.License, t.ID, t.At}})
 	n, err := s.db.Batch(ctx, batch)
 	if err != nil {
 		return false, err
 	}
+	s.noteChange(ctx, "activation", t.License)
 	failpoint.Hit("activation-row")
 	if n[took] == 1 {
 		unitFrom(ctx).note(t.Event.Target)
@@ -209,7 +212,7 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 	}
 }
 
-// Renew implements [activation.Store].
+// Renew implements [activation.Store]. It says no word in the change feed: what validates from memory does not count on the last contact.
 func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
 	if r.Seq != 0 {
 		return s.lend(ctx, r)
@@ -271,11 +274,14 @@ func (s *activations) ReleaseSeat(ctx context.Context, r activation.Release) (bo
 			WHERE id = $1 AND EXISTS (SELECT 1 FROM activation WHERE id = $2 AND license_id = $1 AND ` + held + `)`, Args: args},
 		{SQL: `UPDATE activation SET state = $2, released_at = $3, released_by = $4 WHERE id = $1 AND license_id = $5 AND ` + held,
 			Args: []any{r.ID, r.To, r.At, r.By, r.License}},
+		{SQL: `INSERT INTO change (kind, id, at) SELECT 'activation', a.license_id, COALESCE($3, a.activated_at) FROM activation a
+			WHERE a.id = $1 AND a.license_id = $2 AND a.state <> 'held'`, Args: []any{r.ID, r.License, r.At}},
 	}))
 	if err != nil {
 		return false, err
 	}
-	released := n[len(n)-1] == 1
+	s.noteChange(ctx, "activation", r.License)
+	released := n[len(n)-2] == 1
 	if released {
 		unitFrom(ctx).note(r.Event.Target)
 	}

@@ -19,6 +19,7 @@ type Store struct {
 	ids   licensing.IDs
 	seal  licensing.Sealer
 	terms *knownTerms
+	watch *watchers
 }
 
 var _ licensing.Transactor = (*Store)(nil)
@@ -28,7 +29,7 @@ var errUnaudited = errors.New("store: a mutating operation committed without an 
 
 // New wraps a migrated database.
 func New(database db.DB, clock licensing.Clock, ids licensing.IDs) *Store {
-	return &Store{db: database, clock: clock, ids: ids, terms: new(knownTerms)}
+	return &Store{db: database, clock: clock, ids: ids, terms: new(knownTerms), watch: new(watchers)}
 }
 
 // WithSeal returns a Store over the same database that can keep secrets for the replay of an Idempotency-Key. Without a
@@ -44,6 +45,7 @@ type unit struct {
 	audited bool
 	target  string // of the first audit event
 	joint   *joint // of a transaction for several calls; nil in others
+	changes []change
 }
 
 // note remembers that an audit row was written, and the target of the first. Outside a transaction there is nothing to remember.
@@ -77,8 +79,10 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) er
 	}
 	call := licensing.CallFrom(ctx)
 	keeps := keeps(call)
+	var changes []change
 	err := s.db.InTx(ctx, func(ctx context.Context) error {
 		u := &unit{}
+		defer func() { changes = u.changes }()
 		ctx = context.WithValue(ctx, unitKey{}, u)
 		if err := fn(ctx); err != nil {
 			return err
@@ -97,6 +101,7 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) er
 	if err != nil {
 		return err
 	}
+	s.watch.tell(changes)
 	call.KeyKept = call.KeyKept || keeps
 	failpoint.Hit("after-commit")
 	return nil
@@ -106,5 +111,8 @@ func (s *Store) InTx(ctx context.Context, fn func(ctx context.Context) error) er
 // object within two seconds. kind is the table's name.
 func (s *Store) changed(ctx context.Context, kind, id string) error {
 	_, err := s.db.Exec(ctx, `INSERT INTO change (kind, id, at) VALUES ($1, $2, $3)`, kind, id, s.clock.Now())
+	if err == nil {
+		s.noteChange(ctx, kind, id)
+	}
 	return err
 }
