@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"html"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -264,7 +266,8 @@ func TestLicensePages(t *testing.T) {
 }
 
 // TestK13_RootExportPages: one owner proposes to move the root offline by a form and cannot approve it himself; once another has, the form
-// that gives the file is there for a passphrase that was typed alike twice, and gone with the export.
+// that gives the file is there for a passphrase that was typed alike twice, and gone with the export. A second export goes to its end: the file
+// is taken, shown again whole under its passphrase, and then the root is offline.
 func TestK13_RootExportPages(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -283,4 +286,32 @@ func TestK13_RootExportPages(t *testing.T) {
 	b.get(t, at+"/confirm").shows(t, "a file that was not taken", 200, "There is nothing to confirm")
 	b.send(t, at+"/withdraw", url.Values{}).shows(t, "the withdrawal", 303)
 	b.get(t, at+"/take").shows(t, "the file after it", 200, "It cannot be taken now")
+
+	b.send(t, "/admin/root-exports/new", url.Values{"reason": {"the machine goes back"}}).shows(t, "another proposal", 303)
+	for _, found := range exportPage.FindAllStringSubmatch(second.get(t, "/admin/signing-keys").text, -1) {
+		at = found[1]
+	}
+	second.send(t, at+"/approve", url.Values{}).shows(t, "its approval", 303)
+	const secret = "correct horse battery"
+	taken := b.send(t, at+"/take", url.Values{"passphrase": {secret}, "again": {secret}})
+	taken.shows(t, "the file", 200, "Store this file")
+	_, rest, _ := strings.Cut(taken.text, "<code>")
+	file, _, whole := strings.Cut(rest, "</code>")
+	if file = html.UnescapeString(file); !whole || file == "" {
+		t.Fatal("the page shows no file")
+	}
+	confirm := at + "/confirm"
+	b.get(t, confirm).shows(t, "the form that takes it back", 200, "Passphrase")
+	b.send(t, confirm, url.Values{"file": {file}, "passphrase": {"another passphrase"}}).shows(t, "another passphrase", 422, "Passphrase")
+	b.send(t, confirm, url.Values{"file": {file[:len(file)/2]}, "passphrase": {secret}}).shows(t, "half of the file", 422, "Passphrase")
+	b.send(t, confirm, url.Values{"file": {file}, "passphrase": {secret}}).shows(t, "the file as it was stored", 303)
+	keys := b.get(t, "/admin/signing-keys")
+	keys.shows(t, "the keys after it", 200, "The root is offline")
+	if strings.Contains(keys.text, `href="/admin/root-exports/new"`) {
+		t.Error("the root can be moved offline once more")
+	}
+	b.send(t, confirm, url.Values{"file": {file}, "passphrase": {secret}}).shows(t, "the file once more", 422)
 }
+
+// exportPage finds where an export of the root is decided.
+var exportPage = regexp.MustCompile(`(/admin/root-exports/rex_[0-9a-f]+)/approve`)
