@@ -158,12 +158,16 @@ func (s *Service) differing(ctx context.Context, sel Selection, cuts []time.Time
 			runs = append(runs, r)
 		}
 	}
-	err := s.Reads.Differing(ctx, sel, runs, func(starts time.Time, n int64) error {
-		out[windowOf(cuts, starts)].unique = n
+	if len(runs) > 0 {
+		if err := s.Reads.Differing(ctx, sel, runs, func(starts time.Time, n int64) error {
+			out[windowOf(cuts, starts)].unique = n
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	if len(apart) == 0 {
 		return nil
-	})
-	if err != nil {
-		return err
 	}
 	return s.Reads.DifferingIn(ctx, sel, apart, func(window int, n int64) error {
 		out[index[window]].unique = n

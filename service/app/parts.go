@@ -177,13 +177,6 @@ func (p *parts) limits(context.Context) error {
 		engine = l
 		p.countersAway = l.Away
 		telemetry.AddReadings(p.metrics,
-			telemetry.Reading{Name: "mintreu_limit_counters_away", Help: "1 while counters of limits are away, or were in the last seconds; limits follow their degraded mode.",
-				Read: func(context.Context) (float64, error) {
-					if l.Away() {
-						return 1, nil
-					}
-					return 0, nil
-				}},
 			telemetry.Reading{Name: "mintreu_limit_degraded_checks", Help: "Checks of limits that were answered by their degraded mode since the start.",
 				Read: func(context.Context) (float64, error) { return float64(l.Degraded()), nil }},
 			telemetry.Reading{Name: "mintreu_limit_scripts", Help: "Scripts that were sent to Redis since the start; each decides what many callers ask for.",
@@ -191,6 +184,14 @@ func (p *parts) limits(context.Context) error {
 		p.loops = append(p.loops, replicas.run)
 		p.closers = append(p.closers, l.Close)
 	}
+	telemetry.AddReadings(p.metrics,
+		telemetry.Reading{Name: "mintreu_limit_counters_away", Help: "1 while counters of limits are away, or were in the last seconds; limits follow their degraded mode. In the process they never are.",
+			Read: func(context.Context) (float64, error) {
+				if p.countersAway != nil && p.countersAway() {
+					return 1, nil
+				}
+				return 0, nil
+			}})
 	p.limiter = limit.NewKeeper(engine, p.app.storage.store.Quotas(), replicas.id, c.Clock, p.app.log)
 	p.loops = append(p.loops, p.limiter.Run)
 	return nil
