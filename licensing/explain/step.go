@@ -95,3 +95,35 @@ func Short(id string) string {
 	}
 	return "…" + id[len(id)-8:]
 }
+
+// Verdict puts what a product's back end is told of a key into words, for staff.
+func Verdict(code apikey.Code) Telling {
+	say := func(word, tone, text, do string) Telling {
+		return Telling{Code: string(code), Word: word, Tone: tone, Text: text, Do: do}
+	}
+	switch code {
+	case apikey.Valid:
+		return say("Good", "good", "The use may go on.", "")
+	case apikey.NotFound:
+		return say("Unknown", "bad", "There is no such key, or its text was mistyped.", "Compare it with the text that its owner has; its hint, the part after live_ or test_, finds the key.")
+	case apikey.IsDisabled:
+		return say("Disabled", "bad", "The owner has disabled the key.", "Tell the owner to enable it.")
+	case apikey.IsRevoked:
+		return say("Revoked", "bad", "The key was revoked for good.", "Issue another key if the customer is entitled to one.")
+	case apikey.IsExpired:
+		return say("Expired", "bad", "The key has ended, or this text of it did when another took its place.", "Tell the owner to use the new text, or issue another key.")
+	case apikey.ForbiddenIP:
+		return say("Wrong address", "bad", "The key is not for use from this address.", "Compare the address with the networks on the key's page; a key with networks needs one.")
+	case apikey.InsufficientScope:
+		return say("Not for this", "bad", "The key lacks a scope, or is for another product or environment.", "Compare scopes, product and environment with those on the key's page.")
+	case apikey.RateLimited:
+		return say("Too fast", "wait", "A limit is spent for the moment.", "Wait, or raise the limit.")
+	case apikey.QuotaExceeded:
+		return say("Used up", "wait", "A quota is spent for its period.", "Wait for the next period, or raise the quota.")
+	case apikey.NoCredits:
+		return say("No credits", "wait", "The key has too few credits left.", "Wait for the refill, or add credits.")
+	case apikey.SwitchedOff:
+		return say("Stopped", "bad", "The shop stops the key: by staff, for a disputed payment, or by the kill switch of the product.", "Look on the key's page and at the kill switches.")
+	}
+	return say("Unclear", "bad", "The answer is not known here.", "Ask whoever runs the service.")
+}

@@ -46,6 +46,9 @@ func consoleVisits() map[string][]visit {
 	}
 	at("/admin/keys", "/admin/keys", "/admin/keys?q=nothing")
 	at("/admin/keys/new", "/admin/keys/new")
+	at("/admin/keys/try", "/admin/keys/try")
+	out["GET /admin/keys/try"] = append(out["GET /admin/keys/try"], visit{as: owner, at: "/admin/keys/try", sends: map[string]string{"key": "mtr_test_nothing"}})
+	at("/admin/keys/{id}/limits", "/admin/keys/{key}/limits")
 	at("/admin/keys/{id}", "/admin/keys/{key}", "/admin/keys/{disabled-key}")
 	for _, what := range []string{"rotate", "revoke", "disable", "enable"} {
 		at("/admin/keys/{id}/"+what, "/admin/keys/{key}/"+what)

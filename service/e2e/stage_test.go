@@ -129,6 +129,7 @@ func (s *stage) plantShop(t testing.TB) {
 		object{"license": object{"policy": "standard"}}, object{"api_key": object{"scopes": []string{"quill:read"}, "rate_count": 1000, "rate_period": 3600}}}})
 	s.made(t, "price", "/v1/plans/"+plan+"/prices", object{"price": object{"amount": unitPrice, "currency": "EUR"}})
 	s.made(t, "price-usd", "/v1/plans/"+plan+"/prices", object{"price": object{"amount": 5400, "currency": "USD"}})
+	s.must(t, http.MethodPut, "/v1/plans/"+plan+"/key-template", object{"scopes": []string{"quill:read"}, "limits": []any{object{"name": "plan", "count": 600, "seconds": 60}}, "most": 3}, nil)
 	s.must(t, http.MethodPost, "/v1/plans/"+plan+"/publish", nil, nil)
 	s.must(t, http.MethodPost, "/v1/products/"+product+"/publish", nil, nil)
 	s.made(t, "draft-product", "/v1/products", object{"slug": "pencil", "name": "Pencil", "purpose": "revenue", "key_prefix": "PENCIL"})

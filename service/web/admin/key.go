@@ -15,6 +15,8 @@ func (p *pages) keyPages() []site.Page {
 	back := to("/admin/keys/{id}", "API key")
 	request := func(id, reason string) apikey.RevokeRequest { return apikey.RevokeRequest{ID: id, Reason: reason} }
 	out := append([]site.Page{get("keys", "/admin/keys", p.keys), get("key", "/admin/keys/{id}", p.key)}, both("key_issue", "/admin/keys/new", p.issueKey)...)
+	out = append(out, both("key_try", "/admin/keys/try", p.tryKey)...)
+	out = append(out, both("key_limits", "/admin/keys/{id}/limits", p.keyLimits)...)
 	out = append(out, both("key_rotate", "/admin/keys/{id}/rotate", p.rotateKey)...)
 	return append(out, p.asked(
 		action{name: "key_revoke", path: "/admin/keys/{id}/revoke", spec: p.ops.RevokeKey.Spec(), back: back,
@@ -40,7 +42,7 @@ func (p *pages) keys(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(keysPage(v.Frame("API keys"), v.Filter(), list, products, next(v, list.Next), filtered(v), may(v, p.ops.IssueKey.Spec())))
+	return v.Show(keysPage(v.Frame("API keys"), v.Filter(), list, products, next(v, list.Next), filtered(v), may(v, p.ops.IssueKey.Spec()), may(v, p.ops.VerifyKey.Spec())))
 }
 
 func (p *pages) key(v *site.Visit) error {

@@ -60,6 +60,8 @@ type operations struct {
 	RotateKey  kit.Op[apikey.RotateRequest, apikey.CreateResponse]        `op:"key.rotate"`
 	RevokeKey  kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]        `op:"key.revoke"`
 	DisableKey kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]        `op:"key.disable"`
+	VerifyKey  kit.Op[apikey.VerifyRequest, apikey.VerifyResponse]        `op:"key.verify"`
+	KeyLimits  kit.Op[apikey.LimitsRequest, apikey.RevokeResponse]        `op:"key.limits"`
 	EnableKey  kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]        `op:"key.enable"`
 
 	Products       kit.Op[catalog.ListProductsRequest, licensing.List[catalog.ProductView]] `op:"product.list"`

@@ -16,7 +16,11 @@ func (p *pages) keys(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(keysPage(v.Frame("API keys"), list))
+	options, err := p.ops.Options.Call(v.Ctx(), struct{}{})
+	if err != nil {
+		return err
+	}
+	return v.Show(keysPage(v.Frame("API keys"), list, len(options.Items) > 0))
 }
 
 // keyCrumbs lead back from what is below a key.

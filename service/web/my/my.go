@@ -38,6 +38,8 @@ type operations struct {
 	Rotate    kit.Op[apikey.RotateRequest, apikey.CreateResponse]             `op:"key.rotate"`
 	Revoke    kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.revoke"`
 	Disable   kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.disable"`
+	Make      kit.Op[apikey.CreateRequest, apikey.CreateResponse]             `op:"key.issue"`
+	Options   kit.Op[struct{}, licensing.List[apikey.OptionView]]             `op:"key.options"`
 	Enable    kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.enable"`
 	AddUser   kit.Op[activation.AddUserRequest, activation.View]              `op:"license.add_user"`
 	Lend      kit.Op[activation.LendRequest, activation.View]                 `op:"activation.lend"`
@@ -82,6 +84,7 @@ func Pages(s *site.Site) ([]site.Page, error) {
 	out = append(out, site.Page{Name: "page.transfer", Pattern: "GET /transfer/{token}", Secret: true, Serve: p.answerTransfer},
 		site.Page{Name: "page.transfer_send", Pattern: "POST /transfer/{token}", Secret: true, Serve: p.answerTransfer})
 	mine("keys", "/keys", p.keys)
+	both("key_new", "/keys/new", p.newKey)
 	mine("key", "/keys/{id}", p.key)
 	both("rotate", "/keys/{id}/rotate", p.rotate)
 	both("revoke", "/keys/{id}/revoke", p.revoke)
