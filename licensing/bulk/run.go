@@ -236,21 +236,10 @@ func (s *Service) keysText(ctx context.Context, run string) (string, error) {
 				end = l.ValidUntil.UTC().Format(time.RFC3339)
 			}
 			row := []string{strconv.FormatInt(l.Num, 10), l.Reference, l.License, l.Owner, l.Email, l.Licensee, string(key), end}
-			for i := range row {
-				row[i] = inert(row[i])
-			}
-			if err := out.Write(row); err != nil {
+			if err := out.Write(licensing.Inert(row)); err != nil {
 				return "", err
 			}
 			after = l.Num
 		}
 	}
-}
-
-// inert keeps a text from being taken for a formula by a spreadsheet.
-func inert(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }

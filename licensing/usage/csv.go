@@ -19,16 +19,12 @@ func (r QueryResponse) CSV() [][]string {
 	return out
 }
 
-// CSV is the answer as a table: a row of names, and one for each who used something. A spreadsheet takes no name for a formula.
+// CSV is the answer as a table: a row of names, and one for each who used something.
 func (r TopResponse) CSV() [][]string {
 	out := [][]string{{"name", "value", "events", "sum", "max"}}
 	for i := range r.Items {
 		c := &r.Items[i]
-		name := c.Name
-		if name != "" && name[0] == '-' { // of the characters that begin a formula, the one that a code may have
-			name = "'" + name
-		}
-		out = append(out, append([]string{name}, numbers(c.Value, c.Events, c.Sum, c.Max)...))
+		out = append(out, append([]string{c.Name}, numbers(c.Value, c.Events, c.Sum, c.Max)...))
 	}
 	return out
 }

@@ -66,9 +66,13 @@ func newReply(in *inbound, spec *Spec, value any, replayed bool) (*reply, error)
 	var err error
 	if table, ok := value.(tabler); ok && prefersCSV(in.r) {
 		var b bytes.Buffer
-		out.media, err = csvType, csv.NewWriter(&b).WriteAll(table.CSV())
-		out.body = b.Bytes()
-		return out, err
+		w := csv.NewWriter(&b)
+		for _, row := range table.CSV() {
+			_ = w.Write(licensing.Inert(row)) // w keeps the first error
+		}
+		w.Flush()
+		out.media, out.body = csvType, b.Bytes()
+		return out, w.Error()
 	}
 	out.body, err = json.Marshal(value, options, jsontext.AllowInvalidUTF8(true))
 	return out, err

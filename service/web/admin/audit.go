@@ -77,10 +77,7 @@ func (p *pages) auditFile(v *site.Visit) error {
 				number = fmt.Sprint(*e.Num)
 			}
 			row := []string{number, e.At.UTC().Format(time.RFC3339Nano), e.Actor, e.Action, e.Target, e.Product, e.Reason, e.Operation, e.Request, string(e.Detail), e.ID}
-			for i := range row {
-				row[i] = inert(row[i])
-			}
-			_ = out.Write(row)
+			_ = out.Write(licensing.Inert(row))
 			n++
 		}
 		if list.Next == "" {
@@ -94,14 +91,6 @@ func (p *pages) auditFile(v *site.Visit) error {
 	}
 	out.Flush()
 	return nil
-}
-
-// inert keeps a text from being taken for a formula by a spreadsheet.
-func inert(text string) string {
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
 }
 
 // targetHref is the page of what a row is about, "" when there is none.

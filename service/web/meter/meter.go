@@ -355,7 +355,12 @@ func (p *pages) file(e end) func(*site.Visit) error {
 		h.Set("Content-Type", "text/csv; charset=utf-8")
 		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.csv"`, l.Meter, l.To.Format(time.DateOnly)))
 		v.W.WriteHeader(http.StatusOK)
-		return csv.NewWriter(v.W).WriteAll(rows)
+		out := csv.NewWriter(v.W)
+		for _, row := range rows {
+			_ = out.Write(licensing.Inert(row)) // who has gone is nobody to tell
+		}
+		out.Flush()
+		return nil
 	}
 }
 
