@@ -353,7 +353,7 @@ func TestSecondSpellings(t *testing.T) {
 	t.Logf("statements with a second spelling: %v", where)
 }
 
-// TestChangelog: CHANGELOG.md keeps the Keep-a-Changelog form with entries under Unreleased.
+// TestChangelog: CHANGELOG.md keeps the Keep-a-Changelog form with entries under Unreleased, none of which stands there twice.
 func TestChangelog(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join(repositoryRoot(t), "CHANGELOG.md"))
@@ -367,6 +367,14 @@ func TestChangelog(t *testing.T) {
 	section, _, _ := strings.Cut(rest, "\n## [")
 	if !regexp.MustCompile(`(?m)^### (Added|Changed|Deprecated|Removed|Fixed|Security)$`).MatchString(section) || !regexp.MustCompile(`(?m)^- \S`).MatchString(section) {
 		t.Error("[Unreleased] has no entry under a heading of Keep a Changelog")
+	}
+	seen := map[string]bool{}
+	for entry := range strings.SplitSeq(section, "\n- ") {
+		entry, _, _ = strings.Cut(strings.TrimSpace(entry), "\n\n###")
+		if seen[entry] {
+			t.Errorf("[Unreleased] says twice: %.90s", entry)
+		}
+		seen[entry] = true
 	}
 }
 
