@@ -123,6 +123,38 @@ func TestAddUser_Refused(t *testing.T) {
 	})
 }
 
+// A seat that silence has freed by now is given to whoever is added, though nothing has counted it as free yet, and whatever the policy says of
+// newer devices.
+func TestAddUser_TakesADeadSeat(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		for _, over := range []string{license.Reject, license.ReplaceOldest} {
+			p := named(1)
+			p.OverLimit, p.DeadAfter = over, 3*license.Day
+			d := w.issue(t, p)
+			if _, err := w.signIn(t, d.Key, "ada", 1); err != nil {
+				t.Fatal(err)
+			}
+			add := func() error {
+				_, err := w.AddUser(owner(t.Context(), "cus_ada"), activation.AddUserRequest{License: d.License.ID, User: "grace"})
+				return err
+			}
+			e.Clock.Advance(3*day - time.Second)
+			if err := add(); !errors.Is(err, activation.ErrSeats) {
+				t.Errorf("%s, while the seat lives: %v", over, err)
+			}
+			e.Clock.Advance(2 * time.Second)
+			if err := add(); err != nil {
+				t.Errorf("%s, after its death: %v", over, err)
+			}
+			if used, held := w.seats(t, d.License.ID); used != 1 || held != 1 {
+				t.Errorf("%s: used %d, held %d, want 1", over, used, held)
+			}
+		}
+	})
+}
+
 // Adding users and signing in at once hands out exactly the seats there are, each user one.
 func TestS01_AddingAheadIsExact(t *testing.T) {
 	t.Parallel()

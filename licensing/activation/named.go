@@ -86,11 +86,14 @@ func (s *Service) addUser(ctx context.Context, r *AddUserRequest) (out View, don
 		return out, false, err
 	}
 	if !taken {
-		now, _, err := s.Store.Find(ctx, seek)
-		if err == nil && now.SeatsMax >= 0 && now.SeatsUsed >= now.SeatsMax && now.Terms.OverLimit == license.ReplaceOldest {
+		if err := s.whyNot(ctx, &l, seek); err != nil {
+			return out, false, err
+		}
+		now, a, err := s.Store.Find(ctx, seek) // dead seats have been freed by now
+		if err == nil && (a == nil || a.State != Held) && now.SeatsMax >= 0 && now.SeatsUsed >= now.SeatsMax && now.Terms.OverLimit == license.ReplaceOldest {
 			err = ErrSeats
 		}
-		return out, false, errOr(err, s.whyNot(ctx, &l, seek))
+		return out, false, err
 	}
 	made, _, err := s.Store.Activation(ctx, t.ID)
 	return made.view(), err == nil, err
