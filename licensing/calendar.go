@@ -1,6 +1,7 @@
 package licensing
 
 import (
+	"path"
 	"sync"
 	"time"
 	_ "time/tzdata" // zones are the same on a machine that has no database of them
@@ -89,15 +90,22 @@ func number(at time.Time) int {
 	return (y*100+int(m))*100 + d
 }
 
-var zones sync.Map // name to *time.Location; names are bounded by the database of zones
+var zones sync.Map // name to *time.Location; Zone takes each name in one spelling, so the database of zones bounds them
 
-// Zone returns the zone of a name of the IANA database, UTC for "". "Local", which is another zone on every machine, is none.
+// longestZone is longer than every name of a zone.
+const longestZone = 64
+
+// Zone returns the zone of a name of the IANA database, UTC for "". "Local", which is another zone on every machine, is none, and so is a name
+// that is another way to the same file.
 func Zone(name string) (*time.Location, bool) {
 	if name == "" {
 		return time.UTC, true
 	}
 	if known, ok := zones.Load(name); ok {
 		return known.(*time.Location), true
+	}
+	if len(name) > longestZone || path.Clean(name) != name {
+		return nil, false
 	}
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "Local" {

@@ -82,3 +82,20 @@ func TestPeriods(t *testing.T) {
 		}
 	}
 }
+
+// A zone has one name: other ways to its file, which are without end and would fill the memory of zones, are no names, nor is what is too long
+// for one.
+func TestZone_OneSpelling(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"": true, "UTC": true, "Europe/Berlin": true, "America/Argentina/ComodRivadavia": true, "Local": false, "Nowhere": false, "Europe/./Berlin": false,
+		"Europe/././Berlin": false, "Europe//Berlin": false, "./Europe/Berlin": false, "Europe/Berlin/": false, "Asia/../Europe/Berlin": false, "/Europe/Berlin": false,
+		"Europe/" + strings.Repeat("x", 58): false, strings.Repeat("./", 1000) + "UTC": false,
+	} {
+		for range 2 {
+			if zone, ok := licensing.Zone(name); ok != want || ok != (zone != nil) {
+				t.Errorf("%q: %v, %t", name, zone, ok)
+			}
+		}
+	}
+}

@@ -3,12 +3,14 @@ package usage
 import (
 	"strconv"
 	"time"
+
+	"github.com/mintreu/mintreu/licensing"
 )
 
 // CSV is the answer as a table: a row of names, and one a window, with instants in the zone asked for.
 func (r QueryResponse) CSV() [][]string {
-	loc, err := time.LoadLocation(r.Zone)
-	if err != nil {
+	loc, ok := licensing.Zone(r.Zone)
+	if !ok {
 		loc = time.UTC
 	}
 	out := [][]string{{"starts", "ends", "value", "events", "sum", "max", "late"}}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/app"
 )
@@ -61,9 +62,9 @@ func (c *usageQuery) Run(ctx context.Context, cfg app.Config, s streams) error {
 		if c.JSON {
 			return c.value(s.out, out)
 		}
-		zone, err := time.LoadLocation(out.Zone)
-		if err != nil {
-			return err
+		zone, ok := licensing.Zone(out.Zone)
+		if !ok {
+			return fmt.Errorf("the answer names a zone that is not known here: %q", out.Zone)
 		}
 		rows := make([]map[string]any, len(out.Windows))
 		for i, w := range out.Windows {
