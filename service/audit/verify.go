@@ -269,10 +269,13 @@ func (v *verification) ahead(ctx context.Context) error {
 	if err != nil || len(heads) == 0 {
 		return err
 	}
-	if now, err = v.reader.Head(ctx); now < heads[0].Size {
+	if now, err = v.reader.Head(ctx); err != nil {
+		return err
+	}
+	if now < heads[0].Size {
 		v.fault(now, "", "the trail ends at number %d, a checkpoint has seen %d rows: the tail was cut off", now-1, heads[0].Size)
 	}
-	return err
+	return nil
 }
 
 // ErrHashMissing says that a stored hash of the tree is not there.

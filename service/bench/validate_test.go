@@ -17,6 +17,9 @@ import (
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
+// few is how many licenses the smaller shop of BenchmarkValidate has.
+const few = 1000
+
 // many is how many licenses the larger shop of BenchmarkValidate has: MINTREU_BENCH_LICENSES, a hundred thousand unless said.
 func many(b *testing.B) int {
 	text := os.Getenv("MINTREU_BENCH_LICENSES")
@@ -24,8 +27,8 @@ func many(b *testing.B) int {
 		return 100_000
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil {
-		b.Fatal(err)
+	if err != nil || n <= few {
+		b.Fatalf("MINTREU_BENCH_LICENSES is %q, want a number above %d", text, few)
 	}
 	return n
 }
@@ -47,8 +50,8 @@ func BenchmarkValidate(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = database.Close() })
-	have := 0
-	for _, n := range []int{1000, many(b)} {
+	have := 1
+	for _, n := range []int{few, many(b)} {
 		if err := copies(b.Context(), database, one.ID, have, n); err != nil {
 			b.Fatal(err)
 		}
@@ -79,7 +82,7 @@ func validate(b *testing.B, s *issuer, key, code string) {
 	}
 }
 
-// copies makes n licenses of have that are like the one with an id, each with a key and a token of its own.
+// copies makes n licenses of have, one at least, that are like the one with an id, each with a key and a token of its own.
 func copies(ctx context.Context, d *pg.DB, id string, have, n int) error {
 	return d.InTx(ctx, func(ctx context.Context) error {
 		for _, statement := range []string{
@@ -90,7 +93,7 @@ func copies(ctx context.Context, d *pg.DB, id string, have, n int) error {
 				'list', 1000 + g / 131072, 'idx', g % 131072))).* FROM license_token t, GENERATED g WHERE t.license_id = 'ID' AND t.current`,
 			`ANALYZE license, license_token`,
 		} {
-			statement = strings.NewReplacer("GENERATED", fmt.Sprintf("generate_series(%d, %d)", have+1, n-1), "'ID'", "'"+id+"'").Replace(statement)
+			statement = strings.NewReplacer("GENERATED", fmt.Sprintf("generate_series(%d, %d)", have, n-1), "'ID'", "'"+id+"'").Replace(statement)
 			if _, err := d.Exec(ctx, statement); err != nil {
 				return err
 			}

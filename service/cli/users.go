@@ -25,13 +25,13 @@ type usersList struct {
 // Run shows the users who hold a seat.
 func (c *usersList) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return with(ctx, cfg, func(o *operator) error {
-		all, err := o.all(ctx, "/v1/licenses/"+url.PathEscape(c.ID)+"/activations")
+		all, err := o.all(ctx, "/v1/licenses/"+url.PathEscape(c.ID)+"/activations?state="+string(activation.Held))
 		if err != nil {
 			return err
 		}
 		var rows []map[string]any
 		for _, row := range all {
-			if row["state"] == string(activation.Held) && row["user"] != nil {
+			if row["user"] != nil {
 				rows = append(rows, row)
 				if row["signed_in"] = "yes"; row["ahead"] == true {
 					row["signed_in"] = "not yet"
