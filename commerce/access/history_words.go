@@ -159,8 +159,11 @@ func mailWords(template string) (words, bool) {
 // sayUsage sums up a source of usage.
 func sayUsage(r *Record, _ map[string]any, _ bool) string {
 	who := "A device"
-	if strings.HasPrefix(r.By, string(licensing.Holder)+":") {
+	switch kind, _, _ := strings.Cut(r.By, ":"); licensing.ActorKind(kind) {
+	case licensing.Holder:
 		who = "The product, with the license's token,"
+	case licensing.Machine:
+		who = "A program of the shop, with an API key,"
 	}
 	if r.Count == 0 {
 		return who + " asked to report usage, and has reported none yet."
