@@ -127,9 +127,21 @@ type Renewal struct {
 	Shown      time.Time // end of the presented lease, zero when it has none
 	// Borrowed is until when the seat is borrowed from now on; Was is that end as the caller read it, and another one renews nothing.
 	Borrowed, Was time.Time
-	// Seq, unless it is 0, is that of the newest lease as the caller read it: then no contact is meant, and no lease is given. The seat
-	// is lent or called back from afar, and its device learns of it with its next contact.
-	Seq int64
+	// Lent, unless it is "", is the license: the device borrows its seat or gives it back by this contact, which the change feed is told,
+	// in the caller's transaction. It needs not be told of any other renewal.
+	Lent string
+}
+
+// Loan lends the seat of a device that is not calling, or calls it back. It is no contact and gives no lease; the device learns of it with its
+// next contact. Seq and Was are what the caller read, of the newest lease and of the end of the borrowing; when either is another, nothing
+// is lent.
+type Loan struct {
+	ID      string
+	License string
+	Seq     int64
+	// Borrowed is until when the seat is borrowed, zero for not. DiesAt is when silence frees it then, zero for never; it stays held for as
+	// long as any lease that was given for it.
+	Borrowed, Was, DiesAt time.Time
 }
 
 // Release gives a seat back. With DeadOnly it does so only if the activation's time of death has come. Event is what the audit
@@ -142,6 +154,12 @@ type Release struct {
 	By       string
 	At       time.Time
 	DeadOnly bool
+}
+
+// Lender lends seats from afar.
+type Lender interface {
+	// Lend lends the held seat of an active license and tells the change feed, in the caller's transaction, or reports false.
+	Lend(ctx context.Context, l Loan) (bool, error)
 }
 
 // Store keeps activations. Not found is [licensing.ErrNotFound].

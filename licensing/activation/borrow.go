@@ -87,7 +87,7 @@ func (s *Service) lent(ctx context.Context, l *license.License, a *Activation, p
 	after := *a
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
 		next := *a // the transaction may run twice
-		if when, renewed, err = s.renewTo(ctx, l, &next, presented, until); err != nil || !renewed {
+		if when, renewed, err = s.renewTo(ctx, l, &next, presented, until, l.ID); err != nil || !renewed {
 			return errOr(err, errNotTaken)
 		}
 		after = next

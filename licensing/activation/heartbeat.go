@@ -59,17 +59,18 @@ func (s *Service) beat(ctx context.Context, presented *doc.Lease, r *sdk.Heartbe
 
 // renew advances the seq of a held activation at a contact, in a. It reports false when what the caller read is no longer so.
 func (s *Service) renew(ctx context.Context, l *license.License, a *Activation, presented *doc.Lease) (span, bool, error) {
-	return s.renewTo(ctx, l, a, presented, a.BorrowedUntil)
+	return s.renewTo(ctx, l, a, presented, a.BorrowedUntil, "")
 }
 
-// renewTo is [Service.renew] with a seat that is borrowed until an instant from now on, or, when that is past, is not.
-func (s *Service) renewTo(ctx context.Context, l *license.License, a *Activation, presented *doc.Lease, borrowed time.Time) (span, bool, error) {
+// renewTo is [Service.renew] with a seat that is borrowed until an instant from now on, or, when that is past, is not. lent is the license
+// when the device asked for that.
+func (s *Service) renewTo(ctx context.Context, l *license.License, a *Activation, presented *doc.Lease, borrowed time.Time, lent string) (span, bool, error) {
 	now, was := s.Clock.Now(), a.BorrowedUntil
 	if a.BorrowedUntil = borrowed; !borrowed.After(now) {
 		a.BorrowedUntil = time.Time{}
 	}
 	when := spanFor(&l.Terms, a, now)
-	r := Renewal{ID: a.ID, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt, Borrowed: a.BorrowedUntil, Was: was}
+	r := Renewal{ID: a.ID, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt, Borrowed: a.BorrowedUntil, Was: was, Lent: lent}
 	if presented != nil {
 		r.Presented, r.Watch = presented.Seq, l.Terms.Seats.By != doc.ByUser
 		if presented.Expires != 0 {

@@ -31,7 +31,8 @@ type RecallRequest struct {
 }
 
 // Recall ends the borrowing of a device's seat on behalf of the license's owner or of staff, as the device does by [Service.EndBorrow]. The
-// device keeps the seat, and learns of it with its next contact. It succeeds where nothing was borrowed.
+// device learns of it with its next contact, and has the seat until then as if it had not been lent: silence counts from its last contact, and a
+// lease that it may still use keeps the seat. It succeeds where nothing was borrowed, and changes nothing then.
 func (s *Service) Recall(ctx context.Context, r RecallRequest) (View, error) {
 	return s.afar(ctx, r.ID, "activation.return", func(*license.License, time.Time) (time.Time, error) { return time.Time{}, nil })
 }
@@ -54,9 +55,12 @@ func (s *Service) afar(ctx context.Context, id, action string, date func(*licens
 			return View{}, err
 		}
 		a.BorrowedUntil = until
-		r := Renewal{ID: a.ID, Seq: a.Seq, DiesAt: spanFor(&l.Terms, &a, now).diesAt, Borrowed: until, Was: was}
+		if until.IsZero() && !was.After(now) { // there is nothing to call back
+			return a.view(), nil
+		}
+		out := Loan{ID: a.ID, License: l.ID, Seq: a.Seq, Borrowed: until, Was: was, DiesAt: spanFor(&l.Terms, &a, a.LastSeenAt).diesAt}
 		err = s.Tx.InTx(ctx, func(ctx context.Context) error {
-			if seq, err := s.Store.Renew(ctx, r); err != nil || seq == 0 {
+			if lent, err := s.Lends.Lend(ctx, out); err != nil || !lent {
 				return errOr(err, errNotTaken)
 			}
 			return s.Audit.Record(ctx, licensing.Event{Action: action, Target: a.ID, Product: l.ProductID,

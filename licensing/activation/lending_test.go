@@ -5,24 +5,29 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
+	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk"
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
-// What a device of the storm of borrowers asks for.
+// What a device of the storm of borrowers asks for; lendLend and lendRecall are the owner's, for a device that says nothing.
 const (
 	lendAsk = iota
 	lendBeat
 	lendLeave
 	lendReturn
 	lendBorrow
+	lendLend
+	lendRecall
 )
 
 // lendStep is one request at an hour; until is the hour to which a seat is borrowed.
@@ -37,10 +42,10 @@ const (
 )
 
 // lentSeat is a seat that is held: the hour in which it is free without its device's doing, the last hour of any lease that may still be in
-// use, that of the newest one, and until when it is borrowed, 0 for not.
+// use, that of the newest one, until when it is borrowed, 0 for not, and the hour of the last contact.
 type lentSeat struct {
-	held                      bool
-	dies, end, newest, borrow int
+	held                            bool
+	dies, end, newest, borrow, seen int
 }
 
 // lendState is a license whose seats are borrowed as one would specify it.
@@ -75,7 +80,7 @@ func (d *lentSeat) lease(now, until int, shown bool) {
 	} else {
 		d.end = max(next, d.end)
 	}
-	d.dies, d.newest = d.end, next
+	d.dies, d.newest, d.seen = d.end, next, now
 }
 
 // next is the state after a request that got what it asked for, or did not; ok is false when that cannot be.
@@ -86,7 +91,7 @@ func (s lendState) next(in lendStep, got bool) (_ lendState, ok bool) {
 		mine.lease(in.now, mine.borrow, false)
 		return s, got
 	case in.what == lendAsk && got:
-		*mine = lentSeat{held: true, dies: in.now + lendLease, end: in.now + lendLease, newest: in.now + lendLease}
+		*mine = lentSeat{held: true, dies: in.now + lendLease, end: in.now + lendLease, newest: in.now + lendLease, seen: in.now}
 		return s, held < lendSeats
 	case in.what == lendAsk: // dead seats are no reason to refuse
 		return s, alive >= lendSeats
@@ -99,6 +104,12 @@ func (s lendState) next(in lendStep, got bool) (_ lendState, ok bool) {
 		mine.lease(in.now, mine.borrow, true)
 	case in.what == lendReturn:
 		mine.lease(in.now, 0, true)
+	case in.what == lendLend: // no contact, so silence goes on, and no lease
+		mine.borrow, mine.dies = in.until, max(mine.end, in.until)
+	case in.what == lendRecall:
+		if mine.borrow > in.now {
+			mine.borrow, mine.dies = 0, max(mine.end, mine.seen+lendLease)
+		}
 	default:
 		mine.lease(in.now, in.until, true)
 	}
@@ -128,15 +139,30 @@ var lendModel = (&porcupine.NondeterministicModel{
 	},
 }).ToModel()
 
-// borrowers lets devices come, borrow, give back, renew, leave and fall silent at once through the replicas, for some rounds of a day and an
-// hour, and returns what everybody was told. Time moves between rounds alone.
+// borrowers lets devices come, borrow, give back, renew, leave and fall silent at once through the replicas, while the owner lends seats and
+// calls them back, for some rounds of a day and an hour, and returns what everybody was told. Time moves between rounds alone. A device that
+// comes again has the activation that it had.
 func (w *world) borrowers(t *testing.T, seed uint64, replicas []*replica) []porcupine.Operation {
 	t.Helper()
-	d := w.issue(t, floating(lendSeats))
+	terms := floating(lendSeats)
+	terms.ReviveWithin = 365 * license.Day
+	d := w.issue(t, terms)
 	begin := time.Now()
 	var mu sync.Mutex
 	var history []porcupine.Operation
+	did := func(client int, in lendStep, do func() (bool, error)) {
+		op := porcupine.Operation{ClientId: client, Input: in, Call: int64(time.Since(begin))}
+		got, err := do()
+		op.Output, op.Return = got, int64(time.Since(begin))
+		if err != nil {
+			t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		history = append(history, op)
+	}
 	leases := make([]string, lendDevices)
+	var known [lendDevices]atomic.Pointer[string] // the activation of each device
 	for round := range 10 {
 		now := round * lendRound
 		var wg sync.WaitGroup
@@ -152,19 +178,26 @@ func (w *world) borrowers(t *testing.T, seed uint64, replicas []*replica) []porc
 					if leases[i] != "" {
 						in.what = []int{lendAsk, lendBeat, lendLeave, lendReturn, lendBorrow, lendBorrow, lendBorrow}[rnd.IntN(7)]
 					}
-					op := porcupine.Operation{ClientId: i, Input: in, Call: int64(time.Since(begin))}
-					lease, err := w.lends(t.Context(), r, in, d.Key, leases[i])
-					op.Output, op.Return = in.what == lendLeave || lease != "", int64(time.Since(begin))
-					leases[i] = lease
-					mu.Lock()
-					history = append(history, op)
-					mu.Unlock()
-					if err != nil {
-						t.Error(err)
+					did(i, in, func() (bool, error) {
+						lease, err := w.lends(t.Context(), r, in, d.Key, leases[i])
+						leases[i] = lease
+						return in.what == lendLeave || lease != "", err
+					})
+					if leases[i] != "" {
+						known[i].Store(&w.lease(t, leases[i]).Activation)
 					}
 				}
 			})
 		}
+		wg.Go(func() {
+			rnd := rand.New(rand.NewPCG(seed, uint64(round*100+lendDevices)))
+			for range 3 {
+				in := lendStep{lendLend + rnd.IntN(2), rnd.IntN(lendDevices), now, now + []int{24, 49, 70}[rnd.IntN(3)]}
+				if id := known[in.device].Load(); id != nil {
+					did(lendDevices, in, func() (bool, error) { return replicas[round%len(replicas)].afar(t.Context(), in, *id) })
+				}
+			}
+		})
 		wg.Wait()
 		w.Clock.Advance(lendRound * time.Hour)
 	}
@@ -197,8 +230,23 @@ func (w *world) lends(ctx context.Context, r *replica, in lendStep, key, lease s
 	return out.Lease, err
 }
 
-// What devices are told while they borrow seats, give them back, come and fall silent at once, through two replicas, is what some one order of
-// their requests would have told them: a borrowed seat is nobody else's before its date, or before the end of a lease that may still be
+// afar lends the seat of an activation or calls it back, as its owner, and reports whether the activation has one.
+func (r *replica) afar(ctx context.Context, in lendStep, id string) (bool, error) {
+	ctx = owner(ctx, "cus_ada")
+	var err error
+	if in.what == lendLend {
+		_, err = r.Lend(ctx, activation.LendRequest{ID: id, Until: r.deps.Clock.Now().Add(time.Duration(in.until-in.now) * time.Hour)})
+	} else {
+		_, err = r.Recall(ctx, activation.RecallRequest{ID: id})
+	}
+	if errors.Is(err, activation.ErrReleased) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// What devices are told while they borrow seats, give them back, come and fall silent at once, through two replicas, and while their owner lends
+// seats and calls them back, is what some one order of their requests would have told them: a borrowed seat is nobody else's before its date, or before the end of a lease that may still be
 // in use, and is no reason to refuse anybody afterwards.
 func TestS03_BorrowingIsLinearizable(t *testing.T) {
 	t.Parallel()
@@ -228,20 +276,46 @@ func (h hasty) Renew(ctx context.Context, r activation.Renewal) (int64, error) {
 	return seq, err
 }
 
-// The storm finds a store that frees a borrowed seat at its date while an earlier lease of it still runs.
+// rash lends from afar as one would at first: the seat is free at the date, whatever lease the device has, and calling it back begins its silence
+// anew.
+type rash struct {
+	activation.Lender
+	db    db.DB
+	clock licensing.Clock
+}
+
+// Lend implements [activation.Lender], wrongly.
+func (r rash) Lend(ctx context.Context, l activation.Loan) (bool, error) {
+	lent, err := r.Lender.Lend(ctx, l)
+	if l.Borrowed.IsZero() {
+		l.DiesAt = r.clock.Now().Add(lendLease * time.Hour)
+	}
+	if err == nil && lent {
+		_, err = r.db.Exec(ctx, `UPDATE activation SET dies_at = $2 WHERE id = $1`, l.ID, l.DiesAt)
+	}
+	return lent, err
+}
+
+// The storm finds a store that frees a borrowed seat at its date while an earlier lease of it still runs, when the device borrows it and
+// when its owner lends it.
 func TestS03_StormFindsForgottenLease(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
-		good := newReplica(t, e, e.DB)
-		w := &world{Env: e, replica: good, replicas: []*replica{good}}
-		bad := *good
-		bad.deps.Store = hasty{good.deps.Store, e.DB}
-		bad.Service = activation.New(bad.deps)
-		for seed := range uint64(20) {
-			if porcupine.CheckOperationsTimeout(lendModel, w.borrowers(t, seed, []*replica{&bad}), time.Minute) == porcupine.Illegal {
-				return
+		for name, plant := range map[string]func(d *activation.Deps){
+			"hasty": func(d *activation.Deps) { d.Store = hasty{d.Store, e.DB} },
+			"rash":  func(d *activation.Deps) { d.Lends = rash{d.Lends, e.DB, d.Clock} },
+		} {
+			good := newReplica(t, e, e.DB)
+			w := &world{Env: e, replica: good, replicas: []*replica{good}}
+			bad, found := *good, false
+			plant(&bad.deps)
+			bad.Service = activation.New(bad.deps)
+			for seed := uint64(0); seed < 20 && !found; seed++ {
+				found = porcupine.CheckOperationsTimeout(lendModel, w.borrowers(t, seed, []*replica{&bad}), time.Minute) == porcupine.Illegal
+			}
+			if !found {
+				t.Errorf("the storm did not find it in 20 storms of %s", name)
 			}
 		}
-		t.Error("the storm did not find it in 20 storms")
 	})
 }

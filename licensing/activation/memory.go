@@ -17,8 +17,8 @@ import (
 // licenses that there are not as many for five seconds.
 //
 // A heartbeat tells the feed nothing, since it can only make a decision better. So a decision that rests on when a device was heard of last
-// is made from memory only while it is good; else the database is asked. That a borrowed seat was given back early shortens a lease, which
-// is seen when what is remembered is no longer believed, after [believed].
+// is made from memory only while it is good; else the database is asked. Borrowing a seat and giving it back early change what a lease is good
+// for, and are told to the feed.
 type memory struct {
 	cache *credential.Cache[found]
 }
@@ -50,16 +50,24 @@ func (s *Service) Forget(licenseID string) {
 		s.memory.cache.Reset()
 		return
 	}
-	s.memory.cache.Invalidate(licenseID)
+	if !s.memory.cache.Invalidate(licenseID) {
+		s.memory.cache.ForgetMisses() // it may have come to be
+	}
 }
 
-// find is [Store.Find] from memory.
-func (s *Service) find(ctx context.Context, seek Seek) (found, error) {
-	return s.memory.cache.Load(ctx, seek.digest(), func(ctx context.Context) (found, []string, error) {
+// find is [Store.Find] from memory. read reports that it was not there, and the database was asked.
+func (s *Service) find(ctx context.Context, seek Seek) (f found, read bool, err error) {
+	var whole found
+	f, err = s.memory.cache.Load(ctx, seek.digest(), func(ctx context.Context) (found, []string, error) {
 		l, a, err := s.Store.Find(ctx, seek)
+		whole, read = found{l, a}, true
 		l.Token.Text, l.KeySealed, l.KeyLookup = "", nil, nil // of no use here, and long
 		return found{l, a}, []string{l.ID}, err
 	})
+	if read {
+		f = whole
+	}
+	return f, read, err
 }
 
 // digest tells one question from another. No member has a line feed in it: all are ids and digests.

@@ -129,6 +129,48 @@ func TestJ46_ValidateFromMemoryFollowsTheFeed(t *testing.T) {
 	})
 }
 
+// That a seat is borrowed no longer, or less long, is seen at once where it was called back, and elsewhere after the next reading of the feed.
+func TestJ46_MemoryLearnsOfLending(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		one, two := newRememberer(t, e), newRememberer(t, e)
+		w := &world{Env: e, replica: one.replica, replicas: []*replica{one.replica, two.replica}}
+		d := w.issue(t, floating(1))
+		out, err := one.activate(t.Context(), d.Key, device(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lend := func(length time.Duration) {
+			t.Helper()
+			if _, err := one.Lend(owner(t.Context(), "cus_ada"), activation.LendRequest{ID: out.Activation, Until: e.Clock.Now().Add(length)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		both := func(what string, code eval.Code, reads int64) {
+			t.Helper()
+			e.Clock.Advance(feed.Every)
+			one.poll(t)
+			two.poll(t)
+			one.says(t, what+", where it was done", d.Key, 1, code, reads)
+			two.says(t, what+", elsewhere", d.Key, 1, code, reads)
+		}
+		lend(day)
+		e.Clock.Advance(2 * time.Hour) // past the freshness of the lease
+		both("lent", eval.Valid, 1)
+		both("lent, again", eval.Valid, 0)
+		lend(4 * time.Second)
+		both("lent for less long", eval.Valid, 1)
+		e.Clock.Advance(4 * time.Second)
+		both("not lent any more", eval.LeaseExpired, 1)
+		lend(day)
+		both("lent once more", eval.Valid, 1)
+		if _, err := one.Recall(owner(t.Context(), "cus_ada"), activation.RecallRequest{ID: out.Activation}); err != nil {
+			t.Fatal(err)
+		}
+		both("called back", eval.LeaseStale, 1)
+	})
+}
+
 // A replica whose feed has stopped asks the database again after two seconds, whatever it remembers.
 func TestJ46_ValidateReadsThroughWithoutTheFeed(t *testing.T) {
 	t.Parallel()
@@ -159,20 +201,19 @@ func TestJ46_MemoryDoesNotOutvoteAHeartbeat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.Clock.Advance(24*time.Hour - 30*time.Second)
+		e.Clock.Advance(24*time.Hour - 3*time.Second)
 		two.poll(t)
 		two.says(t, "fresh still", d.Key, 1, eval.Valid, 1)
 		if _, err := one.beat(t.Context(), out.Lease); err != nil {
 			t.Fatal(err)
 		}
-		e.Clock.Advance(31 * time.Second)
+		e.Clock.Advance(4 * time.Second) // by what is remembered, and still believed, the lease is stale now
 		two.poll(t)
 		two.says(t, "renewed elsewhere", d.Key, 1, eval.Valid, 1)
 	})
 }
 
-// Keys of no license reach the database once in five seconds, and a key that comes to be is known after them; a license that nobody has is
-// not asked for at all.
+// Keys of no license reach the database once in five seconds; a license that nobody has is not asked for at all.
 func TestJ46_ValidateRemembersWhatThereIsNot(t *testing.T) {
 	t.Parallel()
 	e := storetest.SQLite(t)
@@ -194,6 +235,40 @@ func TestJ46_ValidateRemembersWhatThereIsNot(t *testing.T) {
 	e.Clock.Advance(5 * time.Second)
 	r.poll(t)
 	ask("lic_of_nobody", 1)
+}
+
+// A key that was asked for in vain, and that an import then brings, is known at once where it was imported, and elsewhere after the next
+// reading of the feed.
+func TestJ46_AnImportedKeyIsKnown(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		one, two := newRememberer(t, e), newRememberer(t, e)
+		w := &world{Env: e, replica: one.replica, replicas: []*replica{one.replica, two.replica}}
+		like := w.issue(t, terms(1)).License
+		const key = "OLD-SHOP-0001"
+		for _, r := range []*rememberer{one, two} {
+			r.says(t, "before the import", key, 1, eval.NotFound, 0)
+		}
+		ctx := staff(t.Context())
+		made, err := one.licenses.DraftMany(ctx, []license.IssueSpec{{Source: license.Source{Kind: license.FromImport, ID: "imp/1"}, ProductID: like.ProductID, ProductSlug: "editor",
+			PolicyID: like.PolicyID, Owner: "cus_ada", Env: licensing.Live, Key: key}})
+		if err == nil && made[0].Err != nil {
+			err = made[0].Err
+		}
+		if err == nil {
+			err = one.store.InTx(ctx, func(ctx context.Context) error {
+				return one.licenses.IssueMany(ctx, []*license.Draft{made[0].Draft}, nil)
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(feed.Every)
+		two.poll(t)
+		for _, r := range []*rememberer{one, two} {
+			r.says(t, "after the import", key, 1, eval.ActivationRequired, 1)
+		}
+	})
 }
 
 // retentive is a memory as one would write it at first: it keeps whatever was read, and forgets what it is told to.

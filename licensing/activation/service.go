@@ -42,6 +42,7 @@ type Verifier interface {
 // Deps is what a [Service] is made of. All members but Logger, Throttle and Alarm are required; without a Throttle no attempt is too many.
 type Deps struct {
 	Store    Store
+	Lends    Lender
 	Answers  Answers
 	Licenses Licenses
 	Signer   Signer

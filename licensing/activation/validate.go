@@ -37,9 +37,9 @@ func (s *Service) Validate(ctx context.Context, r ValidateRequest) (sdk.Validate
 	if r.User != "" {
 		seek.User = userKey(r.User)
 	}
-	f, err := found{}, error(licensing.ErrNotFound)
+	f, read, err := found{}, false, error(licensing.ErrNotFound)
 	if id != "" {
-		f, err = s.find(ctx, seek)
+		f, read, err = s.find(ctx, seek)
 	}
 	if errors.Is(err, licensing.ErrNotFound) || err == nil && !visible(actor, &f.license) {
 		return sdk.ValidateResponse{Decision: eval.Evaluate(eval.Input{Request: r.Evaluation(), Now: s.Clock.Now().Unix()})}, nil
@@ -48,8 +48,8 @@ func (s *Service) Validate(ctx context.Context, r ValidateRequest) (sdk.Validate
 		return sdk.ValidateResponse{}, err
 	}
 	var d eval.Decision
-	if !f.license.Waits() {
-		if d, err = s.settle(ctx, f, &r); err != nil || !ofContact(&d) {
+	if read || !f.license.Waits() {
+		if d, err = s.settle(ctx, f, &r); err != nil || read || !ofContact(&d) {
 			return sdk.ValidateResponse{Decision: d}, err
 		}
 	}

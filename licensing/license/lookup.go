@@ -31,8 +31,8 @@ func (s *Service) keyLookup(text string) []byte {
 // store does.
 //
 // Whose a key is comes from memory, bounded, until the change feed tells of the license ([Service.ForgetHolder]); that a key is nobody's is
-// remembered for five seconds, apart from the others, so that a flood of guesses pushes out none. A token is verified each time, for its
-// signing key may have been revoked.
+// remembered for five seconds at most, until a license changes that is not remembered, which may have come to be; and apart from the others, so
+// that a flood of guesses pushes out none. A token is verified each time, for its signing key may have been revoked.
 func (s *Service) ByCredential(ctx context.Context, text string) (licensing.Actor, error) {
 	read := func(ctx context.Context) (licensing.Actor, []string, error) {
 		l, err := s.find(ctx, text)
@@ -60,7 +60,9 @@ func (s *Service) ForgetHolder(id string) {
 		s.holders.Reset()
 		return
 	}
-	s.holders.Invalidate(id)
+	if !s.holders.Invalidate(id) {
+		s.holders.ForgetMisses()
+	}
 }
 
 // find loads the license that a key or a current token speaks for.

@@ -216,7 +216,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	p.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Transfers: st.LicenseOwners(), Trials: st.LicenseOwners(), Many: st.ManyLicenses(), Trail: p.audit, Signer: p.keyring, Verifier: p.keyring,
 		Seal: seal, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log, Fresh: p.feed.Fresh})
 	p.usage = usage.New(usage.Deps{Store: st.Usage(), Meters: st.Meters(), Reads: st.UsageReads(), Accounts: st.UsageAccounts(), Thresholds: st.UsageThresholds(), Notices: usageNotices{p}, Licenses: p.licenses, Audit: p.audit, Keyring: p.keyring, Clock: clock, IDs: ids, Tx: st, Switches: p.switches, Logger: a.log})
-	p.activations = activation.New(activation.Deps{Store: st.Activations(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
+	p.activations = activation.New(activation.Deps{Store: st.Activations(), Lends: st.Lender(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log,
 		Throttle: limit.Throttle{Limiter: p.limiter}, Alarm: newLicenseAlarm(p), Usage: p.usage, Fresh: p.feed.Fresh})
 	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Changer: st.KeyChanges(), Credits: st.KeyCredits(), Uses: st.KeyUses(), Templates: st.KeyTemplates(), From: from, Leaked: p.leaked, Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,

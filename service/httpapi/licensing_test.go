@@ -56,7 +56,7 @@ func newLicensed(t *testing.T, e storetest.Env) *licensed {
 	}
 	a.Licenses = license.New(license.Deps{Store: s.Licenses(), Policies: s.Policies(), Tokens: s.LicenseTokens(), Renewals: s.LicenseRenewals(), Transfers: s.LicenseOwners(), Trials: s.LicenseOwners(), Env: licensing.Live, Signer: a.Keys,
 		Verifier: a.Keys, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Audit: trail, Switches: f.Off})
-	a.Activations = activation.New(activation.Deps{Store: s.Activations(), Answers: s.OfflineAnswers(), Seal: key, Licenses: a.Licenses, Signer: a.Keys, Verifier: a.Keys,
+	a.Activations = activation.New(activation.Deps{Store: s.Activations(), Lends: s.Lender(), Answers: s.OfflineAnswers(), Seal: key, Licenses: a.Licenses, Signer: a.Keys, Verifier: a.Keys,
 		Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Audit: trail, Switches: f.Off})
 	f.Stack.Auth, f.Stack.Replays, f.Stack.Clock, f.Stack.IDs = bearer{a.Licensing}, s, e.Clock.Now, e.IDs
 	mux, err := kit.NewMux(f.Stack, httpapi.LicensingRoutes(a.Licensing)...)

@@ -19,10 +19,16 @@ import (
 // that seats_used is the number of held activations at every commit and no two locks are ever taken in opposite order.
 type activations struct{ *Store }
 
-var _ activation.Store = (*activations)(nil)
+var (
+	_ activation.Store  = (*activations)(nil)
+	_ activation.Lender = (*activations)(nil)
+)
 
 // Activations returns the store of activations.
 func (s *Store) Activations() activation.Store { return &activations{s} }
+
+// Lender returns what lends the seats of activations.
+func (s *Store) Lender() activation.Lender { return &activations{s} }
 
 // activationColumns are read by activationRow; COALESCE makes them readable from an outer join that found nothing.
 const activationColumns = `COALESCE(a.id, ''), COALESCE(a.license_id, ''), COALESCE(a.subject, ''), COALESCE(a.state, ''),
@@ -212,11 +218,9 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 	}
 }
 
-// Renew implements [activation.Store]. It says no word in the change feed: what validates from memory does not count on the last contact.
+// Renew implements [activation.Store]. It says no word in the change feed unless a seat is lent: what validates from memory does not count on
+// the last contact.
 func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
-	if r.Seq != 0 {
-		return s.lend(ctx, r)
-	}
 	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2,
 			lease_until = CASE WHEN $5 = seq THEN $7 WHEN lease_until > $3 THEN lease_until ELSE $3 END,
 			dies_at = CASE WHEN $5 = seq THEN $8 WHEN lease_until > $4 THEN lease_until ELSE $4 END, borrowed_until = $9,
@@ -230,19 +234,22 @@ func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int6
 	if errors.Is(err, db.ErrNoRows) {
 		return 0, nil
 	}
+	if err == nil && r.Lent != "" {
+		err = s.changed(ctx, "activation", r.Lent)
+	}
 	return seq, err
 }
 
-// lend lends a seat or calls it back without a contact. The seat stays held for as long as any lease that was given for it.
-func (s *activations) lend(ctx context.Context, r activation.Renewal) (seq int64, err error) {
-	err = s.db.QueryRow(ctx, `UPDATE activation SET borrowed_until = $3, dies_at = CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END
-		WHERE id = $1 AND state = 'held' AND seq = $5 AND borrowed_until IS NOT DISTINCT FROM $4
-			AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')
-		RETURNING seq`, r.ID, nullable(r.DiesAt), nullable(r.Borrowed), nullable(r.Was), r.Seq).Scan(&seq)
-	if errors.Is(err, db.ErrNoRows) {
-		return 0, nil
+// Lend implements [activation.Lender].
+func (s *activations) Lend(ctx context.Context, l activation.Loan) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE activation SET borrowed_until = $3, dies_at = CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END
+		WHERE id = $1 AND license_id = $6 AND state = 'held' AND seq = $5 AND borrowed_until IS NOT DISTINCT FROM $4
+			AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')`,
+		l.ID, nullable(l.DiesAt), nullable(l.Borrowed), nullable(l.Was), l.Seq, l.License)
+	if err != nil || n == 0 {
+		return false, err
 	}
-	return seq, err
+	return true, s.changed(ctx, "activation", l.License)
 }
 
 // atLeast is an end that is no earlier than another; no end stays none.

@@ -59,6 +59,11 @@ func (s *manyLicenses) AddLicenses(ctx context.Context, ls []license.License) er
 		return license.ErrCollision
 	}
 	failpoint.Hit("license-rows")
+	if err == nil {
+		for i := range ls {
+			s.noteChange(ctx, "license", ls[i].ID)
+		}
+	}
 	return err
 }
 

@@ -97,7 +97,7 @@ func (c *Cache[V]) Load(ctx context.Context, d Digest, read func(context.Context
 	value, ids, err := read(ctx)
 	if err != nil {
 		if trusted && errors.Is(err, licensing.ErrNotFound) {
-			c.keepMiss(shard, d, now)
+			c.keepMiss(shard, d, now, generation)
 		}
 		return zero, err
 	}
@@ -107,7 +107,14 @@ func (c *Cache[V]) Load(ctx context.Context, d Digest, read func(context.Context
 	return value, nil
 }
 
-func (c *Cache[V]) keepMiss(shard *cacheShard[V], d Digest, now time.Time) {
+// keepMiss remembers that there is no record, under the same condition and locks as [Cache.keep]: what was not there when it was looked for
+// may have come to be since.
+func (c *Cache[V]) keepMiss(shard *cacheShard[V], d Digest, now time.Time, generation uint64) {
+	c.indexMu.Lock()
+	defer c.indexMu.Unlock()
+	if c.generation.Load() != generation {
+		return
+	}
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if len(shard.misses) >= max(1, c.cfg.Misses/cacheShards) {
@@ -152,11 +159,13 @@ func (c *Cache[V]) unindex(d Digest, ids []string) {
 	}
 }
 
-// Invalidate drops every record that depends on id.
-func (c *Cache[V]) Invalidate(id string) {
+// Invalidate drops every record that depends on id, and reports whether there was one. Misses stay, which name no id; see
+// [Cache.ForgetMisses].
+func (c *Cache[V]) Invalidate(id string) (held bool) {
 	c.indexMu.Lock()
 	defer c.indexMu.Unlock()
 	c.generation.Add(1)
+	held = len(c.index[id]) > 0
 	for d := range c.index[id] {
 		shard := &c.shards[maphash.Comparable(c.seed, d)%cacheShards]
 		shard.mu.Lock()
@@ -164,6 +173,20 @@ func (c *Cache[V]) Invalidate(id string) {
 		delete(shard.records, d)
 		shard.mu.Unlock()
 		c.unindex(d, entry.ids)
+	}
+	return held
+}
+
+// ForgetMisses drops what is known not to be, for something has come to be; what is being looked for meanwhile is not kept as a miss.
+func (c *Cache[V]) ForgetMisses() {
+	c.indexMu.Lock()
+	defer c.indexMu.Unlock()
+	c.generation.Add(1)
+	for i := range c.shards {
+		shard := &c.shards[i]
+		shard.mu.Lock()
+		clear(shard.misses)
+		shard.mu.Unlock()
 	}
 }
 
