@@ -13,7 +13,6 @@ const (
 	relayWithin = 20 * time.Second
 	maxChanges  = 200  // rows of the trail that are read at once
 	maxRows     = 2000 // deliveries that are written at once
-	idleLag     = 5000 // rows that the position may lie behind while nobody listens
 )
 
 // Run relays twice a second until ctx ends. Failures are logged and tried again.
@@ -51,12 +50,11 @@ func (s *Service) Relay(ctx context.Context) (int, error) {
 			return made, err
 		}
 		if len(endpoints) == 0 {
-			if size-at > idleLag { // an endpoint hears of nothing from before it was made, so this is only to keep the way short
-				err = s.Tx.InTx(ctx, func(ctx context.Context) error { _, err := s.Trail.Move(ctx, at, size); return err })
-			}
-			return made, err
+			// Whoever is made or enabled after this hears of nothing from before.
+			return made, s.Tx.InTx(ctx, func(ctx context.Context) error { _, err := s.Trail.Move(ctx, at, size); return err })
 		}
-		limit := min(maxChanges, max(1, maxRows/len(endpoints)))
+		// What was numbered after size was read may be for an endpoint that was not there when they were read.
+		limit := int(min(size-at, maxChanges, max(1, int64(maxRows/len(endpoints)))))
 		changes, err := s.Trail.Changes(ctx, at, limit)
 		if err != nil {
 			return made, err
