@@ -26,7 +26,8 @@ const (
 	disableFrom  = 10              // failures
 	maxExcerpt   = 256             // bytes of an answer that are kept
 	keptFor      = 30 * 24 * time.Hour
-	askedMost    = 24 * time.Hour // the longest pause that a receiver may ask for
+	askedMost    = 24 * time.Hour  // the longest pause that a receiver may ask for
+	closingFor   = 5 * time.Second // for keeping what came of what was sent when the process stops
 )
 
 // pauses are those after the first, second, … failed attempt of a delivery, as Standard Webhooks advise; after the last it has failed for
@@ -39,7 +40,10 @@ func jitter(d time.Duration) time.Duration { return d - d/5 + rand.N(2*d/5+1) }
 
 // Drain sends what is due to an endpoint. When another process does so already it is told to look once more, and Drain returns. It enqueues a
 // job for when the next delivery is due.
-func (s *Service) Drain(ctx context.Context, id string) error {
+func (s *Service) Drain(ctx context.Context, id string) error { return s.drain(ctx, id, false) }
+
+// drain is Drain; with leave it leaves an endpoint that fails or is slow to the job that it enqueues.
+func (s *Service) drain(ctx context.Context, id string, leave bool) error {
 	by := s.IDs.New("wcl")
 	now := s.Clock.Now()
 	if mine, err := s.Claims.Claim(ctx, id, by, now, now.Add(claimFor)); err != nil || !mine {
@@ -47,17 +51,18 @@ func (s *Service) Drain(ctx context.Context, id string) error {
 	}
 	until := now.Add(drainFor)
 	for {
-		e, err := s.round(ctx, id, by, until)
-		if err != nil {
-			_, released := s.Claims.Release(context.WithoutCancel(ctx), id, by, e.Nudged)
-			return errors.Join(err, released)
-		}
-		if e.ID == "" { // the claim is lost, or the endpoint gone
+		e, err := s.round(ctx, id, by, until, leave)
+		if err == nil && e.ID == "" { // the claim is lost, or the endpoint gone
 			return nil
 		}
-		released, err := s.Claims.Release(ctx, id, by, e.Nudged)
-		if err != nil {
-			return err
+		released := false
+		if err == nil {
+			released, err = s.Claims.Release(ctx, id, by, e.Nudged)
+		}
+		if err != nil { // the job that failed, or the sweeper, comes again
+			closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingFor)
+			defer cancel()
+			return errors.Join(err, s.Claims.Drop(closing, id, by))
 		}
 		if released {
 			return s.later(ctx, &e)
@@ -66,8 +71,8 @@ func (s *Service) Drain(ctx context.Context, id string) error {
 }
 
 // round sends until nothing is due, or not now, or it has gone on for long. It returns the endpoint as it was when it was last looked at, an
-// empty one when the claim is lost or the endpoint removed.
-func (s *Service) round(ctx context.Context, id, by string, until time.Time) (e Endpoint, err error) {
+// empty one when the claim is lost or the endpoint removed. With leave it stops when the endpoint fails or is slow.
+func (s *Service) round(ctx context.Context, id, by string, until time.Time, leave bool) (e Endpoint, err error) {
 	for {
 		now := s.Clock.Now()
 		if mine, err := s.Claims.Hold(ctx, id, by, now.Add(claimFor)); err != nil || !mine {
@@ -76,7 +81,7 @@ func (s *Service) round(ctx context.Context, id, by string, until time.Time) (e 
 		if e, err = s.Endpoints.Endpoint(ctx, id); errors.Is(err, licensing.ErrNotFound) {
 			return Endpoint{}, nil // it was removed, and nobody claims it any more
 		}
-		if err != nil || !e.live() || now.Before(e.OpenUntil) || !now.Before(until) || s.Switches.Check(ctx, licensing.SwitchAPI, "") != nil {
+		if err != nil || !e.live() || leave && e.ails() || now.Before(e.OpenUntil) || !now.Before(until) || s.Switches.Check(ctx, licensing.SwitchAPI, "") != nil {
 			return e, err
 		}
 		n := together
@@ -87,7 +92,7 @@ func (s *Service) round(ctx context.Context, id, by string, until time.Time) (e 
 		if err != nil || len(due) == 0 {
 			return e, err
 		}
-		if err := s.sendAll(ctx, &e, due); err != nil {
+		if err := s.sendAll(ctx, by, &e, due); err != nil {
 			return e, err
 		}
 	}
@@ -122,7 +127,7 @@ type sent struct {
 }
 
 // sendAll sends a few messages at once and keeps what came of each.
-func (s *Service) sendAll(ctx context.Context, e *Endpoint, due []Delivery) error {
+func (s *Service) sendAll(ctx context.Context, by string, e *Endpoint, due []Delivery) error {
 	secrets, err := s.secrets(ctx, e.ID)
 	if err != nil {
 		return err
@@ -133,16 +138,25 @@ func (s *Service) sendAll(ctx context.Context, e *Endpoint, due []Delivery) erro
 		wait.Go(func() { results[i] = s.send(ctx, e, &due[i], secrets) })
 	}
 	wait.Wait()
-	if err := ctx.Err(); err != nil {
-		return err // the process stops: what was not answered counts as not sent
+	stopped := ctx.Err()
+	if stopped != nil { // the process stops: what was taken must not come again, what was not answered counts as not sent
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingFor)
+		defer cancel()
+		ctx = closing
 	}
 	for i := range due {
-		if err := s.settle(ctx, e, due[i], results[i]); err != nil {
-			return err
+		if stopped != nil && !results[i].taken() {
+			continue
+		}
+		if err := s.settle(ctx, by, e, due[i], results[i]); err != nil {
+			return errors.Join(stopped, err)
 		}
 	}
-	return nil
+	return stopped
 }
+
+// taken reports whether the receiver took the message.
+func (r *sent) taken() bool { return r.err == nil && r.Status >= 200 && r.Status < 300 }
 
 func (s *Service) send(ctx context.Context, e *Endpoint, d *Delivery, secrets []string) (r sent) {
 	r.at = s.Clock.Now()
@@ -158,8 +172,8 @@ func (s *Service) send(ctx context.Context, e *Endpoint, d *Delivery, secrets []
 }
 
 // settle keeps an attempt and what follows from it. e learns what it tells.
-func (s *Service) settle(ctx context.Context, e *Endpoint, d Delivery, r sent) error {
-	now := s.Clock.Now()
+func (s *Service) settle(ctx context.Context, by string, e *Endpoint, d Delivery, r sent) error {
+	now, was := s.Clock.Now(), d
 	d.Attempts++
 	d.Tries++
 	d.UpdatedAt = now
@@ -168,7 +182,7 @@ func (s *Service) settle(ctx context.Context, e *Endpoint, d Delivery, r sent) e
 		a.Status, a.Excerpt, a.Error = 0, "", printable(r.err.Error(), maxExcerpt)
 	}
 	h, why := e.Health, ""
-	if r.err == nil && r.Status >= 200 && r.Status < 300 {
+	if r.taken() {
 		d.State, h = Delivered, Health{Slow: r.took >= slowFrom}
 	} else {
 		h, why = e.failed(now, r)
@@ -179,13 +193,15 @@ func (s *Service) settle(ctx context.Context, e *Endpoint, d Delivery, r sent) e
 			d.NextAt = now.Add(max(jitter(list[d.Tries-1]), min(r.RetryAfter, askedMost)))
 		}
 	}
-	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
-		if err := s.Deliveries.Settle(ctx, a, d, h); err != nil || why == "" {
+	next, kept := *e, false
+	next.Health = h
+	err := s.Tx.InTx(ctx, func(ctx context.Context) (err error) {
+		if kept, err = s.Deliveries.Settle(ctx, by, next, was, d, a); err != nil || !kept || why == "" {
 			return err
 		}
 		return s.disable(ctx, e, why, now)
 	})
-	if err == nil {
+	if err == nil && kept {
 		e.Health = h
 	}
 	return err

@@ -218,12 +218,16 @@ type ChangeRequest struct {
 	Types       []string `json:"types,omitempty" doc:"What it wants; all unless said."`
 }
 
-// Change changes an endpoint. What waits for it goes to the new address.
+// Change changes an endpoint. What waits for it goes to the new address, at once: how the old one failed says nothing of it.
 func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	var e Endpoint
 	err := s.Tx.InTx(ctx, func(ctx context.Context) (err error) {
 		if e, err = s.Endpoints.Endpoint(ctx, r.ID); err != nil {
 			return err
+		}
+		moved := e.URL != r.URL
+		if moved {
+			e.Health = Health{}
 		}
 		e.URL, e.Description, e.Types, e.Version, e.UpdatedAt = r.URL, r.Description, r.Types, r.Version, s.Clock.Now()
 		if err := s.check(&e); err != nil {
@@ -237,6 +241,11 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 			return errChanged
 		}
 		e.Version++
+		if moved && e.live() {
+			if err := s.hasten(ctx, &e, "moved"); err != nil {
+				return err
+			}
+		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "webhook.change", Target: e.ID, Detail: map[string]any{"host": host(e.URL), "types": e.Types}})
 	})
 	return e.view(s.Clock.Now()), err
@@ -273,13 +282,21 @@ func (s *Service) set(ctx context.Context, r StateRequest, why, action string) (
 			return err
 		}
 		if changed && why == "" {
-			if err := s.nudge(ctx, &e, "enabled/"+e.UpdatedAt.Format(time.RFC3339Nano), time.Time{}); err != nil {
+			if err := s.hasten(ctx, &e, "enabled"); err != nil {
 				return err
 			}
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: action, Target: e.ID, Reason: r.Reason, Detail: map[string]any{"changed": changed}})
 	})
 	return e.view(s.Clock.Now()), err
+}
+
+// hasten has all that waits for an endpoint sent now, in the caller's transaction.
+func (s *Service) hasten(ctx context.Context, e *Endpoint, why string) error {
+	if err := s.Deliveries.Hasten(ctx, e.ID, e.UpdatedAt); err != nil {
+		return err
+	}
+	return s.nudge(ctx, e, why+"/"+e.UpdatedAt.Format(time.RFC3339Nano), time.Time{})
 }
 
 // Removed answers for an endpoint that is gone.

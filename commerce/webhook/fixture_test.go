@@ -173,9 +173,13 @@ func (w *world) work(t testing.TB) []message {
 			return w.net.take()
 		}
 		for _, j := range due {
+			handle := w.Handle
+			if j.Kind == webhook.JobProbe {
+				handle = w.Probe
+			}
 			args, err := json.Marshal(j.Args)
 			if err == nil {
-				err = w.Handle(licensing.AsSystem(t.Context(), j.Kind), args)
+				err = handle(licensing.AsSystem(t.Context(), j.Kind), args)
 			}
 			if err != nil {
 				t.Fatal(err)

@@ -49,6 +49,9 @@ type Health struct {
 // live reports whether anything is sent to the endpoint.
 func (e *Endpoint) live() bool { return e.DisabledAt.IsZero() && e.RemovedAt.IsZero() }
 
+// ails reports whether the endpoint fails or is slow.
+func (e *Endpoint) ails() bool { return e.Failures > 0 || e.Slow }
+
 // Why an endpoint is disabled.
 const (
 	ByStaff   = "staff"   // somebody did it
@@ -144,7 +147,7 @@ type Endpoints interface {
 	ListEndpoints(ctx context.Context, page licensing.Page) (licensing.List[Endpoint], error)
 	// LiveEndpoints are those that something is sent to.
 	LiveEndpoints(ctx context.Context) ([]Endpoint, error)
-	// SaveEndpoint changes URL, description and types of the endpoint at its version.
+	// SaveEndpoint changes URL, description, types and health of the endpoint at its version.
 	SaveEndpoint(ctx context.Context, e Endpoint) (bool, error)
 	// SetDisabled disables, or enables when why is empty, which also forgets how it failed.
 	SetDisabled(ctx context.Context, id, why string, at time.Time) (bool, error)
@@ -162,8 +165,11 @@ type Deliveries interface {
 	Due(ctx context.Context, endpoint string, now time.Time, limit int) ([]Delivery, error)
 	// Next is when the next pending delivery is due.
 	Next(ctx context.Context, endpoint string) (at time.Time, found bool, err error)
-	// Settle keeps an attempt, moves its delivery unless somebody else ended it, and what it tells of the endpoint.
-	Settle(ctx context.Context, a Attempt, d Delivery, h Health) error
+	// Settle keeps an attempt. It moves its delivery unless that is another than it was: then somebody sent it again by hand, which stands.
+	// The endpoint gets the health of e unless the claim was lost or its version is another, and whether it got it is returned.
+	Settle(ctx context.Context, by string, e Endpoint, was, d Delivery, a Attempt) (bool, error)
+	// Hasten makes everything that waits for an endpoint due, as if it had never been tried. In the caller's transaction.
+	Hasten(ctx context.Context, endpoint string, at time.Time) error
 	Delivery(ctx context.Context, id string) (Delivery, []Attempt, error)
 	ListDeliveries(ctx context.Context, f Filter, page licensing.Page) (licensing.List[Delivery], error)
 	// Again makes a delivery of an endpoint pending anew, and closes the endpoint's breaker.
@@ -180,6 +186,8 @@ type Claims interface {
 	Hold(ctx context.Context, id, by string, until time.Time) (bool, error)
 	// Release gives a claim up; false when it is lost, or when somebody came in vain since nudged was read.
 	Release(ctx context.Context, id, by string, nudged int64) (bool, error)
+	// Drop gives a claim up whoever came in vain, if it was not lost.
+	Drop(ctx context.Context, id, by string) error
 	// Waiting are the endpoints for which something is due and nobody works.
 	Waiting(ctx context.Context, now time.Time, limit int) ([]Endpoint, error)
 }
@@ -264,14 +272,23 @@ type JobArgs struct {
 // nudge enqueues work for an endpoint. unique keeps two nudges apart.
 func (s *Service) nudge(ctx context.Context, e *Endpoint, unique string, at time.Time) error {
 	kind := JobSend
-	if e.Failures > 0 || e.Slow {
+	if e.ails() {
 		kind = JobProbe
 	}
 	return s.Jobs.Enqueue(ctx, licensing.Job{Kind: kind, Unique: e.ID + "/" + unique, Args: JobArgs{Endpoint: e.ID}, At: at})
 }
 
-// Handle is the handler of [JobSend] and [JobProbe].
+// Handle is the handler of [JobSend]. It leaves an endpoint that fails or is slow to [Service.Probe].
 func (s *Service) Handle(ctx context.Context, args json.RawMessage) error {
+	var a JobArgs
+	if err := json.Unmarshal(args, &a); err != nil {
+		return err
+	}
+	return s.drain(ctx, a.Endpoint, true)
+}
+
+// Probe is the handler of [JobProbe].
+func (s *Service) Probe(ctx context.Context, args json.RawMessage) error {
 	var a JobArgs
 	if err := json.Unmarshal(args, &a); err != nil {
 		return err

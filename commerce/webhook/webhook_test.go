@@ -218,7 +218,8 @@ func TestO10_RetriesAreSignedAndKeepTheirID(t *testing.T) {
 
 // One endpoint of a hundred that hangs keeps nobody waiting: the others have everything while it still hangs, since each has work of its own.
 // Its breaker opens after five failures, so that it is asked ever more seldom, and then one message at a time; after three days of nothing
-// but failures it is disabled and the staff told, once. Enabled again, it gets what waited.
+// but failures it is disabled and the staff told, once. Enabled again, it gets at once what waited, all of that and nothing else, as if it had
+// never been tried.
 func TestO11_OneDeadEndpoint(t *testing.T) {
 	t.Parallel()
 	e := storetest.SQLite(t)
@@ -282,11 +283,20 @@ func TestO11_OneDeadEndpoint(t *testing.T) {
 		}
 	}
 	asked := 0
-	for began := w.Clock.Now(); len(w.bell.told) == 0 && w.Clock.Now().Sub(began) < 10*24*time.Hour; w.Clock.Advance(time.Hour) {
+	for hours := 0; len(w.bell.told) == 0 && hours < 10*24; hours++ {
+		if hours == 24 { // it has fewer attempts behind it than the first, so that it waits still when the endpoint is disabled
+			w.happens(t, "license.issue", "lic_late", nil)
+			w.relayed(t)
+		}
 		if err := w.Sweep(licensing.AsSystem(t.Context(), "sweep")); err != nil {
 			t.Fatal(err)
 		}
-		asked += len(w.work(t))
+		for _, m := range w.work(t) {
+			if m.url == dead.URL {
+				asked++
+			}
+		}
+		w.Clock.Advance(time.Hour)
 	}
 	if len(w.bell.told) != 1 || w.bell.told[0].ID != dead.ID || w.bell.told[0].DisabledWhy != webhook.ByFailing || asked > 50 {
 		t.Fatalf("told %d times after %d attempts", len(w.bell.told), asked)
@@ -295,11 +305,25 @@ func TestO11_OneDeadEndpoint(t *testing.T) {
 	w.relayed(t)
 	w.net.to(nil)
 	w.work(t)
+	var waits, got []string
+	for _, d := range w.deliveries(t, webhook.Pending) {
+		waits = append(waits, d.Endpoint+" "+d.Event)
+	}
 	if _, err := w.Enable(w.staff, webhook.StateRequest{ID: dead.ID}); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.work(t); len(got) == 0 || slices.ContainsFunc(got, func(m message) bool { return strings.Contains(m.body, "lic_meanwhile") }) {
-		t.Errorf("enabled again it got %d", len(got))
+	for _, m := range w.work(t) {
+		if m.url == dead.URL {
+			got = append(got, dead.ID+" "+m.id)
+		}
+		if strings.Contains(m.body, "lic_meanwhile") {
+			t.Error("enabled again it heard of what happened while it was disabled")
+		}
+	}
+	slices.Sort(waits)
+	slices.Sort(got)
+	if len(waits) == 0 || !slices.Equal(got, waits) {
+		t.Errorf("enabled again it got %q of %q", got, waits)
 	}
 }
 

@@ -29,7 +29,7 @@ func (p *parts) webhookJobs() error {
 	if err := p.jobs.Handle(webhook.JobSend, p.webhooks.Handle, jobs.Options{Queue: "webhook", Workers: webhookWorkers, Timeout: 2 * time.Minute}); err != nil {
 		return err
 	}
-	return p.jobs.Handle(webhook.JobProbe, p.webhooks.Handle, jobs.Options{Queue: "webhook_probe", Workers: webhookWorkers, Timeout: 2 * time.Minute})
+	return p.jobs.Handle(webhook.JobProbe, p.webhooks.Probe, jobs.Options{Queue: "webhook_probe", Workers: webhookWorkers, Timeout: 2 * time.Minute})
 }
 
 // webhookNotices tells the owners and admins among the staff.

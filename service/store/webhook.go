@@ -86,16 +86,17 @@ func (s *webhooks) SaveEndpoint(ctx context.Context, e webhook.Endpoint) (bool, 
 	if err != nil {
 		return false, err
 	}
-	n, err := s.db.Exec(ctx, `UPDATE webhook_endpoint SET url = $3, description = $4, types = $5, updated_at = $6, row_version = row_version + 1
-		WHERE id = $1 AND row_version = $2 AND removed_at IS NULL`, e.ID, e.Version, e.URL, e.Description, types, e.UpdatedAt)
+	n, err := s.db.Exec(ctx, `UPDATE webhook_endpoint SET url = $3, description = $4, types = $5, updated_at = $6, failures = $7, failing_since = $8, open_until = $9, slow = $10, row_version = row_version + 1
+		WHERE id = $1 AND row_version = $2 AND removed_at IS NULL`, e.ID, e.Version, e.URL, e.Description, types, e.UpdatedAt,
+		e.Failures, nullable(e.FailingSince), nullable(e.OpenUntil), e.Slow)
 	return n > 0, err
 }
 
 // SetDisabled implements [webhook.Endpoints].
 func (s *webhooks) SetDisabled(ctx context.Context, id, why string, at time.Time) (bool, error) {
 	if why == "" {
-		n, err := s.db.Exec(ctx, `UPDATE webhook_endpoint SET disabled_at = NULL, disabled_why = '', failures = 0, failing_since = NULL, open_until = NULL, updated_at = $2, row_version = row_version + 1
-			WHERE id = $1 AND disabled_at IS NOT NULL AND removed_at IS NULL`, id, at)
+		n, err := s.db.Exec(ctx, `UPDATE webhook_endpoint SET disabled_at = NULL, disabled_why = '', failures = 0, failing_since = NULL, open_until = NULL, slow = $3, updated_at = $2, row_version = row_version + 1
+			WHERE id = $1 AND disabled_at IS NOT NULL AND removed_at IS NULL`, id, at, false)
 		return n > 0, err
 	}
 	n, err := s.db.Exec(ctx, `UPDATE webhook_endpoint SET disabled_at = $3, disabled_why = $2, updated_at = $3, row_version = row_version + 1
@@ -173,6 +174,12 @@ func (s *webhooks) Hold(ctx context.Context, id, by string, until time.Time) (bo
 func (s *webhooks) Release(ctx context.Context, id, by string, nudged int64) (bool, error) {
 	n, err := s.db.Exec(ctx, `UPDATE webhook_endpoint SET held_by = '', held_until = NULL WHERE id = $1 AND held_by = $2 AND nudged = $3`, id, by, nudged)
 	return n > 0, err
+}
+
+// Drop implements [webhook.Claims].
+func (s *webhooks) Drop(ctx context.Context, id, by string) error {
+	_, err := s.db.Exec(ctx, `UPDATE webhook_endpoint SET held_by = '', held_until = NULL WHERE id = $1 AND held_by = $2`, id, by)
+	return err
 }
 
 // Waiting implements [webhook.Claims].

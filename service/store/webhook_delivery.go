@@ -50,15 +50,23 @@ func (s *webhooks) Next(ctx context.Context, endpoint string) (at time.Time, fou
 }
 
 // Settle implements [webhook.Deliveries].
-func (s *webhooks) Settle(ctx context.Context, a webhook.Attempt, d webhook.Delivery, h webhook.Health) error {
-	_, err := s.db.Batch(ctx, []db.Statement{
+func (s *webhooks) Settle(ctx context.Context, by string, e webhook.Endpoint, was, d webhook.Delivery, a webhook.Attempt) (bool, error) {
+	const same = `state = 'pending' AND tries = $6 AND updated_at = $7`
+	n, err := s.db.Batch(ctx, []db.Statement{
 		{SQL: `INSERT INTO webhook_attempt (delivery_id, n, at, took_ms, status, excerpt, error) SELECT d.id, d.attempts + 1, COALESCE($2, d.created_at), COALESCE($3, d.tries), COALESCE($4, d.tries), $5, $6
 			FROM webhook_delivery d WHERE d.id = $1`, Args: []any{a.DeliveryID, a.At, a.Took.Milliseconds(), a.Status, a.Excerpt, a.Error}},
-		{SQL: `UPDATE webhook_delivery SET attempts = attempts + 1, tries = CASE WHEN state = 'pending' THEN $3 ELSE tries END, next_at = CASE WHEN state = 'pending' THEN $4 ELSE next_at END,
-			updated_at = $5, state = CASE WHEN state = 'pending' THEN $2 ELSE state END WHERE id = $1`, Args: []any{d.ID, string(d.State), d.Tries, d.NextAt, d.UpdatedAt}},
-		{SQL: `UPDATE webhook_endpoint SET failures = $2, failing_since = $3, open_until = $4, slow = $5 WHERE id = $1`,
-			Args: []any{d.EndpointID, h.Failures, nullable(h.FailingSince), nullable(h.OpenUntil), h.Slow}},
+		{SQL: `UPDATE webhook_delivery SET attempts = attempts + 1, tries = CASE WHEN ` + same + ` THEN $3 ELSE tries END, next_at = CASE WHEN ` + same + ` THEN $4 ELSE next_at END,
+			updated_at = $5, state = CASE WHEN ` + same + ` THEN $2 ELSE state END WHERE id = $1`, Args: []any{d.ID, string(d.State), d.Tries, d.NextAt, d.UpdatedAt, was.Tries, was.UpdatedAt}},
+		{SQL: `UPDATE webhook_endpoint SET failures = $2, failing_since = $3, open_until = $4, slow = $5 WHERE id = $1 AND held_by = $6 AND row_version = $7`,
+			Args: []any{e.ID, e.Failures, nullable(e.FailingSince), nullable(e.OpenUntil), e.Slow, by, e.Version}},
 	})
+	return err == nil && n[2] > 0, err
+}
+
+// Hasten implements [webhook.Deliveries]. What is due already keeps its place.
+func (s *webhooks) Hasten(ctx context.Context, endpoint string, at time.Time) error {
+	_, err := s.db.Exec(ctx, `UPDATE webhook_delivery SET tries = 0, next_at = CASE WHEN next_at > $2 THEN $2 ELSE next_at END, updated_at = $2
+		WHERE endpoint_id = $1 AND state = 'pending'`, endpoint, at)
 	return err
 }
 
