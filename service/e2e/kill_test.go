@@ -167,7 +167,40 @@ func (r *run) retry(t *testing.T, what string, step func(context.Context) error)
 			return
 		}
 	}
+	r.situation(t)
 	t.Fatalf("%s: never: %v", what, last)
+}
+
+// situation tells what lies in the inbox and in the queue, for whoever reads of a step that never ended.
+func (r *run) situation(t *testing.T) {
+	t.Helper()
+	for _, sql := range []string{
+		`SELECT id || ' ' || state || ' attempts ' || CAST(attempts AS text) || ' next ' || CAST(next_try AS text) || ' ' || reason FROM payment_event`,
+		`SELECT CAST(id AS text) || ' ' || kind || ' ' || CAST(state AS text) || ' attempt ' || CAST(attempt AS text) || ' made ' || CAST(created_at AS text) || ' due ' ||
+			CAST(scheduled_at AS text) || ' began ' || COALESCE(CAST(attempted_at AS text), '') || ' ended ' || COALESCE(CAST(finalized_at AS text), '') ||
+			' by ' || COALESCE(CAST(attempted_by AS text), '') || ' errors ' || COALESCE(CAST(errors AS text), '') FROM river_job ORDER BY id DESC LIMIT 60`,
+		`SELECT leader_id || ' elected ' || CAST(elected_at AS text) || ' until ' || CAST(expires_at AS text) FROM river_leader`,
+	} {
+		rows, err := r.rows.Query(t.Context(), sql)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for rows.Next() {
+			var line string
+			if err := rows.Scan(&line); err != nil {
+				t.Error(err)
+			}
+			t.Log(line)
+		}
+		rows.Close()
+	}
+	select {
+	case err := <-r.reborn:
+		t.Log("started again:", err)
+	default:
+		t.Log("it lives, or is being started again")
+	}
 }
 
 // activate activates one device with a license of the order, again and again until the service answers.

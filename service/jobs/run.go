@@ -133,25 +133,39 @@ func (s slots) Next(after time.Time) time.Time {
 	return after.UTC().Truncate(interval).Add(interval)
 }
 
-// Start begins to run jobs. They run until Stop, whatever becomes of ctx.
+// Start begins to run jobs. They run until Stop, whatever becomes of ctx. Jobs that waited may run, and enqueue others, before
+// it returns.
 func (r *Runner) Start(ctx context.Context) error {
+	client, err := r.claim()
+	if err != nil {
+		return err
+	}
+	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.worker = nil
+		return fmt.Errorf("jobs: start: %w", err)
+	}
+	return nil
+}
+
+// claim makes the client that runs jobs, once. It is started without r.mu: a job that waited begins while other queues still start, and
+// enqueues within a transaction that holds the one writer which those need.
+func (r *Runner) claim() (Client, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.worker != nil {
-		return ErrStarted
+		return nil, ErrStarted
 	}
 	if len(r.kinds) == 0 {
-		return errors.New("jobs: nothing to run: no kind has a handler")
+		return nil, errors.New("jobs: nothing to run: no kind has a handler")
 	}
 	client, err := r.config.Driver.NewQueue(r.working())
 	if err != nil {
-		return fmt.Errorf("jobs: %w", err)
-	}
-	if err := client.Start(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("jobs: start: %w", err)
+		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	r.worker = client
-	return nil
+	return client, nil
 }
 
 // working is the configuration of a client that runs jobs. r.mu is held.

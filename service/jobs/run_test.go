@@ -218,3 +218,30 @@ func TestJobOfADeadProcessRunsAgain(t *testing.T) {
 	}
 	close(finish)
 }
+
+// Jobs that waited begin while other queues still start, and enqueue others within their transactions: on SQLite these hold the one writer
+// that the start of a queue needs, so neither may wait for the other.
+func TestWaitingJobsEnqueueWhileQueuesStart(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d database) {
+		const queues = 8
+		ran := make(chan string, queues)
+		r := newRunner(t, jobs.Config{Driver: d})
+		handle(t, r, "note", handler(ran), jobs.Options{})
+		for i := range queues {
+			kind := fmt.Sprint("first-", i)
+			handle(t, r, kind, func(ctx context.Context, _ json.RawMessage) error {
+				return d.InTx(ctx, func(ctx context.Context) error {
+					time.Sleep(50 * time.Millisecond) // the next queue waits for the writer by then
+					return r.Enqueue(ctx, licensing.Job{Kind: "note", Unique: kind, Args: note{kind}})
+				})
+			}, jobs.Options{Queue: kind})
+			enqueue(t, t.Context(), r, licensing.Job{Kind: kind, Args: note{kind}})
+		}
+		start(t, r)
+		seen := map[string]bool{}
+		for len(seen) < queues {
+			seen[receive(t, ran)] = true
+		}
+	})
+}
