@@ -200,7 +200,7 @@ func (s *Service) Look(ctx context.Context, keys []*Key) ([][]LimitState, error)
 	out := make([][]LimitState, len(keys))
 	for i, k := range keys {
 		for n, l := range k.Limits {
-			out[i] = append(out[i], LimitState{Limit: l, Quota: groups[i][n].Quota, Taken: taken[i][n]})
+			out[i] = append(out[i], LimitState{Limit: l, Quota: groups[i][n].Quota, Taken: answer(taken, i, n)})
 		}
 	}
 	return out, nil

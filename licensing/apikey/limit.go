@@ -59,7 +59,7 @@ func (c *Check) Unit() string {
 // IsQuota reports whether the check is against a quota.
 func (c *Check) IsQuota() bool { return c.Quota != Quota{} }
 
-// Taken is the answer to a [Check].
+// Taken is the answer to a [Check]. The zero value is a refusal.
 type Taken struct {
 	Allowed bool
 	// Remaining is how many units could be taken at once now.
@@ -72,7 +72,7 @@ type Taken struct {
 	Degraded bool
 }
 
-// Limiter counts. It is safe for concurrent use.
+// Limiter counts. It is safe for concurrent use. A result that is missing is a refusal.
 type Limiter interface {
 	// Take decides a group of checks: all of them are admitted and spent, or none is spent. The results are in the order
 	// of the checks. A cost outside 1 to the rate's burst or what the quota gives, or a limit that cannot be counted, is an

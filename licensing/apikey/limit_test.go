@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"context"
 	"errors"
 	"math"
 	"testing"
@@ -184,4 +185,58 @@ func TestLimitPeriod(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
+}
+
+// silent is a Limiter whose answers are cut off, as a broken one's may be: so many groups, and so many results of each.
+type silent struct {
+	apikey.Limiter
+	groups, results int
+}
+
+func (s silent) cut(taken [][]apikey.Taken, err error) ([][]apikey.Taken, error) {
+	taken = taken[:min(s.groups, len(taken))]
+	for i := range taken {
+		taken[i] = taken[i][:min(s.results, len(taken[i]))]
+	}
+	return taken, err
+}
+
+func (s silent) TakeEach(ctx context.Context, groups [][]apikey.Check) ([][]apikey.Taken, error) {
+	return s.cut(s.Limiter.TakeEach(ctx, groups))
+}
+
+func (s silent) Look(ctx context.Context, groups [][]apikey.Check) ([][]apikey.Taken, error) {
+	return s.cut(s.Limiter.Look(ctx, groups))
+}
+
+// TestINV7_NoAnswerRefuses: a limit of which the limiter says nothing refuses, whether all of its answer is missing or the end of it; the use
+// costs no credits, and whoever looks is told the same.
+func TestINV7_NoAnswerRefuses(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		id, text := r.issue(t, func(c *apikey.CreateRequest) {
+			credits(10)(c)
+			c.Limits = []apikey.Limit{{Name: "one", Count: 9, Seconds: 3600}, {Name: "two", Count: 9, Every: licensing.Daily}}
+		})
+		k, err := r.store.Key(t.Context(), id, apikey.Reach{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := r.limiter.Limiter
+		for _, c := range []silent{{whole, 0, 0}, {whole, 1, 0}, {whole, 1, 1}} {
+			r.limiter.Limiter = c
+			r.Invalidate(id) // and what was refused a moment ago
+			if got := r.verify(t, apikey.VerifyCheck{Key: text}); got.Code != apikey.QuotaExceeded || !got.Degraded || got.RetryAfter <= 0 || len(got.Limits) != 2 || got.Limits[1].Allowed || got.Credits.Remaining != 10 {
+				t.Errorf("%d groups of %d results: %+v", c.groups, c.results, got)
+			}
+			states, err := r.Look(t.Context(), []*apikey.Key{&k})
+			if err != nil || len(states[0]) != 2 || states[0][1].Allowed || !states[0][1].Degraded {
+				t.Errorf("%d groups of %d results: looked at %+v, %v", c.groups, c.results, states, err)
+			}
+		}
+		r.limiter.Limiter = whole
+		r.Invalidate(id)
+		expect(t, "once it is whole again", r.code(t, text), apikey.Valid)
+	})
 }

@@ -166,7 +166,7 @@ func (s *Service) spend(ctx context.Context, questions []Question, verdicts []Ve
 		return errors.Join(err, s.giveBack(ctx, verdicts, back, true))
 	}
 	for g, i := range asked {
-		verdicts[i].count(ask[g], taken[g])
+		verdicts[i].count(ask[g], taken, g)
 	}
 	return s.giveBack(ctx, verdicts, back, false)
 }
@@ -183,10 +183,19 @@ func (k *Key) checks(cost int64, now time.Time) ([]Check, error) {
 	return group, nil
 }
 
-// count lays the limiter's answers over the verdict.
-func (v *Verdict) count(group []Check, taken []Taken) {
-	v.Limits = make([]LimitState, len(taken))
-	for i, t := range taken {
+// answer is what a limiter says of check n of group g. What it does not say is a refusal: nobody is admitted for want of an answer.
+func answer(taken [][]Taken, g, n int) Taken {
+	if g < len(taken) && n < len(taken[g]) {
+		return taken[g][n]
+	}
+	return Taken{RetryAfter: time.Second, Degraded: true}
+}
+
+// count lays the limiter's answers to a group, the g-th, over the verdict.
+func (v *Verdict) count(group []Check, taken [][]Taken, g int) {
+	v.Limits = make([]LimitState, len(group))
+	for i := range group {
+		t := answer(taken, g, i)
 		v.Limits[i] = LimitState{Limit: v.Key.Limits[i], Quota: group[i].Quota, Taken: t}
 		v.Degraded = v.Degraded || t.Degraded
 		if t.Allowed {

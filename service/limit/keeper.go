@@ -117,7 +117,7 @@ func (k *Keeper) decide(ctx context.Context, groups [][]Check, by how) ([][]Resu
 	return out, nil
 }
 
-// again decides the groups that were left undecided, with what the ledger knows of their quotas.
+// again decides the groups that were left undecided, with what the ledger knows of their quotas. What is undecided even then is refused.
 func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result, by how) error {
 	var places []int
 	var left [][]Check
@@ -153,7 +153,9 @@ func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result, by
 		return err
 	}
 	for i, at := range places {
-		out[at] = results[i]
+		if out[at] = results[i]; results[i] == nil { // what nobody has decided nobody has admitted
+			out[at] = Refused(left[i])
+		}
 	}
 	return nil
 }
@@ -170,7 +172,7 @@ func (k *Keeper) own(counter string) int64 {
 // record notes what was admitted of quotas.
 func (k *Keeper) record(groups [][]Check, out [][]Result) {
 	for i, group := range groups {
-		if !hasQuota(group) || slices.ContainsFunc(out[i], func(r Result) bool { return !r.Allowed }) {
+		if out[i] == nil || !hasQuota(group) || slices.ContainsFunc(out[i], func(r Result) bool { return !r.Allowed }) {
 			continue
 		}
 		k.add(group, 1)

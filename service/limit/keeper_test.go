@@ -132,3 +132,32 @@ func TestKeeper_WritesOnlyWhatChanged(t *testing.T) {
 		t.Errorf("%d written after giving back", b.Total())
 	}
 }
+
+// vague is an engine that decides nothing, as one does whose counters went again between two rounds.
+type vague struct{ limit.Engine }
+
+func (vague) Decide(_ context.Context, groups [][]limit.Check, _ limit.Known) ([][]limit.Result, error) {
+	return make([][]limit.Result, len(groups)), nil
+}
+
+func (v vague) LookAt(ctx context.Context, groups [][]limit.Check, known limit.Known) ([][]limit.Result, error) {
+	return v.Decide(ctx, groups, known)
+}
+
+// TestINV7_UndecidedIsRefused: what nobody decides, though the ledger was asked, is refused, with an answer for each check, and not written down.
+func TestINV7_UndecidedIsRefused(t *testing.T) {
+	t.Parallel()
+	c, b := newClock(), limittest.NewLedger()
+	k := keeper(vague{limit.NewLocal(c.Now)}, b, "p", c)
+	group := []limit.Check{{Key: "q", Owner: "o", Quota: c.month(10), Cost: 1}, {Key: "r", Owner: "o", Quota: c.month(10), Cost: 1}}
+	taken, err := k.TakeEach(t.Context(), [][]limit.Check{group})
+	looked, also := k.Look(t.Context(), [][]limit.Check{group})
+	for _, out := range [][][]limit.Result{taken, looked} {
+		if err != nil || also != nil || len(out) != 1 || len(out[0]) != 2 || out[0][0].Allowed || !out[0][1].Degraded || out[0][1].RetryAfter <= 0 {
+			t.Errorf("%+v, %v, %v", out, err, also)
+		}
+	}
+	if flush(t, k); b.Total() != 0 {
+		t.Errorf("%d written of what was not admitted", b.Total())
+	}
+}

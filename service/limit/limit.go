@@ -92,10 +92,15 @@ func (t Throttle) Allow(ctx context.Context, key string, count int64, period tim
 	results, err := t.Limiter.Take(ctx, []Check{{
 		Key: "t:" + key, Rate: Rate{Count: count, Period: period, Burst: count}, Cost: 1, Degraded: apikey.Open,
 	}})
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, err
+	case len(results) == 1 && results[0].Allowed:
+		return 0, nil
+	case len(results) == 1:
+		return max(results[0].RetryAfter, time.Millisecond), nil
 	}
-	return results[0].RetryAfter, nil
+	return refusedFor, nil // what is not answered is refused
 }
 
 // Share is the rate of one of n replicas: the n-th part, rounded down. It reports false when nothing is left.

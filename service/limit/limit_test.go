@@ -1,6 +1,7 @@
 package limit_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -160,6 +161,24 @@ func TestThrottle(t *testing.T) {
 	c.add(12 * time.Second)
 	if wait, err := throttle.Allow(t.Context(), "x", 5, time.Minute); err != nil || wait != 0 {
 		t.Errorf("after the wait: %s, %v", wait, err)
+	}
+}
+
+// mute is a Limiter that answers the same whatever is asked.
+type mute struct {
+	limit.Limiter
+	say []limit.Result
+}
+
+func (m mute) Take(context.Context, []limit.Check) ([]limit.Result, error) { return m.say, nil }
+
+// TestINV7_ThrottleNeedsAnAnswer: an attempt waits for want of an answer, and after a refusal that does not say how long.
+func TestINV7_ThrottleNeedsAnAnswer(t *testing.T) {
+	t.Parallel()
+	for _, say := range [][]limit.Result{nil, {}, {{}}} {
+		if wait, err := (limit.Throttle{Limiter: mute{say: say}}).Allow(t.Context(), "x", 5, time.Minute); err != nil || wait <= 0 {
+			t.Errorf("%+v: wait %s, %v", say, wait, err)
+		}
 	}
 }
 

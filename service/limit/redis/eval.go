@@ -176,6 +176,7 @@ const (
 // prepare lays out keys and arguments.
 func (l *Limiter) prepare(s *script) {
 	place := map[string]int{}
+	unknown := map[string]int{} // where told has the beginning of a counter of which no group so far knows one
 	var told, checks []any
 	n := 0
 	for i, g := range s.groups {
@@ -187,6 +188,12 @@ func (l *Limiter) prepare(s *script) {
 		for j := range g.checks {
 			c, counter := &g.checks[j], g.counters[j]
 			at, there := place[counter]
+			if start, asked := unknown[counter]; asked { // somebody else asked first, who does not know it yet
+				if used, ok := s.known[i](counter); ok {
+					told[start] = used
+					delete(unknown, counter)
+				}
+			}
 			if !there {
 				s.keys = append(s.keys, l.key(s.bucket, counter))
 				at = len(s.keys)
@@ -195,6 +202,7 @@ func (l *Limiter) prepare(s *script) {
 				if c.IsQuota() {
 					if start, there = s.known[i](counter); !there {
 						start = unknownBegins
+						unknown[counter] = len(told) + 1
 					}
 				} else {
 					interval := c.Rate.Interval().Microseconds()
