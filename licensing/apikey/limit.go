@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"fmt"
 	"regexp"
 	"strconv"
 	"time"
@@ -253,16 +254,20 @@ func (l Limit) check(k *Key, cost int64, now time.Time) Check {
 	return c
 }
 
-// counter is the name of the counter of a limit for a key. The environment keeps tests from spending what is live.
+// counter is the name of the counter of a limit for a key. The environment keeps tests from spending what is live. Rates that keys share have
+// a counter each by what they say: on one counter the smaller would put back, at each use, what the larger has spent.
 func (l Limit) counter(k *Key) string {
-	base := "k:" + string(k.Env) + ":" + string(k.Owner) + ":"
+	base, name := "k:"+string(k.Env)+":"+string(k.Owner)+":", l.Name
+	if l.Per != PerKey && l.Every == "" {
+		name = fmt.Sprintf("%s:%d.%d.%d", name, l.Count, l.Seconds, l.Burst)
+	}
 	switch l.Per {
 	case PerOwner:
-		return base + "o:" + k.ProductID + ":" + l.Name
+		return base + "o:" + k.ProductID + ":" + name
 	case PerMember:
-		return base + "m:" + k.Member + ":" + k.ProductID + ":" + l.Name
+		return base + "m:" + k.Member + ":" + k.ProductID + ":" + name
 	case PerPlan:
-		return base + "p:" + k.PlanID + ":" + l.Name
+		return base + "p:" + k.PlanID + ":" + name
 	default:
 		return base + k.ID + ":" + l.Name
 	}

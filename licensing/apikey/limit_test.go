@@ -67,6 +67,32 @@ func TestLimitsAreCountedPerOwner(t *testing.T) {
 	expect(t, "the other owner", r.code(t, b), apikey.Valid)
 }
 
+// TestA13_SharedRatesKeepTheirOwn: keys whose plan has changed between them count a rate that they share each by what its own says: the use of
+// the smaller, which can hold less, gives nothing back to the larger.
+func TestA13_SharedRatesKeepTheirOwn(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	with := func(per apikey.Span, count int64) string {
+		_, text := r.issue(t, func(c *apikey.CreateRequest) {
+			c.Limits = []apikey.Limit{{Name: "all", Per: per, Count: count, Seconds: 3600}}
+		})
+		return text
+	}
+	for _, per := range []apikey.Span{apikey.PerOwner, apikey.PerPlan, apikey.PerMember} {
+		large, small := with(per, 10), with(per, 2)
+		admitted := 0
+		for range 30 {
+			r.code(t, small)
+			if r.code(t, large) == apikey.Valid {
+				admitted++
+			}
+		}
+		if admitted != 10 {
+			t.Errorf("per %s: %d admitted of 10", per, admitted)
+		}
+	}
+}
+
 // TestA22_CostsRefused: zero, negative and huge costs are refused by name and spend nothing.
 func TestA22_CostsRefused(t *testing.T) {
 	t.Parallel()

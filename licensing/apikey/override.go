@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"slices"
 
 	"github.com/mintreu/mintreu/licensing"
 )
@@ -9,7 +10,7 @@ import (
 // LimitsRequest replaces the limits of a key, whatever its plan says.
 type LimitsRequest struct {
 	ID     string  `path:"id" doc:"Id of the key."`
-	Limits []Limit `json:"limits" doc:"Its limits from now on, all of them; none means unlimited. A limit that keeps its name goes on with what was counted."`
+	Limits []Limit `json:"limits" doc:"Its limits from now on, all of them; none means unlimited. They hold for this key alone, so each is per key, or one that the key has already, unchanged. A limit that keeps its name goes on with what was counted."`
 	Reason string  `json:"reason" doc:"Why, for the audit trail; 1 to 500 bytes."`
 }
 
@@ -28,6 +29,10 @@ func (r LimitsRequest) Validate() error {
 	}
 	return licensing.CheckReason(r.Reason)
 }
+
+// errShared refuses to count what holds for one key together with others.
+var errShared = licensing.Fail(licensing.Invalid, "invalid", "The limits cannot be changed like this.").
+	With("/limits", "one that is counted together with other keys stays as it is or goes; what holds for this key alone is per key")
 
 // SetLimits replaces the limits of a key. The audit trail keeps those before, those after and why. What a limit refused a moment ago is asked
 // anew.
@@ -50,6 +55,11 @@ func (s *Service) SetLimits(ctx context.Context, r LimitsRequest) (RevokeRespons
 		}
 		if k.State(s.Clock.Now()) == Revoked {
 			return ErrNotLive
+		}
+		for _, l := range limits {
+			if l.Per != PerKey && !slices.Contains(k.Limits, l) {
+				return errShared
+			}
 		}
 		if err := s.Changer.SetLimits(ctx, k.ID, limits, s.Clock.Now()); err != nil {
 			return err

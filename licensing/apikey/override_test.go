@@ -62,3 +62,36 @@ func TestLimitsOverridden(t *testing.T) {
 		fails(t, "by a token of another product", err, licensing.ErrNotFound)
 	})
 }
+
+// TestLimitsOverridden_Alone: what is changed holds for the key alone: it is refused as one that is counted together with other keys, which
+// stays as it is or goes.
+func TestLimitsOverridden_Alone(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	plan := apikey.Limit{Name: "plan", Per: apikey.PerPlan, Count: 2, Seconds: 3600}
+	id, text := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{plan} })
+	_, other := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = []apikey.Limit{plan} })
+	set := func(limits ...apikey.Limit) error {
+		_, err := r.SetLimits(as(t, admin), apikey.LimitsRequest{ID: id, Limits: limits, Reason: "r"})
+		return err
+	}
+	more := plan
+	more.Count = 1000
+	for what, l := range map[string]apikey.Limit{"more for the plan": more, "one for the owner": {Name: "x", Per: apikey.PerOwner, Count: 5, Seconds: 60}} {
+		if err := set(l); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := set(plan, apikey.Limit{Name: "mine", Count: 50, Seconds: 60}); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "the first of the plan's", r.code(t, text), apikey.Valid)
+	expect(t, "the second, by another key", r.code(t, other), apikey.Valid)
+	expect(t, "the plan's is kept", r.code(t, text), apikey.RateLimited)
+	more.Per = apikey.PerKey
+	if err := set(more); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "the key's own", r.code(t, text), apikey.Valid)
+	expect(t, "the other's is the plan's still", r.code(t, other), apikey.RateLimited)
+}

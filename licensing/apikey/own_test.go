@@ -71,6 +71,9 @@ func TestOwnKeys(t *testing.T) {
 		}{
 			"scopes beyond the plan": {customer("cus_a"), func(c *apikey.CreateRequest) { c.Scopes = []string{"docs:write"} }},
 			"a limit of the plan's":  {customer("cus_a"), func(c *apikey.CreateRequest) { c.Limits[0].Name = "plan" }},
+			"one for all his keys":   {customer("cus_a"), func(c *apikey.CreateRequest) { c.Limits[0].Per = apikey.PerOwner }},
+			"one for the plan":       {customer("cus_a"), func(c *apikey.CreateRequest) { c.Limits[0].Per = apikey.PerPlan }},
+			"one for a member":       {customer("cus_a"), func(c *apikey.CreateRequest) { c.Limits[0].Per = apikey.PerMember }},
 			"somebody else's owner":  {customer("cus_a"), func(c *apikey.CreateRequest) { c.Owner = "cus_b" }},
 			"credits":                {customer("cus_a"), func(c *apikey.CreateRequest) { c.Credits = &apikey.CreditsSpec{Balance: 1000} }},
 			"test instead of live":   {customer("cus_a"), func(c *apikey.CreateRequest) { c.Env = licensing.Test }},

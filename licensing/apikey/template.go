@@ -179,6 +179,11 @@ func (s *Service) createOwn(ctx context.Context, r CreateRequest, owner licensin
 			return CreateResponse{}, ErrSpec.With("scopes", "%q is not among the scopes of the plan", sc)
 		}
 	}
+	for _, l := range r.Limits {
+		if l.Per != "" && l.Per != PerKey { // on a counter of the plan's it would have a say in what the plan gives
+			return CreateResponse{}, ErrSpec.With("limits", "a limit of your own is per key; what keys share is the plan's to say")
+		}
+	}
 	now := s.Clock.Now()
 	if last := now.Add(time.Duration(t.Days) * 24 * time.Hour); t.Days > 0 && (spec.ExpiresAt.IsZero() || spec.ExpiresAt.After(last)) {
 		spec.ExpiresAt = last

@@ -33,7 +33,9 @@ func (p *pages) keyLimits(v *site.Visit) error {
 		if l.Burst == l.Count {
 			l.Burst = 0
 		}
-		l.Count = n
+		if l.Count != n {
+			l.Count, l.Per = n, apikey.PerKey // what is changed holds for this key alone
+		}
 		r.Limits = append(r.Limits, l)
 	}
 	if n := f.Int("count", 0); n != 0 {
@@ -70,4 +72,12 @@ func freeName(limits []apikey.Limit) string {
 		}
 		name = "extra-" + strconv.Itoa(n)
 	}
+}
+
+// limitHelp is what to know of a limit before it is changed.
+func limitHelp(l apikey.Limit) string {
+	if l.Per == apikey.PerKey {
+		return "Empty to take the limit away."
+	}
+	return "Counted together with other keys; another number counts this one alone. Empty to take the limit away."
 }

@@ -73,7 +73,7 @@ func keyLimitsPage(f ui.Frame, form *ui.Form, k apikey.KeyView, back ui.Link) te
 				return templ_7745c5c3_Err
 			}
 			for i, l := range k.Limits {
-				templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: countField(i), Label: l.Name + ": calls " + l.Period(), Type: "number", Min: "1", Help: "Empty to take the limit away."}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: countField(i), Label: l.Name + ": calls " + l.Period(), Type: "number", Min: "1", Help: limitHelp(l)}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -105,7 +105,7 @@ func keyLimitsPage(f ui.Frame, form *ui.Form, k apikey.KeyView, back ui.Link) te
 			var templ_7745c5c3_Var4 templ.SafeURL
 			templ_7745c5c3_Var4, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL(back.Href))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `admin/keylimits.templ`, Line: 24, Col: 59}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `service/web/admin/keylimits.templ`, Line: 24, Col: 59}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var4))
 			if templ_7745c5c3_Err != nil {

@@ -131,6 +131,8 @@ func limitText(l apikey.Limit) string {
 	switch l.Per {
 	case apikey.PerPlan:
 		out += ", for all your keys of this plan together"
+	case apikey.PerMember:
+		out += ", for all keys of one member for this product together"
 	case apikey.PerOwner:
 		out += ", for all your keys of this product together"
 	}
