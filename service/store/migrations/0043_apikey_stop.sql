@@ -10,4 +10,7 @@ UPDATE api_key SET held_at = NULL
 
 -- +goose Down
 UPDATE api_key SET held_at = disputed_at WHERE held_at IS NULL AND disputed_at IS NOT NULL;
+-- A key stopped with the one bought had its own mark before.
+UPDATE api_key SET held_at = (SELECT p.held_at FROM api_key p WHERE p.id = api_key.parent_id)
+    WHERE held_at IS NULL AND parent_id <> '' AND parent_id IN (SELECT p.id FROM api_key p WHERE p.held_at IS NOT NULL);
 ALTER TABLE api_key DROP COLUMN disputed_at;
