@@ -125,7 +125,7 @@ func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 		if err == nil {
 			results, err = l.results(s, answers[n], asked)
 		}
-		if err != nil {
+		if err != nil && !unsent(err) { // what was never sent is still owed
 			l.pay(s, nil)
 		}
 		l.health(s.bucket, err)
@@ -177,6 +177,12 @@ const (
 func (l *Limiter) prepare(s *script) {
 	place := map[string]int{}
 	unknown := map[string]int{} // where told has the beginning of a counter of which no group so far knows one
+	spends := map[string]bool{}
+	for i := range s.groups {
+		for _, counter := range s.groups[i].counters {
+			spends[counter] = spends[counter] || !s.groups[i].look
+		}
+	}
 	var told, checks []any
 	n := 0
 	for i, g := range s.groups {
@@ -208,9 +214,11 @@ func (l *Limiter) prepare(s *script) {
 					interval := c.Rate.Interval().Microseconds()
 					start -= (max(owed, 0) + l.others(s.bucket, c, owed)) * interval
 					owed *= interval
-					back, warm := l.stocks.drop(counter)
-					if owed -= back; warm {
-						s.warm = append(s.warm, counter)
+					if spends[counter] { // who only looks leaves it where it is
+						back, warm := l.stocks.drop(counter)
+						if owed -= back; warm {
+							s.warm = append(s.warm, counter)
+						}
 					}
 				}
 				if c.IsQuota() || owed != 0 {
@@ -317,6 +325,10 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 				paid[g.counters[i]] = true
 				l.away.saw(c, g.counters[i], used)
 			default:
+				if g.look { // what lies here can be taken
+					back := l.stocks.held(g.counters[i], c.Rate)
+					used, over = max(used-back, 0), max(over-back, 0)
+				}
 				results[i] = limit.Answer(c.Rate, used, over)
 				paid[g.counters[i]] = true
 			}

@@ -46,3 +46,41 @@ func TestINV7_RoundsOverlap(t *testing.T) {
 		}
 	}
 }
+
+// TestLook_LeavesStocks: who looks at a counter of which tokens lie here sees them as what can be taken, and they stay for those who take.
+func TestLook_LeavesStocks(t *testing.T) {
+	t.Parallel()
+	l := onRedis(t)
+	c := limit.Check{Key: "k", Rate: limit.Rate{Count: 1, Period: time.Hour, Burst: 160}, Cost: 10}
+	if out, err := l.Take(t.Context(), []limit.Check{c}); err != nil || !out[0].Allowed {
+		t.Fatalf("%+v, %v", out, err)
+	}
+	l.stock(leasing{counter: "k", check: c}, (10 * time.Hour).Microseconds(), time.Now())
+	c.Cost = 155
+	out, err := l.Look(t.Context(), [][]limit.Check{{c}})
+	if held := l.stocks.held("k", c.Rate); err != nil || !out[0][0].Allowed || out[0][0].Remaining != 160 || held != (10*time.Hour).Microseconds() {
+		t.Errorf("%+v, %v; %d held", out, err, held)
+	}
+	if taken, err := l.Take(t.Context(), []limit.Check{c}); err != nil || !taken[0].Allowed || taken[0].Remaining != 5 {
+		t.Errorf("%+v, %v", taken, err)
+	}
+}
+
+// TestA21_UnsentIsOwed: what was given back of a quota is owed as long as nothing could be sent.
+func TestA21_UnsentIsOwed(t *testing.T) {
+	t.Parallel()
+	l, err := New(Config{URL: "redis://127.0.0.1:1/0", Budget: 20 * time.Second, Clock: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	c := limit.Check{Key: "q", Quota: limit.Quota{Most: 10, From: now, Until: now.Add(time.Hour)}, Cost: 2}
+	l.Give(t.Context(), []limit.Check{c})
+	out, err := l.Take(t.Context(), []limit.Check{c})
+	if given := l.away.owes(limit.Counter(&c)).given; err != nil || !out[0].Degraded || given != -2 {
+		t.Errorf("%+v, %v; %d given", out, err, given)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -105,6 +105,19 @@ func (h *stocks) drop(counter string) (back int64, warm bool) {
 	return s.back(now), s.left <= s.taken/2 && s.since(now) < hotLife.Microseconds()
 }
 
+// held is what lies in the stock of a rate, in microseconds of the counter's span.
+func (h *stocks) held(counter string, r limit.Rate) int64 {
+	if !h.some.Load() {
+		return 0
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.of[counter]; s != nil && s.check.Rate == r {
+		return s.back(time.Now())
+	}
+	return 0
+}
+
 // remove forgets a stock. Needs h.mu.
 func (h *stocks) remove(counter string) {
 	delete(h.of, counter)
@@ -162,11 +175,15 @@ func (l *Limiter) stock(of leasing, used int64, asked time.Time) {
 	h.of[of.counter] = s
 	h.some.Store(true)
 	if h.wake == nil {
-		h.wake = time.AfterFunc(hotLife, func() { l.Give(context.Background(), l.stocks.stale()) })
+		h.wake = time.AfterFunc(hotLife, func() {
+			l.stocks.stale(func(units []limit.Check) {
+				l.background.Go(func() { l.Give(context.Background(), units) })
+			})
+		})
 	}
 }
 
-// rest empties the stocks for good and returns what is left of them.
+// rest empties the stocks for good and returns what is left of them. Nothing goes back by itself from then on.
 func (h *stocks) rest() []limit.Check {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -177,12 +194,12 @@ func (h *stocks) rest() []limit.Check {
 	return h.takeAll(func(*stock) bool { return true })
 }
 
-// stale takes away stocks that nobody came for, and comes back for the others.
-func (h *stocks) stale() []limit.Check {
+// stale takes away stocks that nobody came for, hands over what is left of them, unless rest was called, and comes back for the others.
+func (h *stocks) stale(give func([]limit.Check)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.shut {
-		return nil
+		return
 	}
 	now := time.Now()
 	units := h.takeAll(func(s *stock) bool { return now.Sub(s.asked) >= hotLife })
@@ -191,7 +208,9 @@ func (h *stocks) stale() []limit.Check {
 	} else {
 		h.wake = nil
 	}
-	return units
+	if len(units) > 0 {
+		give(units)
+	}
 }
 
 // takeAll removes stocks and returns what is left of them. Needs h.mu.

@@ -95,13 +95,34 @@ func TestStocks_GoBack(t *testing.T) {
 		if out := l.stocks.spend(&group{checks: []limit.Check{mine}, counters: []string{"k"}}); out == nil || !out[0].Allowed {
 			t.Errorf("%+v", out)
 		}
-		if units := l.stocks.stale(); len(units) != 0 {
+		var back []limit.Check
+		stale := func() []limit.Check {
+			back = nil
+			l.stocks.stale(func(units []limit.Check) { back = units })
+			return back
+		}
+		if units := stale(); len(units) != 0 {
 			t.Errorf("at once: %+v", units)
 		}
 		l.stocks.wake.Stop()
 		time.Sleep(hotLife)
-		if units := l.stocks.stale(); len(units) != 1 || units[0].Cost != 6 || l.stocks.some.Load() || l.stocks.wake != nil {
+		if units := stale(); len(units) != 1 || units[0].Cost != 6 || l.stocks.some.Load() || l.stocks.wake != nil {
 			t.Errorf("after a while: %+v", units)
 		}
+	})
+}
+
+// TestStocks_NoneGoesBackAfterTheEnd: once a limiter ends, a stock that falls due at that moment is given back by nobody else.
+func TestStocks_NoneGoesBackAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var l Limiter
+		l.stock(leasing{counter: "k", check: limit.Check{Key: "k", Rate: limit.Rate{Count: 1, Period: time.Hour, Burst: 160}, Cost: 10}}, 0, time.Now())
+		l.stocks.wake.Stop()
+		time.Sleep(hotLife)
+		if units := l.stocks.rest(); len(units) != 1 || units[0].Cost != 10 {
+			t.Errorf("at the end: %+v", units)
+		}
+		l.stocks.stale(func(units []limit.Check) { t.Errorf("after it: %+v", units) })
 	})
 }

@@ -87,7 +87,7 @@ type Limiter struct {
 	scripts   atomic.Int64 // sent
 	reloading atomic.Bool
 
-	background sync.WaitGroup // leases being taken
+	background sync.WaitGroup // leases being taken, and stocks given back
 
 	refused refusals
 	leases  leases
@@ -190,8 +190,9 @@ func (mute) Printf(context.Context, string, ...any) {}
 
 // Close gives leases back and ends the connections.
 func (l *Limiter) Close() error {
+	stocks := l.stocks.rest()
 	l.background.Wait()
-	if units := append(l.leases.rest(), l.stocks.rest()...); len(units) > 0 {
+	if units := append(l.leases.rest(), stocks...); len(units) > 0 {
 		l.Give(context.Background(), units)
 	}
 	return l.client.Close()
