@@ -18,12 +18,15 @@ func TestA11_MisuseIsAudited(t *testing.T) {
 		r := newRig(t, e)
 		id, text := r.issue(t, func(c *apikey.CreateRequest) { c.AllowFrom = []string{"192.0.2.0/24"} })
 		other, product := r.issue(t, nil)
-		misuse := func() {
+		use := func() {
 			for range 50 {
 				expect(t, "scope", r.verify(t, apikey.VerifyCheck{Key: text, Scopes: []string{"write"}, IP: "192.0.2.1"}).Code, apikey.InsufficientScope)
 				expect(t, "product", r.verify(t, apikey.VerifyCheck{Key: product, Product: "prd_b"}).Code, apikey.InsufficientScope)
 				expect(t, "address", r.verify(t, apikey.VerifyCheck{Key: text, IP: "203.0.113.1"}).Code, apikey.ForbiddenIP)
 			}
+		}
+		misuse := func() {
+			use()
 			r.Invalidate("") // whatever drops the records, such as a change of the key, tells nothing twice
 			if err := r.Flush(t.Context()); err != nil {
 				t.Fatal(err)
@@ -60,11 +63,18 @@ func TestA11_MisuseIsAudited(t *testing.T) {
 		if found := audited(other); len(found) != 1 || !strings.Contains(found[0], "INSUFFICIENT_SCOPE") {
 			t.Errorf("of the product: %v", found)
 		}
-		e.Clock.Advance(time.Hour)
+		e.Clock.Advance(e.Clock.Now().Truncate(time.Hour).Add(2*time.Hour - time.Second).Sub(e.Clock.Now()))
 		r.poll(t)
+		use() // which is written down in the hour after, whose own is written down too
+		e.Clock.Advance(time.Second)
+		r.poll(t)
+		if err := r.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		misuse()
-		if of, by := len(audited(id)), len(audited(other)); of != 4 || by != 2 {
-			t.Errorf("after an hour there are %d and %d events, want 4 and 2", of, by)
+		misuse()
+		if of, by := len(audited(id)), len(audited(other)); of != 6 || by != 3 {
+			t.Errorf("after two more hours there are %d and %d events, want 6 and 3", of, by)
 		}
 	})
 }

@@ -25,9 +25,11 @@ type RevokeResponse struct {
 // inForce is how many seconds a change may take to reach every replica.
 const inForce = 2
 
+const revoking = "key.revoke"
+
 // Revoke ends a key for good, both secrets. Revoking a revoked key changes nothing and succeeds.
 func (s *Service) Revoke(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
-	return s.change(ctx, r.ID, "key.revoke", r.Reason, func(ctx context.Context, id string, within Reach, now time.Time) (bool, error) {
+	return s.change(ctx, r.ID, revoking, r.Reason, func(ctx context.Context, id string, within Reach, now time.Time) (bool, error) {
 		return s.Store.RevokeKey(ctx, id, within, now)
 	})
 }
@@ -93,7 +95,7 @@ func (s *Service) change(ctx context.Context, id, action, reason string, do func
 		if k, err = s.Store.Key(ctx, id, within); err != nil {
 			return err
 		}
-		if !changed && action != "key.revoke" && !k.RevokedAt.IsZero() {
+		if !changed && action != revoking && !k.RevokedAt.IsZero() {
 			return ErrNotLive
 		}
 		if action == "key.enable" && within.Owner != "" && !k.StoppedAt().IsZero() {
@@ -103,20 +105,19 @@ func (s *Service) change(ctx context.Context, id, action, reason string, do func
 			return ErrNotHeld
 		}
 		detail := map[string]any{"changed": changed}
-		if within.Owner == "" && k.ParentID == "" {
+		if within.Owner == "" && k.ParentID == "" && (changed || action == revoking) { // one revoked by its owner has left them
 			if children, err = s.Changer.Children(ctx, id); err != nil {
 				return err
 			}
+		}
+		if len(children) > 0 {
+			detail["children"] = children
+		}
+		if action == revoking {
 			for _, child := range children {
-				if action != "key.revoke" {
-					break
-				}
 				if _, err := do(ctx, child, Reach{}, now); err != nil {
 					return err
 				}
-			}
-			if len(children) > 0 {
-				detail["children"] = children
 			}
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: action, Target: k.ID, Product: k.ProductID, Reason: reason, Detail: detail})

@@ -27,27 +27,34 @@ type Misuse struct {
 type traces struct {
 	mu     sync.Mutex
 	used   map[string]time.Time
-	misuse map[Misuse]struct{}
-	// told are those that were written down in an hour since 1970.
-	told map[Misuse]struct{}
+	misuse map[misused]struct{}
+	// told are those that were written down, of this hour and the one before.
+	told map[misused]struct{}
+}
+
+// misused is a misuse in an hour since 1970, the one in which it took place, whenever it is written down.
+type misused struct {
+	Misuse
 	hour int64
 }
 
-// fresh drops from misuse what was written down in this hour already; written adds to it.
-func (t *traces) fresh(misuse map[Misuse]struct{}, now time.Time) {
+// fresh drops from misuse what was written down already; written adds to it.
+func (t *traces) fresh(misuse map[misused]struct{}, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if hour := now.Unix() / 3600; hour != t.hour || t.told == nil {
-		t.hour, t.told = hour, map[Misuse]struct{}{}
-	}
 	for m := range t.told {
-		delete(misuse, m)
+		if delete(misuse, m); m.hour < now.Unix()/3600-1 {
+			delete(t.told, m)
+		}
 	}
 }
 
-func (t *traces) written(misuse map[Misuse]struct{}) {
+func (t *traces) written(misuse map[misused]struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.told == nil {
+		t.told = map[misused]struct{}{}
+	}
 	for m := range misuse {
 		t.told[m] = struct{}{}
 	}
@@ -84,13 +91,13 @@ func (s *Service) note(rec *Record, code Code, now time.Time) {
 		if code == ForbiddenIP {
 			noted = &rec.trail.address
 		}
-		if first(noted, now.Unix()/3600) {
+		if hour := now.Unix() / 3600; first(noted, hour) {
 			s.traces.mu.Lock()
 			defer s.traces.mu.Unlock()
 			if s.traces.misuse == nil {
-				s.traces.misuse = map[Misuse]struct{}{}
+				s.traces.misuse = map[misused]struct{}{}
 			}
-			s.traces.misuse[Misuse{rec.Key.ID, rec.Key.ProductID, code}] = struct{}{}
+			s.traces.misuse[misused{Misuse{rec.Key.ID, rec.Key.ProductID, code}, hour}] = struct{}{}
 		}
 	}
 }
@@ -132,7 +139,7 @@ func (s *Service) Flush(ctx context.Context) error {
 		}
 	}
 	if s.traces.misuse == nil {
-		s.traces.misuse = map[Misuse]struct{}{}
+		s.traces.misuse = map[misused]struct{}{}
 	}
 	for m := range misuse {
 		s.traces.misuse[m] = struct{}{}

@@ -66,7 +66,7 @@ func (s *Store) grantsOf(ctx context.Context, o order.Order) ([]Violation, error
 	for kind, sql := range map[string]string{
 		order.KindLicense: `SELECT g.source, l.id, l.state, l.env FROM order_grant g JOIN license l ON l.id = g.object_id AND l.source_kind = 'order_unit' AND l.source_id = g.source
 			WHERE g.order_id = $1 AND g.kind = 'license'`,
-		order.KindAPIKey: `SELECT g.source, k.id, CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.disabled_at IS NOT NULL OR ` + stoppedKey + ` THEN 'suspended' ELSE 'active' END, k.env
+		order.KindAPIKey: `SELECT g.source, k.id, CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN ` + stoppedKey + ` THEN 'suspended' ELSE 'active' END, k.env
 			FROM order_grant g JOIN api_key k ON k.id = g.object_id AND k.source_kind = 'order_unit' AND k.source_id = g.source WHERE g.order_id = $1 AND g.kind = 'apikey'`,
 	} {
 		rows, err := s.db.Query(ctx, sql, o.ID)

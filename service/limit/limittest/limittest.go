@@ -23,6 +23,8 @@ type Env struct {
 	Now func() time.Time
 	// Trips is how often a limiter has asked somebody outside its process; nil when it never does.
 	Trips func(l limit.Limiter) int64
+	// Die takes from a limiter what it holds, as the death of its process does: nothing goes back. Nil where limiters hold nothing.
+	Die func(l limit.Limiter)
 	// Advance returns when the counters' clock has moved by d or more.
 	Advance func(d time.Duration)
 }

@@ -88,6 +88,35 @@ func TestF26_KilledAndEmptyRestart(t *testing.T) {
 	}
 }
 
+// TestF26_WithinSeconds: the first answers after Redis died say degraded within a second, and counting goes on there within two of its being
+// back. What the machine does meanwhile counts too, so one of five times is enough.
+func TestF26_WithinSeconds(t *testing.T) {
+	t.Parallel()
+	s := limittest.OwnRedis(t)
+	l := open(t, redis.Config{URL: s.URL, Budget: budget})
+	took := func(want bool) time.Duration {
+		start := time.Now()
+		if !limittest.Eventually(time.Minute, func() bool { return healthy(t, l) == want }) {
+			t.Fatalf("never healthy %v", want)
+		}
+		return time.Since(start)
+	}
+	took(true)
+	for n := 1; ; n++ {
+		s.Kill(t)
+		away := took(false)
+		s.Start(t)
+		back := took(true)
+		t.Logf("degraded %s after the end, back %s after the restart", away, back)
+		if away <= time.Second && back <= 2*time.Second {
+			return
+		}
+		if n == 5 {
+			t.Fatal("never within the bounds")
+		}
+	}
+}
+
 // TestINV7_NoShareNoAdmission: with more replicas than the limit goes round, or none known alive, an open limit is closed.
 func TestINV7_NoShareNoAdmission(t *testing.T) {
 	t.Parallel()

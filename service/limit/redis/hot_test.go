@@ -9,6 +9,12 @@ import (
 	"github.com/mintreu/mintreu/service/limit"
 )
 
+// Die takes from a limiter what it holds, as the death of its process does.
+func (l *Limiter) Die() {
+	l.stocks.rest()
+	l.leases.rest()
+}
+
 // TestA14_StocksKeepTheRate: three replicas take tokens of a fast rate up front, spend them at random instants and give back what is left; in
 // no window more is admitted than the burst and what came back in it. Stocks whose tokens did not shrink would let more through, which
 // the second run shows.

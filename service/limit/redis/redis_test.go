@@ -85,6 +85,7 @@ func TestRedis(t *testing.T) {
 			},
 			Now:   func() time.Time { return now(t, c) },
 			Trips: trips,
+			Die:   func(l limit.Limiter) { l.(*redis.Limiter).Die() },
 			Advance: func(d time.Duration) {
 				until := now(t, c).Add(d)
 				if !limittest.Eventually(d+time.Minute, func() bool { return !now(t, c).Before(until) }) {
