@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -90,19 +91,25 @@ func TestQ11_ErasedPeopleAreGone(t *testing.T) {
 	}
 }
 
-// TestQ11_OnBothEngines: exporting and erasing works alike on both, for a person who has nothing; staff are not erased by it.
+// TestQ11_OnBothEngines: exporting and erasing works alike on both, for a person who has nothing, and what is remembered of the person is
+// forgotten at once; staff are not erased by it.
 func TestQ11_OnBothEngines(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
 		r := newRig(t, e)
-		r.signUp(t, "ada@example.com")
+		id := r.signUp(t, "ada@example.com")
 		in := r.signIn(t, "ada@example.com")
 		a := as(t, r.actor(t, in.Token))
 		if out, err := r.ExportAccount(a, account.ExportRequest{}); err != nil || len(out.Parts) < 8 {
 			t.Errorf("%+v, %v", out, err)
 		}
+		var told []string
+		e.Store.Watch("customer", func(id string) { told = append(told, id) })
 		if _, err := r.EraseAccount(a, account.EraseRequest{Password: password, Confirm: "erase"}); err != nil {
 			t.Error(err)
+		}
+		if !slices.Contains(told, id) {
+			t.Errorf("this process was told of %v, not of %s", told, id)
 		}
 		r.dead(t, "erased", in.Token)
 		r.staff(t, "grace@example.com", licensing.RoleAdmin)

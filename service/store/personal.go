@@ -20,7 +20,8 @@ type holding struct {
 	erase   []erasure
 }
 
-// erasure is one statement; args are numbers: 1 the id, 2 the address, 3 the pseudonym, 4 the instant, 5 no bytes.
+// erasure is one statement; args are numbers: 1 the id, 2 the address, 3 the pseudonym, 4 the instant, 5 no bytes. One that writes rows of the
+// change feed returns their kind and id, of which this process is told at once.
 type erasure struct {
 	sql  string
 	args []int
@@ -49,7 +50,7 @@ func (s *Store) Personal() []account.Personal {
 		of("receipts", holding{columns: "r.number, r.order_id, r.at", from: "receipt r JOIN orders o ON o.id = r.order_id WHERE o.owner = $1 ORDER BY r.number"}),
 		of("licenses", holding{columns: "l.id, l.product_id, l.plan_code, l.licensee, l.state, l.env, l.valid_until, l.created_at", from: "license l WHERE l.owner = $1 ORDER BY l.id",
 			erase: []erasure{
-				{`INSERT INTO change (kind, id, at) SELECT 'license', l.id, $2 FROM license l WHERE l.owner = $1`, []int{1, 4}},
+				{`INSERT INTO change (kind, id, at) SELECT 'license', l.id, $2 FROM license l WHERE l.owner = $1 RETURNING kind, id`, []int{1, 4}},
 				{`UPDATE license SET licensee = $2 WHERE owner = $1 AND licensee <> ''`, []int{1, 3}},
 				// A token without text is signed anew, under the same id, when it is asked for.
 				{`UPDATE license_token SET token = '' WHERE license_id IN (SELECT id FROM license WHERE owner = $1)`, []int{1}},
@@ -93,7 +94,7 @@ func (s *Store) Personal() []account.Personal {
 				{`DELETE FROM recovery_code WHERE customer_id = $1`, []int{1}},
 				{`DELETE FROM totp WHERE customer_id = $1`, []int{1}},
 				{`UPDATE customer SET email = $2, name = '', name_fold = '', password = '', confirmed_at = NULL, totp_at = NULL, disabled_at = $3, updated_at = $3 WHERE id = $1`, []int{1, 3, 4}},
-				{`INSERT INTO change (kind, id, at) VALUES ('customer', $1, $2)`, []int{1, 4}},
+				{`INSERT INTO change (kind, id, at) VALUES ('customer', $1, $2) RETURNING kind, id`, []int{1, 4}},
 			}}),
 	}
 }
@@ -136,8 +137,22 @@ func (h holding) ErasePerson(ctx context.Context, p account.Person, pseudonym st
 		for i, n := range e.args {
 			args[i] = known[n]
 		}
-		if _, err := h.db.Exec(ctx, e.sql, args...); err != nil {
+		if !strings.Contains(e.sql, "RETURNING") {
+			if _, err := h.db.Exec(ctx, e.sql, args...); err != nil {
+				return err
+			}
+			continue
+		}
+		rows, err := h.db.Query(ctx, e.sql, args...)
+		told, err := db.Collect(rows, err, func(row db.Row) (c change, err error) {
+			err = row.Scan(&c.kind, &c.id)
+			return c, err
+		})
+		if err != nil {
 			return err
+		}
+		for _, c := range told {
+			h.noteChange(ctx, c.kind, c.id)
 		}
 	}
 	return nil
