@@ -108,8 +108,8 @@ type Deps struct {
 	Decide  func(l *license.License) license.View
 	// Look tells how the limits of keys stand and spends nothing.
 	Look func(ctx context.Context, keys []*apikey.Key) ([][]apikey.LimitState, error)
-	// Used tells what was counted of a license's quota on a meter in the present period, as the license is decided on with.
-	Used func(ctx context.Context, l *license.License, meter string) (int64, error)
+	// Used tells what was counted of each quota of licenses in the present period, by license and meter, as they are decided on with.
+	Used func(ctx context.Context, ls []*license.License) (map[string]map[string]int64, error)
 	Off  func() []Off
 }
 

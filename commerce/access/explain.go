@@ -45,22 +45,17 @@ type viewer struct {
 }
 
 // look asks the counters of the keys that are good, and what was used of the quotas of licenses.
-func (v *viewer) look(ctx context.Context) error {
-	v.used = map[string]map[string]int64{}
+func (v *viewer) look(ctx context.Context) (err error) {
+	var metered []*license.License
 	for i := range v.facts.Licenses {
-		l := &v.facts.Licenses[i]
-		if l.State == license.Revoked || len(l.Terms.Meters) == 0 {
-			continue
+		if l := &v.facts.Licenses[i]; l.State != license.Revoked && len(l.Terms.Meters) > 0 {
+			metered = append(metered, l)
 		}
-		used := map[string]int64{}
-		for meter := range l.Terms.Meters {
-			n, err := v.Used(ctx, l, meter)
-			if err != nil {
-				return err
-			}
-			used[meter] = n
+	}
+	if len(metered) > 0 {
+		if v.used, err = v.Used(ctx, metered); err != nil {
+			return err
 		}
-		v.used[l.ID] = used
 	}
 	var keys []*apikey.Key
 	for i := range v.facts.Keys {

@@ -65,7 +65,16 @@ func (w *world) explain(t *testing.T) access.Explanation {
 		f.Keys = []access.Key{*w.key}
 	}
 	s := access.New(access.Deps{Store: facts(f), Clock: func() time.Time { return noon }, Off: func() []access.Off { return w.off },
-		Used: func(context.Context, *license.License, string) (int64, error) { return w.used, nil },
+		Used: func(_ context.Context, ls []*license.License) (map[string]map[string]int64, error) {
+			out := map[string]map[string]int64{}
+			for _, l := range ls {
+				out[l.ID] = map[string]int64{}
+				for meter := range l.Terms.Meters {
+					out[l.ID][meter] = w.used
+				}
+			}
+			return out, nil
+		},
 		Look: func(context.Context, []*apikey.Key) ([][]apikey.LimitState, error) {
 			return [][]apikey.LimitState{w.limits}, nil
 		},

@@ -181,6 +181,18 @@ func TestQuota_IsWhatWasCounted(t *testing.T) {
 			if got, err := s.Used(t.Context(), l, "pages"); err != nil || got != n {
 				t.Errorf("%d are used, want %d (%v)", got, n, err)
 			}
+			if s != w.Service {
+				return
+			}
+			fresh := usage.New(w.deps) // without memory, several licenses and meters at once
+			none := &license.License{ID: w.IDs.New("lic"), ProductID: l.ProductID, Terms: license.Terms{Meters: map[string]license.Meter{"pages": {Period: "term"}, "words": {Period: "day"}}}}
+			all, err := fresh.UsedOf(t.Context(), []*license.License{none, l})
+			if err != nil || all[l.ID]["pages"] != n || len(all) != 2 || len(all[none.ID]) != 2 || all[none.ID]["pages"]+all[none.ID]["words"] != 0 {
+				t.Errorf("all at once: %v, want %d (%v)", all, n, err)
+			}
+			if got, err := fresh.Used(t.Context(), l, "pages"); err != nil || got != n {
+				t.Errorf("%d are remembered, want %d (%v)", got, n, err)
+			}
 		}
 		want(w.Service, 0)
 		want(other, 0)

@@ -36,11 +36,13 @@ type GlanceResponse struct {
 	Since   time.Time `json:"since" doc:"Where the present month began, in UTC."`
 }
 
-// Count is what one question of [Reads.Glance] asks for: what was counted of a meter in ranges of time. Unique counts different values.
+// Count is what one question of [Reads.Glance] and [Reads.Counts] asks for: what was counted of a carrier's meter in ranges of time, or of the
+// selection's when no carrier is named. Unique counts different values.
 type Count struct {
-	Meter  string
-	Unique bool
-	Ranges []Range
+	Carrier string
+	Meter   string
+	Unique  bool
+	Ranges  []Range
 }
 
 // Glance answers which meters count something, with the numbers of this month and the last and what is used of quotas. At most three round

@@ -126,14 +126,65 @@ func (s *Service) Used(ctx context.Context, l *license.License, meter string) (i
 	return n, nil
 }
 
+// UsedOf is [Service.Used] of every quota of licenses, by license and meter. From memory, or one round trip, beside the meters of each
+// product, which are remembered.
+func (s *Service) UsedOf(ctx context.Context, ls []*license.License) (map[string]map[string]int64, error) {
+	type missing struct {
+		of     string
+		meter  Meter
+		till   time.Time
+		amount counted
+	}
+	now, out := s.Clock.Now(), map[string]map[string]int64{}
+	var asked []Count
+	var read []missing
+	for _, l := range ls {
+		used := map[string]int64{}
+		out[l.ID] = used
+		for code, q := range l.Terms.Meters {
+			n, ok := s.memory.get(l.ID, code, now)
+			if ok {
+				used[code] = n
+				continue
+			}
+			meters, err := s.metersFor(ctx, l.ProductID)
+			if err != nil {
+				return nil, err
+			}
+			m := named(meters, code)
+			from, till := period(q.Period, now)
+			asked = append(asked, Count{Carrier: l.ID, Meter: code, Unique: m.Kind == KindUnique, Ranges: cover([]time.Time{from, endOf(till, now)})})
+			read = append(read, missing{of: l.ID, meter: m, till: till})
+		}
+	}
+	if len(asked) == 0 {
+		return out, nil
+	}
+	if err := s.Reads.Counts(ctx, asked, func(i int, v Value, unique int64) { read[i].amount.add(v, unique) }); err != nil {
+		return nil, err
+	}
+	for i := range read {
+		r, code := &read[i], asked[i].Meter
+		n := r.amount.of(&r.meter)
+		s.memory.put(r.of, code, held{n: n, at: now, till: r.till})
+		out[r.of][code] = n
+	}
+	return out, nil
+}
+
+// endOf is where what is read of a period ends; that of a term is after all that was counted.
+func endOf(till, now time.Time) time.Time {
+	if till.IsZero() {
+		return Month.next(Month.Begin(now))
+	}
+	return till
+}
+
 // used reads what was counted of a carrier's meter in the period in which an instant lies.
 func (s *Service) used(ctx context.Context, carrier, meter, in string, meters []Meter, now time.Time) (int64, error) {
 	m := named(meters, meter)
 	from, to := period(in, now)
-	if to.IsZero() {
-		to = Month.next(Month.Begin(now))
-	}
-	sums, err := s.windows(ctx, Selection{Carrier: carrier, Meter: meter}, m.Kind, []time.Time{from, to})
+	sums, err := s.windows(ctx, Selection{Carrier: carrier, Meter: meter}, m.Kind, []time.Time{from, endOf(to, now)})
 	if err != nil {
 		return 0, err
 	}

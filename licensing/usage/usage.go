@@ -95,6 +95,8 @@ type Reads interface {
 	// Glance hands on the sums of every meter of a selection by calendar month in UTC from one on, and the different values of those that
 	// have any, and the sums and different values of each count. One round trip.
 	Glance(ctx context.Context, s Selection, since time.Time, counts []Count, month func(meter string, starts time.Time, v Value, unique int64), count func(i int, v Value, unique int64)) error
+	// Counts hands on the sums and different values of each count, which may come in parts. One round trip.
+	Counts(ctx context.Context, counts []Count, each func(i int, v Value, unique int64)) error
 }
 
 // Keyring signs receipts and reads them.

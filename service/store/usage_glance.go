@@ -38,9 +38,21 @@ func (s *usages) Glance(ctx context.Context, sel usage.Selection, since time.Tim
 			}
 			return err
 		}})
+	return s.db.Ask(ctx, append(questions, counting(sel, counts, count)...)...)
+}
+
+// Counts implements [usage.Reads].
+func (s *usages) Counts(ctx context.Context, counts []usage.Count, each func(int, usage.Value, int64)) error {
+	return s.db.Ask(ctx, counting(usage.Selection{}, counts, each)...)
+}
+
+// counting asks for each of the counts of a selection.
+func counting(sel usage.Selection, counts []usage.Count, count func(int, usage.Value, int64)) (questions []db.Question) {
 	for i, c := range counts {
 		one := sel
-		one.Meter = c.Meter
+		if one.Meter = c.Meter; c.Carrier != "" {
+			one.Carrier = c.Carrier
+		}
 		for _, r := range c.Ranges {
 			table, n := selected(one)
 			n.during(r)
@@ -65,7 +77,7 @@ func (s *usages) Glance(ctx context.Context, sel usage.Selection, since time.Tim
 			}})
 		}
 	}
-	return s.db.Ask(ctx, questions...)
+	return questions
 }
 
 // metersOf is a table m of the meters that scope $1 has rows of.
