@@ -135,10 +135,10 @@ func (s *webhooks) Position(ctx context.Context) (at, size int64, err error) {
 
 // Changes implements [webhook.Trail]. Every join is by a primary key.
 func (s *webhooks) Changes(ctx context.Context, from int64, limit int) ([]webhook.Change, error) {
-	rows, err := s.db.Query(ctx, `SELECT q.num, a.at, a.action, a.target, a.product, a.detail, COALESCE(l.env, k.env, o.env, ''), COALESCE(l.owner, k.owner, o.owner, t.owner, ''), COALESCE(v.license_id, ''),
-			COALESCE(l.plan_code, k.plan_code, ''), COALESCE(v.state, l.state, o.state, t.status, ''), l.valid_until, COALESCE(o.currency, ''), COALESCE(o.total, 0), COALESCE(o.refunded, 0), COALESCE(o.disputed, 0)
-		FROM audit_seq q JOIN audit a ON a.id = q.audit_id LEFT JOIN activation v ON v.id = a.target LEFT JOIN license l ON l.id = COALESCE(v.license_id, a.target)
-			LEFT JOIN api_key k ON k.id = a.target LEFT JOIN orders o ON o.id = a.target LEFT JOIN ticket t ON t.id = a.target
+	rows, err := s.db.Query(ctx, `SELECT q.num, a.at, a.action, a.target, a.product, a.detail, COALESCE(l.env, k.env, o.env, ''), COALESCE(l.owner, k.owner, o.owner, t.owner, ''), COALESCE(v.license_id, CASE WHEN c.id IS NULL THEN NULL ELSE l.id END, ''),
+			COALESCE(l.plan_code, k.plan_code, ''), CASE WHEN c.id IS NULL THEN COALESCE(v.state, l.state, o.state, t.status, '') ELSE '' END, l.valid_until, COALESCE(o.currency, ''), COALESCE(o.total, 0), COALESCE(o.refunded, 0), COALESCE(o.disputed, 0)
+		FROM audit_seq q JOIN audit a ON a.id = q.audit_id LEFT JOIN activation v ON v.id = a.target LEFT JOIN usage_correction c ON c.id = a.target
+			LEFT JOIN license l ON l.id = COALESCE(v.license_id, c.carrier, a.target) LEFT JOIN api_key k ON k.id = COALESCE(c.carrier, a.target) LEFT JOIN orders o ON o.id = a.target LEFT JOIN ticket t ON t.id = a.target
 		WHERE q.num >= $1 ORDER BY q.num LIMIT $2`, from, limit)
 	return db.Collect(rows, err, func(r db.Row) (c webhook.Change, err error) {
 		var until *time.Time
