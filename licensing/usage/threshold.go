@@ -3,6 +3,7 @@ package usage
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -21,6 +22,10 @@ type Thresholds interface {
 	Crossed(ctx context.Context, license, meter string, starts time.Time) ([]int64, error)
 	// Cross keeps that a part was reached, and reports false when that was kept before.
 	Cross(ctx context.Context, c Crossing) (bool, error)
+	// Seen is what a license was seen to have used, in the present periods and those shortly before.
+	Seen(ctx context.Context, license string) ([]Seen, error)
+	// See keeps what was seen of one meter's periods, and forgets those that began before an instant.
+	See(ctx context.Context, license, meter string, list []Seen, before time.Time) error
 	// Watched is up to when usage was looked through, zero before the first time; Watch moves that on.
 	Watched(ctx context.Context) (time.Time, error)
 	Watch(ctx context.Context, at time.Time) error
@@ -33,6 +38,13 @@ type Mark struct {
 	At      time.Time
 	Source  string
 	License string
+}
+
+// Seen is what was used of a meter in a period, by the name of the period and its beginning, when it was last looked at.
+type Seen struct {
+	Meter, Period string
+	Starts        time.Time
+	Used          int64
 }
 
 // Crossing is a part of a quota that a license reached in a period. Ends is zero for a term.
@@ -57,6 +69,8 @@ const (
 	maxPercent  = 1000
 	overlap     = time.Minute // how long a transaction may take, and clocks may differ
 	markPage    = 500
+	heldFor     = time.Hour          // how long usage of a license that cannot be looked at is come back to
+	lateFor     = 7 * 24 * time.Hour // how late usage of a period that is over is told of; the period before the present one is always looked at
 )
 
 // percentsOf are the parts of a quota that are told of.
@@ -67,9 +81,12 @@ func percentsOf(set map[string][]int64, meter string) []int64 {
 	return usualPercents()
 }
 
-// Look tells owners of each part of a quota that was reached since last time, in the present period or, by what came in late, in the one
-// before. Each part is told of once a period: what was told is kept under a key of license, meter, period and part, in the transaction that
-// tells, so that any number of processes may look at once and again. It runs every few seconds.
+// Look tells owners of each part of a quota that was reached since last time: in the present period, and in those before, back to the one that
+// lay a week ago, by what came in late. A part of a period that is over is told of only when what came in since it was last looked at reached
+// it: parts that are new, a quota that was lowered, and a meter that has a quota for the first time are no news of the past. Each part is told
+// of once a period: what was told is kept under a key of license, meter, period and part, in the transaction that tells, so that any number of
+// processes may look at once and again. A license that cannot be looked at keeps no other from being told of,
+// and is come back to for an hour. It runs every few seconds.
 func (s *Service) Look(ctx context.Context) error {
 	began := s.Clock.Now()
 	since, err := s.Thresholds.Watched(ctx)
@@ -80,6 +97,8 @@ func (s *Service) Look(ctx context.Context) error {
 		since = since.Add(-overlap)
 	}
 	seen := map[string]bool{}
+	var failed error
+	upto := began // where the next time begins
 	var after Mark
 	for {
 		marks, err := s.Thresholds.Counted(ctx, since, after, markPage)
@@ -92,13 +111,26 @@ func (s *Service) Look(ctx context.Context) error {
 			}
 			seen[m.License] = true
 			if err := s.look(ctx, m.License, began); err != nil && !errors.Is(err, licensing.ErrNotFound) {
-				return err
+				if ctx.Err() != nil {
+					return err
+				}
+				failed = errors.Join(failed, fmt.Errorf("%s: %w", m.License, err))
+				if m.At.Before(upto) && began.Sub(m.At) < heldFor {
+					upto = m.At
+				}
 			}
 		}
 		if len(marks) < markPage {
-			return s.Thresholds.Watch(ctx, began)
+			return errors.Join(failed, s.Thresholds.Watch(ctx, upto))
 		}
 		after = marks[len(marks)-1]
+		reached := upto
+		if after.At.Before(reached) {
+			reached = after.At
+		}
+		if err := s.Thresholds.Watch(ctx, reached); err != nil {
+			return errors.Join(failed, err)
+		}
 	}
 }
 
@@ -116,35 +148,76 @@ func (s *Service) look(ctx context.Context, id string, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	seen, err := s.Thresholds.Seen(ctx, id)
+	if err != nil {
+		return err
+	}
 	for _, code := range slices.Sorted(maps.Keys(l.Terms.Meters)) {
 		q := l.Terms.Meters[code]
 		if q.Quota <= 0 {
 			continue
 		}
 		c := Crossing{License: id, Owner: l.Owner, Product: l.Product, ProductID: l.ProductID, Meter: code, Period: q.Period, Quota: q.Quota, At: now}
-		if i := slices.IndexFunc(meters, func(m Meter) bool { return m.Code == code }); i >= 0 {
-			c.Name, c.Unit = meters[i].Name, meters[i].Unit
-		}
-		for _, at := range periodsBack(q.Period, now) {
-			c.Starts, c.Ends = period(q.Period, at)
-			if c.Used, err = s.used(ctx, id, code, q.Period, meters, at); err != nil {
-				return err
-			}
-			if err := s.reached(ctx, c, percentsOf(set, code)); err != nil {
-				return err
-			}
+		m := named(meters, code)
+		c.Name, c.Unit = m.Name, m.Unit
+		if err := s.lookAt(ctx, c, &m, percentsOf(set, code), seen); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// periodsBack are instants in the present period and in the one before; a term is one period.
-func periodsBack(name string, now time.Time) []time.Time {
+// lookAt tells of what was reached of one quota, and keeps what it saw.
+func (s *Service) lookAt(ctx context.Context, c Crossing, m *Meter, percents []int64, seen []Seen) error {
+	before, known := map[int64]int64{}, false
+	for _, v := range seen {
+		if v.Meter == c.Meter && v.Period == c.Period {
+			before[v.Starts.Unix()], known = v.Used, true
+		}
+	}
+	cuts := periods(c.Period, c.At)
+	_, ends := period(c.Period, c.At)
+	term := ends.IsZero()
+	sums, err := s.windows(ctx, Selection{Carrier: c.License, Meter: c.Meter}, m.Kind, cuts)
+	if err != nil {
+		return err
+	}
+	var fresh []Seen
+	for i := range sums {
+		c.Starts, c.Ends, c.Used = cuts[i], cuts[i+1], sums[i].of(m)
+		was, there := before[c.Starts.Unix()]
+		present, news := i == len(sums)-1, percents
+		if !present { // what was reached before is told already, or not to be told
+			news = slices.DeleteFunc(slices.Clone(percents), func(p int64) bool { return !known || beyond(was, c.Quota, p) })
+		}
+		if term {
+			c.Ends = time.Time{}
+		}
+		if err := s.reached(ctx, c, news); err != nil {
+			return err
+		}
+		if c.Used != was || present && !there {
+			fresh = append(fresh, Seen{Meter: c.Meter, Period: c.Period, Starts: c.Starts, Used: c.Used})
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	return s.Thresholds.See(ctx, c.License, c.Meter, fresh, cuts[0])
+}
+
+// periods are the beginnings of the periods that are looked at, the present one last, and its end. A term is one period.
+func periods(name string, now time.Time) []time.Time {
 	from, to := period(name, now)
 	if to.IsZero() {
-		return []time.Time{now}
+		return []time.Time{from, Month.next(Month.Begin(now))}
 	}
-	return []time.Time{from.Add(-time.Microsecond), now}
+	cuts := []time.Time{from, to}
+	for oldest := now.Add(-lateFor); len(cuts) == 2 || cuts[0].After(oldest); {
+		from, _ = period(name, cuts[0].Add(-time.Microsecond))
+		cuts = slices.Insert(cuts, 0, from)
+	}
+	return cuts
 }
 
 // reached tells of the parts of a quota that were reached and not told of.

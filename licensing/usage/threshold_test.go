@@ -1,10 +1,12 @@
 package usage_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -172,5 +174,156 @@ func TestR02_ThresholdsOfAnother(t *testing.T) {
 		}
 		w.look(t)
 		want(t, w.crossings(), "30 2020-01")
+	})
+}
+
+// counts has a device of the license count n pages in the quarter of an hour in which at lies.
+func (w *world) counts(t *testing.T, n int64, at time.Time) {
+	t.Helper()
+	id := w.IDs.New("act")
+	ctx := w.seat(t, id, "held")
+	b := w.batch(w.open(t, ctx), 1, n)
+	b.Rows[0].At = at.Unix() - at.Unix()%sdk.UsageBucket
+	if _, err := w.Count(ctx, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Of a period that is over, only what came in since is told of: neither a part that is new, nor one that a lowered quota was beyond, nor what
+// there was of a meter that has a quota for the first time. The present period is told of in each of these.
+func TestThresholdsOfThePastAreNews(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		ada := customer(t.Context(), "cus_ada")
+		march, april := time.Date(2026, 3, 31, 20, 0, 0, 0, time.UTC), time.Date(2026, 4, 2, 9, 0, 0, 0, time.UTC)
+		w.Clock.Set(march)
+		w.counts(t, 60, march)
+		w.look(t) // there is no quota yet
+		w.Clock.Set(april)
+		w.limited(t, map[string]license.Meter{"pages": {Quota: 100, Period: "month"}})
+		w.counts(t, 55, april)
+		w.look(t)
+		want(t, w.crossings(), "50 2026-04")
+		if _, err := w.SetThresholds(ada, usage.ThresholdsRequest{License: w.license, Meter: "pages", Percents: []int64{10, 50, 65}}); err != nil {
+			t.Fatal(err)
+		}
+		w.counts(t, 1, april)
+		w.look(t)
+		want(t, w.crossings(), "10 2026-04")
+		w.limited(t, map[string]license.Meter{"pages": {Quota: 80, Period: "month"}}) // 60 of March are 75 percent, 57 of April 71
+		w.counts(t, 1, april)
+		w.look(t)
+		want(t, w.crossings(), "65 2026-04")
+		w.limited(t, map[string]license.Meter{"pages": {Quota: 100, Period: "month"}})
+		w.counts(t, 5, march) // 65
+		w.look(t)
+		want(t, w.crossings(), "65 2026-03")
+	})
+}
+
+// Usage that comes in up to a week late is told of for the day in which it happened, also a day of which nothing was counted before.
+func TestThresholdsOfDaysAgo(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		w.limited(t, map[string]license.Meter{"pages": {Quota: 10, Period: "day"}})
+		first := time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC)
+		w.Clock.Set(first)
+		w.counts(t, 4, first)
+		w.look(t)
+		w.Clock.Set(first.Add(6 * 24 * time.Hour))
+		w.counts(t, 2, first)
+		w.counts(t, 9, first.Add(3*24*time.Hour))
+		w.look(t)
+		var got []string
+		for _, c := range w.told {
+			got = append(got, fmt.Sprintf("%d of %s", c.Percent, c.Starts.Format("2 January")))
+		}
+		want(t, got, "50 of 10 March", "50 of 13 March", "80 of 13 March")
+		var kept int64
+		w.Clock.Advance(9 * 24 * time.Hour)
+		w.counts(t, 1, w.Clock.Now())
+		w.look(t)
+		if err := w.DB.QueryRow(t.Context(), `SELECT COUNT(*) FROM usage_seen`).Scan(&kept); err != nil || kept != 1 {
+			t.Errorf("%d rows of what was seen, %v", kept, err)
+		}
+	})
+}
+
+// marks has sources besides those that there are: they come by pages, and after the last page the database is gone.
+type marks struct {
+	usage.Thresholds
+	pages [][]usage.Mark
+}
+
+func (m *marks) Counted(ctx context.Context, since time.Time, after usage.Mark, limit int) ([]usage.Mark, error) {
+	if len(m.pages) == 0 {
+		return nil, errors.New("the database is gone")
+	}
+	page := m.pages[0]
+	m.pages = m.pages[1:]
+	return page, nil
+}
+
+// broken is a license that cannot be read.
+type broken struct {
+	usage.Licenses
+	id string
+}
+
+func (b broken) Get(ctx context.Context, r license.GetRequest) (license.View, error) {
+	if r.ID == b.id {
+		return license.View{}, errors.New("terms: unexpected end of input")
+	}
+	return b.Licenses.Get(ctx, r)
+}
+
+// A license that cannot be looked at keeps no other from being told of; it is said which one it is, and it is come back to for an hour.
+func TestOneBadLicenseStopsNoNotice(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		w.limited(t, map[string]license.Meter{"pages": {Quota: 10, Period: "month"}})
+		now := w.Clock.Now()
+		w.counts(t, 5, now)
+		bad, deps := usage.Mark{At: now.Add(-time.Minute), Source: "src_0", License: "lic_bad"}, w.deps
+		deps.Licenses = broken{deps.Licenses, "lic_bad"}
+		look := func() error {
+			deps.Thresholds = &marks{w.deps.Thresholds, [][]usage.Mark{{bad, {At: now, Source: "src_1", License: w.license}}}}
+			return usage.New(deps).Look(licensing.AsSystem(t.Context(), "usage.thresholds"))
+		}
+		if err := look(); err == nil || !strings.Contains(err.Error(), "lic_bad") {
+			t.Errorf("of the bad license it says %v", err)
+		}
+		want(t, w.crossings(), "50 2026-03")
+		if at, err := w.deps.Thresholds.Watched(t.Context()); err != nil || !at.Equal(bad.At) {
+			t.Errorf("looked through up to %v, %v", at, err)
+		}
+		w.Clock.Advance(2 * time.Hour)
+		_ = look()
+		if at, err := w.deps.Thresholds.Watched(t.Context()); err != nil || !at.Equal(w.Clock.Now()) {
+			t.Errorf("two hours later looked through up to %v, %v", at, err)
+		}
+	})
+}
+
+// What was looked through stays so when the rest cannot be: the next time begins after the last whole page.
+func TestLookKeepsItsProgress(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		page := make([]usage.Mark, 500)
+		for i := range page {
+			page[i] = usage.Mark{At: w.Clock.Now().Add(time.Duration(i-1000) * time.Second), Source: fmt.Sprintf("src_%d", i), License: w.license}
+		}
+		deps := w.deps
+		deps.Thresholds = &marks{w.deps.Thresholds, [][]usage.Mark{page}}
+		if err := usage.New(deps).Look(licensing.AsSystem(t.Context(), "usage.thresholds")); err == nil {
+			t.Error("a database that is gone was not missed")
+		}
+		if at, err := w.deps.Thresholds.Watched(t.Context()); err != nil || !at.Equal(page[499].At) {
+			t.Errorf("looked through up to %v, want %v, %v", at, page[499].At, err)
+		}
 	})
 }

@@ -28,8 +28,13 @@ func (n usageNotices) Threshold(ctx context.Context, c usage.Crossing) error {
 		note += ". A new period begins on " + c.Ends.UTC().Format("2 January 2006")
 	}
 	for i, person := range people {
-		if err := n.p.notices.Queue(ctx, notice.Message{Template: notice.UsageThreshold, Subject: fmt.Sprintf("%s/%s/%d/%d", c.License, c.Meter, c.Starts.Unix(), c.Percent), Epoch: int64(i), To: person.Email,
-			Data: notice.Data{Name: person.Name, Topic: c.Title() + ", " + c.Product, Note: note + ".", Link: n.p.app.config.BaseURL + "/account/licenses/" + c.License}}); err != nil {
+		err := n.p.notices.Queue(ctx, notice.Message{Template: notice.UsageThreshold, Subject: fmt.Sprintf("%s/%s/%d/%d", c.License, c.Meter, c.Starts.Unix(), c.Percent), Epoch: int64(i), To: person.Email,
+			Data: notice.Data{Name: person.Name, Topic: c.Title() + ", " + c.Product, Note: note + ".", Link: n.p.app.config.BaseURL + "/account/licenses/" + c.License}})
+		if licensing.KindOf(err) == licensing.Invalid { // an address that no mail goes to keeps the others from nothing
+			n.p.app.log.WarnContext(ctx, "somebody could not be told of a quota: the address is refused", "license", c.License, "person", i)
+			continue
+		}
+		if err != nil {
 			return err
 		}
 	}

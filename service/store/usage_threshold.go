@@ -64,6 +64,22 @@ func (s *usages) Cross(ctx context.Context, c usage.Crossing) (bool, error) {
 	return n > 0, err
 }
 
+// Seen implements [usage.Thresholds].
+func (s *usages) Seen(ctx context.Context, license string) ([]usage.Seen, error) {
+	rows, err := s.db.Query(ctx, `SELECT meter, period, starts, used FROM usage_seen WHERE license_id = $1`, license)
+	return db.Collect(rows, err, func(r db.Row) (v usage.Seen, err error) { return v, r.Scan(&v.Meter, &v.Period, &v.Starts, &v.Used) })
+}
+
+// See implements [usage.Thresholds].
+func (s *usages) See(ctx context.Context, license, meter string, list []usage.Seen, before time.Time) error {
+	statements := []db.Statement{{SQL: `DELETE FROM usage_seen WHERE license_id = $1 AND meter = $2 AND starts < $3`, Args: []any{license, meter, before}}}
+	for _, v := range list {
+		statements = append(statements, db.Statement{SQL: `INSERT INTO usage_seen (license_id, meter, period, starts, used) VALUES ($1, $2, $3, $4, $5)
+			ON CONFLICT (license_id, meter, period, starts) DO UPDATE SET used = EXCLUDED.used`, Args: []any{license, meter, v.Period, v.Starts, v.Used}})
+	}
+	return s.write(ctx, statements...)
+}
+
 // Watched implements [usage.Thresholds].
 func (s *usages) Watched(ctx context.Context) (at time.Time, err error) {
 	err = s.db.QueryRow(ctx, `SELECT at FROM usage_watch WHERE one = 1`).Scan(&at)
