@@ -41,7 +41,7 @@ func Over(c *http.Client) *Sender { return &Sender{c} }
 // Send implements [webhook.Sender].
 func (s *Sender) Send(ctx context.Context, to string, header http.Header, body []byte) (webhook.Answer, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(body))
-	if err != nil {
+	if err != nil || r.URL.Host == "" || r.URL.Scheme != "https" && r.URL.Scheme != "http" {
 		return webhook.Answer{}, errors.New("the URL cannot be used")
 	}
 	r.Header = header.Clone()

@@ -3,10 +3,17 @@ package hook_test
 import (
 	"compress/gzip"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
+	"log"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -40,8 +47,14 @@ func TestO02_O05_NothingInsideIsReached(t *testing.T) {
 	s, hits := server(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("secret")) })
 	port := s.URL[strings.LastIndex(s.URL, ":"):]
 	sender := hook.New(false)
-	for _, to := range []string{s.URL, "http://localhost" + port, "https://localhost" + port, "http://127.1" + port, "http://0x7f000001" + port, "http://[::ffff:127.0.0.1]" + port, "http://169.254.169.254/latest/meta-data/",
-		"https://169.254.169.254/", "http://metadata.google.internal/", "http://127.0.0.1:6379/%0d%0aFLUSHALL", "http://localhost:9090/debug/pprof/", "http://10.0.0.1/", "http://[64:ff9b::7f00:1]/", "file:///etc/passwd", "gopher://127.0.0.1:6379/_x"} {
+	const refused, unresolved, unusable = "refused: ", "the name could not be resolved", "the URL cannot be used"
+	for to, why := range map[string][]string{
+		s.URL: {refused}, "http://localhost" + port: {refused}, "https://localhost" + port: {refused}, "http://[::ffff:127.0.0.1]" + port: {refused}, "https://127.0.0.1/": {refused}, "http://[::1]/": {refused},
+		"http://169.254.169.254/latest/meta-data/": {refused}, "https://169.254.169.254/": {refused}, "http://127.0.0.1:6379/%0d%0aFLUSHALL": {refused}, "http://localhost:9090/debug/pprof/": {refused}, "http://10.0.0.1/": {refused}, "http://[64:ff9b::7f00:1]/": {refused},
+		// Resolvers differ in whether they take these for addresses, and networks in whether they have the name.
+		"http://127.1" + port: {refused, unresolved}, "http://0x7f000001" + port: {refused, unresolved}, "http://metadata.google.internal/": {refused, unresolved},
+		"file:///etc/passwd": {unusable}, "gopher://127.0.0.1:6379/_x": {unusable}, "https:///x": {unusable}, "http://127.0.0.1:6379/\r\nFLUSHALL": {unusable},
+	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		answer, err := sender.Send(ctx, to, http.Header{}, []byte("{}"))
 		cancel()
@@ -49,7 +62,11 @@ func TestO02_O05_NothingInsideIsReached(t *testing.T) {
 			t.Errorf("%s answered %d", to, answer.Status)
 			continue
 		}
-		if text := err.Error(); strings.Contains(text, "127.") || strings.Contains(text, "169.254") || strings.Contains(text, "::") {
+		text := err.Error()
+		if !slices.ContainsFunc(why, func(w string) bool { return strings.HasPrefix(text, w) }) {
+			t.Errorf("%s: %q, want one of %q", to, text, why)
+		}
+		if strings.Contains(text, "127.") || strings.Contains(text, "169.254") || strings.Contains(text, "::") {
 			t.Errorf("%s: staff read %q", to, text)
 		}
 	}
@@ -111,7 +128,8 @@ func TestO04_RedirectsAreAnswers(t *testing.T) {
 	}
 }
 
-// However much a receiver answers, a bounded part is read: bodies without end, compressed ones, headers without end. The status counts.
+// However much a receiver answers, a bounded part is read: bodies without end, compressed ones, which stay so, headers without end. The status
+// counts.
 func TestO08_O12_AnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	for name, h := range map[string]http.HandlerFunc{
@@ -124,8 +142,12 @@ func TestO08_O12_AnswersAreBounded(t *testing.T) {
 		},
 	} {
 		s, _ := server(t, h)
-		if answer, err := reach(s).Send(t.Context(), "http://receiver.example/", http.Header{}, nil); err != nil || answer.Status != 200 || len(answer.Excerpt) > 1024 {
+		answer, err := reach(s).Send(t.Context(), "http://receiver.example/", http.Header{}, nil)
+		if err != nil || answer.Status != 200 || len(answer.Excerpt) != 1024 {
 			t.Errorf("%s: %d bytes, %v", name, len(answer.Excerpt), err)
+		}
+		if packed := strings.HasPrefix(answer.Excerpt, "\x1f\x8b"); packed != (name == "compressed") {
+			t.Errorf("%s: begins with %.10q", name, answer.Excerpt)
 		}
 	}
 	s, _ := server(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -135,6 +157,132 @@ func TestO08_O12_AnswersAreBounded(t *testing.T) {
 	})
 	if _, err := reach(s).Send(t.Context(), "http://receiver.example/", http.Header{}, nil); err == nil {
 		t.Error("headers without end were taken")
+	}
+}
+
+// A receiver that answers a byte now and then is let go when the time for the whole exchange is over, which is ten seconds: what came of the
+// body by then is enough when the status came, and a status that did not come whole is no answer.
+func TestO08_DripsAreCutOff(t *testing.T) {
+	t.Parallel()
+	gone := make(chan struct{}, 1)
+	s, _ := server(t, func(w http.ResponseWriter, r *http.Request) {
+		drip := time.NewTicker(100 * time.Millisecond)
+		defer drip.Stop()
+		for r.Context().Err() == nil {
+			_, _ = w.Write([]byte("a"))
+			_ = http.NewResponseController(w).Flush()
+			select {
+			case <-drip.C:
+			case <-r.Context().Done():
+			}
+		}
+		gone <- struct{}{}
+	})
+	client := dial.ClientOf(func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, s.Listener.Addr().String())
+	})
+	if client.Timeout != 10*time.Second {
+		t.Errorf("an exchange may take %v", client.Timeout)
+	}
+	answer, err := hook.Over(client).Send(t.Context(), "http://receiver.example/", http.Header{}, nil)
+	if err != nil || answer.Status != 200 || len(answer.Excerpt) >= 1024 {
+		t.Errorf("%d, %d bytes, %v", answer.Status, len(answer.Excerpt), err)
+	}
+	select {
+	case <-gone:
+	case <-time.After(time.Minute):
+		t.Error("the receiver still drips")
+	}
+
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		for _, c := range "HTTP/1.1 200 OK\r\nX-Filler: " + strings.Repeat("x", 1000) {
+			if _, err := conn.Write([]byte(string(c))); err != nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}()
+	client = dial.ClientOf(func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, l.Addr().String())
+	})
+	client.Timeout = time.Second
+	if _, err := hook.Over(client).Send(t.Context(), "http://receiver.example/", http.Header{}, nil); err == nil || err.Error() != "no answer within ten seconds" {
+		t.Errorf("a status that did not come whole: %v", err)
+	}
+}
+
+// certificate is one for a name, good until an instant, signed by itself.
+func certificate(t *testing.T, name string, until time.Time) tls.Certificate {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{name}, NotBefore: until.Add(-48 * time.Hour), NotAfter: until,
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private, Leaf: leaf}
+}
+
+// Nothing is sent to a receiver whose certificate is for another name, over, or from nobody who is trusted, or whose TLS is too old; staff
+// read that it was TLS.
+func TestO09_BadCertificatesGetNothing(t *testing.T) {
+	t.Parallel()
+	tomorrow := time.Now().Add(24 * time.Hour)
+	for _, c := range []struct {
+		name    string
+		cert    tls.Certificate
+		trusted bool
+		newest  uint16
+		good    bool
+	}{
+		{"good", certificate(t, "receiver.example", tomorrow), true, 0, true},
+		{"another name", certificate(t, "other.example", tomorrow), true, 0, false},
+		{"over", certificate(t, "receiver.example", time.Now().Add(-time.Hour)), true, 0, false},
+		{"from nobody", certificate(t, "receiver.example", tomorrow), false, 0, false},
+		{"old TLS", certificate(t, "receiver.example", tomorrow), true, tls.VersionTLS11, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var got atomic.Int64
+			s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got.Add(1) }))
+			s.Config.ErrorLog = log.New(io.Discard, "", 0)
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{c.cert}, MinVersion: tls.VersionTLS10, MaxVersion: c.newest}
+			s.StartTLS()
+			defer s.Close()
+			transport := dial.Transport(func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return (&net.Dialer{}).DialContext(ctx, network, s.Listener.Addr().String())
+			})
+			defer transport.CloseIdleConnections()
+			transport.TLSClientConfig.RootCAs = x509.NewCertPool()
+			if c.trusted {
+				transport.TLSClientConfig.RootCAs.AddCert(c.cert.Leaf)
+			}
+			answer, err := hook.Over(&http.Client{Transport: transport, Timeout: time.Minute}).Send(t.Context(), "https://receiver.example/", http.Header{}, []byte("{}"))
+			if c.good && (err != nil || answer.Status != 200 || got.Load() != 1) {
+				t.Errorf("%+v, %v", answer, err)
+			}
+			if !c.good && (err == nil || !strings.HasPrefix(err.Error(), "TLS failed") || got.Load() != 0) {
+				t.Errorf("%+v, %v, %d messages came through", answer, err, got.Load())
+			}
+		})
 	}
 }
 
