@@ -89,51 +89,6 @@ func TestChangesAreTold(t *testing.T) {
 	})
 }
 
-// Every type of the catalogue is found by its action, has a family that may be asked for, and tells nothing twice.
-func TestCatalogueIsSound(t *testing.T) {
-	t.Parallel()
-	e := storetest.SQLite(t)
-	w := newWorld(t, e)
-	list, err := w.Catalogue(w.staff, webhook.TypesRequest{})
-	if err != nil || len(list.Items) < 25 {
-		t.Fatalf("%d types, %v", len(list.Items), err)
-	}
-	seen := map[string]bool{}
-	for _, it := range list.Items {
-		if seen[it.Name] || it.Summary == "" || strings.Count(it.Name, ".") != 1 {
-			t.Errorf("%+v", it)
-		}
-		seen[it.Name] = true
-	}
-}
-
-// Money that goes back in parts is told of each time, a dispute when it begins and when it ends, and what did not change is not told of.
-func TestOrdersTellWhatChanged(t *testing.T) {
-	t.Parallel()
-	e := storetest.SQLite(t)
-	w := newWorld(t, e)
-	w.endpoint(t)
-	for _, d := range []map[string]any{
-		{"from": "fulfilled", "to": "fulfilled", "was_refunded": 0, "refunded": 500, "was_disputed": 0, "disputed": 0, "paid": false},
-		{"from": "fulfilled", "to": "fulfilled", "was_refunded": 500, "refunded": 500, "was_disputed": 0, "disputed": 700, "paid": false},
-		{"from": "fulfilled", "to": "fulfilled", "was_refunded": 500, "refunded": 500, "was_disputed": 700, "disputed": 0, "paid": false},
-		{"from": "fulfilled", "to": "fulfilled", "was_refunded": 500, "refunded": 500, "was_disputed": 0, "disputed": 0, "paid": false},
-	} {
-		w.happens(t, "order.update", "ord_1", d)
-	}
-	w.relayed(t)
-	var got []string
-	for _, m := range w.work(t) {
-		var p struct{ Type string }
-		_ = json.Unmarshal([]byte(m.body), &p)
-		got = append(got, p.Type)
-	}
-	slices.Sort(got)
-	if want := []string{"order.dispute_ended", "order.disputed", "order.refunded"}; !slices.Equal(got, want) {
-		t.Errorf("told %v", got)
-	}
-}
-
 // A message that is not taken is sent again with growing pauses, each time with the same id and a signature that is good at that time, and
 // is given up after three days and a bit; by hand it is sent again with the id it had. The receiver's verifier takes each of them, also
 // while a secret is rotated, when either secret is enough.
