@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"time"
 
@@ -184,6 +185,15 @@ func (l Limit) normal() Limit {
 		l.Degraded = Closed
 	}
 	return l
+}
+
+// FreeName is a name for one more limit beside others: the one given, with a number where they have it.
+func FreeName(name string, limits []Limit) string {
+	free := name
+	for n := 2; slices.ContainsFunc(limits, func(l Limit) bool { return l.Name == free }); n++ {
+		free = name + "-" + strconv.Itoa(n)
+	}
+	return free
 }
 
 // Period is the limit's period in words, to follow an amount: "a minute", "every 90 seconds", "a month (Europe/Berlin)".

@@ -266,3 +266,14 @@ func TestINV7_NoAnswerRefuses(t *testing.T) {
 		expect(t, "once it is whole again", r.code(t, text), apikey.Valid)
 	})
 }
+
+// TestFreeName: one more limit never has the name of one that is there.
+func TestFreeName(t *testing.T) {
+	t.Parallel()
+	has := []apikey.Limit{{Name: "own"}, {Name: "own-2"}, {Name: "plan"}}
+	for name, want := range map[string]string{"own": "own-3", "plan": "plan-2", "extra": "extra"} {
+		if got := apikey.FreeName(name, has); got != want {
+			t.Errorf("beside %v, %q becomes %q, want %q", has, name, got, want)
+		}
+	}
+}

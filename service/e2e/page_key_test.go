@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -22,15 +23,22 @@ func TestKeyPages(t *testing.T) {
 	c.get(t, "/account/keys/new").shows(t, "the form", 200, "3 more keys", "quill:read", "600")
 	bad := c.send(t, "/account/keys/new", url.Values{"name": {""}, "allow_from": {"nowhere"}, "ends": {"soon"}})
 	bad.shows(t, "a bad form", 422, `value="nowhere"`, "Must say what the key is for", "Must be a day")
-	made := c.send(t, "/account/keys/new", url.Values{"name": {"Night build"}, "scope-0": {"on"}, "count": {"2"}, "seconds": {"3600"}})
+	made := c.send(t, "/account/keys/new", url.Values{"name": {"Night build"}, "scope": {"quill:read", "never:had"}, "count": {"2"}, "seconds": {"3600"}})
 	key := keyText.FindString(made.text)
 	if made.status != http.StatusOK || key == "" || !strings.Contains(made.text, "not shown again") {
 		t.Fatalf("making a key: %d %s", made.status, mainText(made.text))
+	}
+	if p := c.send(t, "/account/keys/new?plan=gone&env=test", url.Values{"name": {"Lost"}}); p.status != 422 || keyText.MatchString(p.text) || !strings.Contains(p.text, "none was made") {
+		t.Errorf("a key of a plan that is gone: %d %s", p.status, mainText(p.text))
+	}
+	if list := c.get(t, "/account/keys"); strings.Contains(list.text, "Lost") {
+		t.Error("a key of a plan that is gone was made by another")
 	}
 	id := regexp.MustCompile(`/account/keys/(key_[0-9a-f]+)`).FindStringSubmatch(made.text)[1]
 	if list := c.get(t, "/account/keys"); strings.Contains(list.text, key) {
 		t.Error("the list shows the text of a key")
 	}
+	c.get(t, "/account/keys/"+id).shows(t, "the new key", 200, "quill:read", "600", "2 ")
 	try := func(scopes string) page {
 		return b.send(t, "/admin/keys/try", url.Values{"key": {key}, "cost": {"1"}, "scopes": {scopes}})
 	}
@@ -43,12 +51,35 @@ func TestKeyPages(t *testing.T) {
 	b.send(t, "/admin/keys/try", url.Values{"key": {""}, "cost": {"1"}}).shows(t, "no key", 422, "Must be the whole text")
 	at := "/admin/keys/" + id
 	b.get(t, at).shows(t, "the key", 200, at+"/limits")
+	limits := func() (out string) {
+		var k struct{ Limits []map[string]any }
+		s.must(t, http.MethodGet, "/v1/keys/"+id, nil, &k)
+		for _, l := range k.Limits {
+			out += fmt.Sprint(l["name"], " ", l["count"], "/", l["seconds"], " ")
+		}
+		return strings.TrimSpace(out)
+	}
+	change := func(was, own, plan, reason string) page {
+		return b.send(t, at+"/limits", url.Values{"was": {was}, "count-own": {own}, "count-plan": {plan}, "reason": {reason}})
+	}
 	form := b.get(t, at+"/limits")
-	form.shows(t, "the limits", 200, `value="2"`, `value="600"`)
-	b.send(t, at+"/limits", url.Values{"count-0": {"5"}, "count-1": {"5"}}).shows(t, "no reason", 422, "Say why")
-	if p := b.send(t, at+"/limits", url.Values{"count-0": {"50"}, "count-1": {"50"}, "reason": {"they grow"}}); p.status != http.StatusSeeOther {
+	form.shows(t, "the limits", 200, `name="count-own"`, `value="2"`, `name="count-plan"`, `value="600"`)
+	was := regexp.MustCompile(`name="was" value="([0-9a-f]+)"`).FindStringSubmatch(form.text)[1]
+	before := limits()
+	change(was, "5", "5", "").shows(t, "no reason", 422, "Say why", `value="5"`)
+	change(was, "0", "600", "none at all").shows(t, "a limit of nothing", 422, "Must be at least 1")
+	if now := limits(); now != before || before != "plan 600/60 own 2/3600" {
+		t.Fatalf("a form that was refused changed the limits from %s to %s", before, now)
+	}
+	if p := change(was, "50", "", "they grow"); p.status != http.StatusSeeOther {
 		t.Fatalf("changing the limits: %d %s", p.status, mainText(p.text))
 	}
-	b.get(t, at).shows(t, "the changed key", 200, "50 ")
+	if now := limits(); now != "own 50/3600" {
+		t.Errorf("the limits are %s", now)
+	}
+	change(was, "70", "", "of before").shows(t, "a form of before", 422, "changed meanwhile", `value="50"`)
+	if now := limits(); now != "own 50/3600" {
+		t.Errorf("a form of before made the limits %s", now)
+	}
 	b.get(t, "/admin/audit?target="+id).shows(t, "the audit trail", 200, "they grow")
 }

@@ -138,10 +138,7 @@ func ready(v *site.Visit, spec kit.Spec) error {
 	if !v.Posted() && !may(v, spec) {
 		return licensing.Fail(licensing.Forbidden, "forbidden", "Your role does not allow this.")
 	}
-	if spec.Fresh && !v.Actor.Fresh && !v.Posted() {
-		return licensing.Fail(licensing.Forbidden, "sign-in-again", "Sign in again to do this; the last sign-in is too long ago.")
-	}
-	return nil
+	return v.Recent(spec)
 }
 
 // action is something done to one object.

@@ -57,11 +57,6 @@ func (p *pages) key(v *site.Visit) error {
 	return v.Show(keyPage(v.Frame("API key "+ui.Short(k.ID), ui.Link{Href: "/admin/keys", Name: "API keys"}), k, k.ProductName, name, may(v, p.ops.RotateKey.Spec())))
 }
 
-// periods are the spans over which calls are counted.
-func periods() []ui.Option {
-	return []ui.Option{{Value: "1", Name: "a second"}, {Value: "60", Name: "a minute"}, {Value: "3600", Name: "an hour"}, {Value: "86400", Name: "a day"}}
-}
-
 // overlaps are how long an old secret works on.
 func overlaps() []ui.Option {
 	return []ui.Option{{Value: "86400", Name: "For a day"}, {Value: "3600", Name: "For an hour"}, {Value: "604800", Name: "For a week"}, {Value: "0", Name: "Not at all"}}

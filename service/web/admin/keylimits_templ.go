@@ -72,8 +72,12 @@ func keyLimitsPage(f ui.Frame, form *ui.Form, k apikey.KeyView, back ui.Link) te
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			for i, l := range k.Limits {
-				templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: countField(i), Label: l.Name + ": calls " + l.Period(), Type: "number", Min: "1", Help: limitHelp(l)}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Hidden("was", limitsDigest(k.Limits)).Render(ctx, templ_7745c5c3_Buffer)
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			for _, l := range k.Limits {
+				templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: countField(l), Label: l.Name + ": calls " + l.Period(), Type: "number", Min: "1", Help: limitHelp(l)}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
@@ -86,7 +90,7 @@ func keyLimitsPage(f ui.Frame, form *ui.Form, k apikey.KeyView, back ui.Link) te
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Select(form, ui.Field{Name: "seconds", Label: "in", Required: true}, periods()).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Select(form, ui.Field{Name: "seconds", Label: "in", Required: true}, ui.Periods()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -105,7 +109,7 @@ func keyLimitsPage(f ui.Frame, form *ui.Form, k apikey.KeyView, back ui.Link) te
 			var templ_7745c5c3_Var4 templ.SafeURL
 			templ_7745c5c3_Var4, templ_7745c5c3_Err = templ.JoinURLErrs(templ.SafeURL(back.Href))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `service/web/admin/keylimits.templ`, Line: 24, Col: 59}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `service/web/admin/keylimits.templ`, Line: 25, Col: 59}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var4))
 			if templ_7745c5c3_Err != nil {

@@ -317,7 +317,7 @@ func grantText(g catalog.Grant) string {
 	case g.APIKey != nil:
 		text := fmt.Sprintf("An API key for %s calls", ui.Number(g.APIKey.RateCount))
 		span := fmt.Sprintf("%d seconds", g.APIKey.RatePeriod)
-		for _, o := range periods() {
+		for _, o := range ui.Periods() {
 			if o.Value == fmt.Sprint(g.APIKey.RatePeriod) {
 				span = o.Name
 			}

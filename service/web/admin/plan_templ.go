@@ -792,7 +792,7 @@ func planFields(form *ui.Form, g granting, fixed bool) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Select(form, ui.Field{Name: "period", Label: "in", Required: true}, periods()).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Select(form, ui.Field{Name: "period", Label: "in", Required: true}, ui.Periods()).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -2,8 +2,8 @@ package my
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,14 +18,24 @@ func (p *pages) newKey(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	f, frame := v.Form(), v.Frame("Make an API key", keyCrumbs(nil)...)
+	f := v.Form()
 	at := slices.IndexFunc(list.Items, func(o apikey.OptionView) bool {
 		return o.Template.Plan == v.Query("plan") && string(o.Env) == v.Query("env")
 	})
-	if at < 0 && len(list.Items) != 1 {
-		return v.Show(plansPage(frame, list.Items))
+	if at < 0 && len(list.Items) == 1 && v.Query("plan") == "" && v.Query("env") == "" {
+		at = 0
 	}
-	o := &list.Items[max(at, 0)]
+	if at < 0 {
+		if v.Posted() {
+			f.Problem = "No key can be made by that plan any more, and none was made."
+			v.Say("bad", f.Problem)
+		}
+		return v.Show(plansPage(v.Frame("Make an API key", keyCrumbs(nil)...), list.Items))
+	}
+	if err := v.Recent(p.ops.Make.Spec()); err != nil {
+		return err
+	}
+	o := &list.Items[at]
 	f.Default("seconds", "60")
 	if v.Posted() {
 		ask := wanted(f, o)
@@ -42,23 +52,32 @@ func (p *pages) newKey(v *site.Visit) error {
 			}
 		}
 	}
-	return v.Show(newKeyPage(frame, f, o))
+	return v.Show(newKeyPage(v.Frame("Make an API key", keyCrumbs(nil)...), f, o))
 }
 
-// wanted reads the form of a new key.
+// newKeyAt is the address of the form for a key of a plan.
+func newKeyAt(o *apikey.OptionView) string {
+	return "/account/keys/new?" + url.Values{"plan": {o.Template.Plan}, "env": {string(o.Env)}}.Encode()
+}
+
+// wanted reads the form of a new key. Of the scopes that were ticked those count that the plan has.
 func wanted(f *ui.Form, o *apikey.OptionView) apikey.CreateRequest {
 	r := apikey.CreateRequest{Plan: o.Template.Plan, Env: o.Env, Name: f.Text("name"),
 		AllowFrom: strings.FieldsFunc(f.Get("allow_from"), func(c rune) bool { return strings.ContainsRune(", \r\n\t", c) })}
 	if r.Name == "" {
 		f.Wrong("name", "must say what the key is for")
 	}
-	for i, scope := range o.Template.Scopes {
-		if f.Has(scopeField(i)) {
+	for _, scope := range o.Template.Scopes {
+		if slices.Contains(f.Values["scope"], scope) {
 			r.Scopes = append(r.Scopes, scope)
 		}
 	}
-	if n := f.Int("count", 0); n != 0 {
-		r.Limits = []apikey.Limit{{Name: "own", Count: n, Seconds: f.Int("seconds", 60)}}
+	if f.Text("count") != "" {
+		n := f.Int("count", 0)
+		if n < 1 {
+			f.Wrong("count", "must be at least 1")
+		}
+		r.Limits = []apikey.Limit{{Name: apikey.FreeName("own", o.Template.Limits), Count: n, Seconds: f.Int("seconds", 60)}}
 	}
 	if text := f.Text("ends"); text != "" {
 		last, err := time.Parse(time.DateOnly, text)
@@ -69,12 +88,4 @@ func wanted(f *ui.Form, o *apikey.OptionView) apikey.CreateRequest {
 		r.ExpiresAt = &last
 	}
 	return r
-}
-
-// scopeField is the name of the box for a scope of a plan.
-func scopeField(i int) string { return "scope-" + strconv.Itoa(i) }
-
-// spans are those over which calls may be counted.
-func spans() []ui.Option {
-	return []ui.Option{{Value: "1", Name: "a second"}, {Value: "60", Name: "a minute"}, {Value: "3600", Name: "an hour"}, {Value: "86400", Name: "a day"}}
 }

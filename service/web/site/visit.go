@@ -138,6 +138,15 @@ func (v *Visit) again() {
 	}
 }
 
+// Recent leads from a form to the page that asks for the password once more, if its operation needs a fresh sign-in and this one is not: before
+// anything is typed. What is sent is the operation's to refuse, and so is what a session sends that only looks.
+func (v *Visit) Recent(spec kit.Spec) error {
+	if spec.Fresh && !v.Actor.Fresh && !v.Posted() && !v.Actor.ReadOnly {
+		return licensing.Fail(licensing.Forbidden, "sign-in-again", "Sign in again to do this; the last sign-in is too long ago.")
+	}
+	return nil
+}
+
 // Frame is what surrounds the page.
 func (v *Visit) Frame(title string, crumbs ...ui.Link) ui.Frame {
 	f := ui.Frame{Shop: v.Site.Shop, Title: title, Path: v.R.URL.Path, Actor: v.Actor, Crumbs: crumbs, Secret: v.page.Secret, Said: append(v.flashes(), v.said...)}

@@ -108,3 +108,8 @@ func Sentence(detail string) string {
 	}
 	return out
 }
+
+// Periods are the spans over which calls are counted, to choose from.
+func Periods() []Option {
+	return []Option{{Value: "1", Name: "a second"}, {Value: "60", Name: "a minute"}, {Value: "3600", Name: "an hour"}, {Value: "86400", Name: "a day"}}
+}
