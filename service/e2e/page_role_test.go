@@ -30,32 +30,83 @@ func TestConsole_LeadsNobodyAstray(t *testing.T) {
 			if !strings.HasPrefix(pattern, "GET /admin") {
 				continue
 			}
-			at := s.address(t, visits()[pattern][0].at)
-			p := c.get(t, at)
-			if p.status != http.StatusOK {
-				continue
-			}
-			seen++
-			for _, m := range consoleLink.FindAllStringSubmatch(p.text, -1) {
-				to := strings.ReplaceAll(m[1], "&amp;", "&")
-				if shape := anyID.ReplaceAllString(to, "*"); from[shape] == "" {
-					from[shape] = at
-					if answer := c.get(t, to); answer.status == http.StatusForbidden {
-						t.Errorf("%s is led from %s to %s, and refused there", role, at, to)
+			shown := false
+			for _, v := range visits()[pattern] {
+				at := s.address(t, v.at)
+				p := c.get(t, at)
+				if p.status != http.StatusOK {
+					continue
+				}
+				shown = true
+				for _, m := range consoleLink.FindAllStringSubmatch(p.text, -1) {
+					to := strings.ReplaceAll(m[1], "&amp;", "&")
+					if shape := anyID.ReplaceAllString(to, "*"); from[shape] == "" {
+						from[shape] = at
+						if answer := c.get(t, to); answer.status == http.StatusForbidden {
+							t.Errorf("%s is led from %s to %s, and refused there", role, at, to)
+						}
 					}
 				}
+			}
+			if shown {
+				seen++
 			}
 		}
 		if seen < 15 {
 			t.Errorf("%s sees %d pages only", role, seen)
 		}
 	}
-	whole := s.as(t, owner).get(t, "/admin").text
-	for _, at := range []string{"orders", "tickets", "customers", "organisations", "access", "licenses", "transfers", "runs", "keys", "policies", "products", "import", "files", "faq",
-		"switches", "payments", "webhooks", "mail", "jobs", "signing-keys", "audit", "staff", "tokens", "settings"} {
-		if !strings.Contains(whole, `href="/admin/`+at+`"`) {
+	whole, led := s.as(t, owner).get(t, "/admin").text, 0
+	for _, pattern := range mounts(t) {
+		at, ok := strings.CutPrefix(pattern, "GET /admin/")
+		if !ok || strings.ContainsAny(at, "/{") || at == "canned" { // to the canned replies leads the page of tickets
+			continue
+		}
+		if led++; !strings.Contains(whole, `href="/admin/`+at+`"`) {
 			t.Errorf("the owner is not led to /admin/%s", at)
 		}
+	}
+	if led < 20 {
+		t.Errorf("there are %d pages only to lead the owner to", led)
+	}
+}
+
+// accountLink is a link to a page of the account.
+var accountLink = regexp.MustCompile(`href="(/account[^"#]*)"`)
+
+// TestAccount_LeadsMembersToNoForm: a member of an organisation sees what it owns, and no link to a form that its admins alone may send; whoever
+// goes there all the same is told so before typing anything.
+func TestAccount_LeadsMembersToNoForm(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	var license struct{ ID, Key string }
+	s.must(t, http.MethodPost, "/v1/licenses", object{"policy": s.ids["policy"], "plan": "pro", "env": "test", "owner": s.ids["organisation"], "licensee": "Møller", "reason": "for the stage", "reference": "shared"}, &license)
+	s.uses(t, license.Key, "A shared desk", "")
+	var key struct{ Key struct{ ID string } }
+	s.must(t, http.MethodPost, "/v1/keys", object{"product": s.ids["product"], "owner": s.ids["organisation"], "env": "test", "name": "Its own"}, &key)
+	c, todo, from := s.as(t, colleague), []string{"/account"}, map[string]string{"/account": "nowhere"}
+	for len(todo) > 0 {
+		at := todo[0]
+		todo = todo[1:]
+		p := c.get(t, at)
+		if p.status == http.StatusForbidden {
+			t.Errorf("a member is led from %s to %s, and refused there", from[anyID.ReplaceAllString(at, "*")], at)
+		}
+		for _, m := range accountLink.FindAllStringSubmatch(p.text, -1) {
+			to := strings.ReplaceAll(m[1], "&amp;", "&")
+			if shape := anyID.ReplaceAllString(to, "*"); from[shape] == "" {
+				from[shape] = at
+				todo = append(todo, to)
+			}
+		}
+	}
+	for _, shape := range []string{"/account/licenses/*", "/account/keys/*", "/account/licenses/*/history"} {
+		if from[shape] == "" {
+			t.Errorf("a member is not led to %s", shape)
+		}
+	}
+	for _, at := range []string{"/account/keys/" + key.Key.ID + "/rotate", "/account/keys/" + key.Key.ID + "/revoke"} {
+		c.get(t, at).shows(t, "a form of admins", http.StatusForbidden, "Ask one of its admins")
 	}
 }
 

@@ -62,6 +62,23 @@ const DefaultBody = 256 << 10
 // Mutates reports whether the operation changes something, so that its transaction must hold an audit row.
 func (s Spec) Mutates() bool { return s.Method != http.MethodGet && !s.Reads }
 
+// Opens reports whether actor may call the operation, as far as that depends on who he is.
+func (s Spec) Opens(actor licensing.Actor) bool { return s.Access.Permits(actor) && !s.shuts(actor) }
+
+// Closed is why the form of the operation is of no use to actor, so that it is told before anything is typed; nil when it is. A session that only looks
+// sees every form that its customer sees.
+func (s Spec) Closed(actor licensing.Actor) error {
+	switch {
+	case !s.Access.Permits(actor):
+		return errForbidden
+	case s.shuts(actor):
+		return errMember
+	case s.Fresh && !actor.Fresh && !actor.ReadOnly && (actor.Kind == licensing.Customer || actor.Kind == licensing.Staff):
+		return errFresh
+	}
+	return nil
+}
+
 // shuts reports whether the operation is closed to actor as a mere member of the organisation that he acts for.
 func (s Spec) shuts(actor licensing.Actor) bool {
 	return s.Mutates() && !s.Access.Members && actor.Kind == licensing.Customer && actor.Org != "" && actor.OrgRole != licensing.OrgOwner && actor.OrgRole != licensing.OrgAdmin

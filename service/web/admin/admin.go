@@ -132,15 +132,6 @@ func productChoices(first string, products []catalog.ProductView) []ui.Option {
 	return out
 }
 
-// ready refuses a form to whoever may not send it, and leads to the page that asks for the password once more, if the operation needs a fresh
-// sign-in and this one is not. What is sent is the operation's to refuse.
-func ready(v *site.Visit, spec kit.Spec) error {
-	if !v.Posted() && !may(v, spec) {
-		return licensing.Fail(licensing.Forbidden, "forbidden", "Your role does not allow this.")
-	}
-	return v.Recent(spec)
-}
-
 // action is something done to one object.
 type action struct {
 	name, path string // "license_suspend", "/admin/licenses/{id}/suspend"
@@ -168,7 +159,7 @@ func (p *pages) asked(actions ...action) []site.Page {
 
 func (p *pages) act(v *site.Visit, a action) error {
 	f, id := v.Form(), v.Param("id")
-	if err := ready(v, a.spec); err != nil {
+	if err := v.Ready(a.spec); err != nil {
 		return err
 	}
 	back := a.back(id)

@@ -69,6 +69,9 @@ func (p *pages) files(v *site.Visit) error {
 }
 
 func (p *pages) newRelease(v *site.Visit) error {
+	if err := v.Ready(p.ops.CreateRelease.Spec()); err != nil {
+		return err
+	}
 	f, id := v.Form(), v.Param("id")
 	frame := v.Frame("New release", ui.Link{Href: link("/admin/files", "product", id), Name: "Files"})
 	f.Default("channel", "stable")

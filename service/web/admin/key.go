@@ -63,7 +63,7 @@ func overlaps() []ui.Option {
 }
 
 func (p *pages) issueKey(v *site.Visit) error {
-	if err := ready(v, p.ops.IssueKey.Spec()); err != nil {
+	if err := v.Ready(p.ops.IssueKey.Spec()); err != nil {
 		return err
 	}
 	f, back := v.Form(), ui.Link{Href: "/admin/keys", Name: "API keys"}
@@ -101,7 +101,7 @@ func (p *pages) issueKey(v *site.Visit) error {
 }
 
 func (p *pages) rotateKey(v *site.Visit) error {
-	if err := ready(v, p.ops.RotateKey.Spec()); err != nil {
+	if err := v.Ready(p.ops.RotateKey.Spec()); err != nil {
 		return err
 	}
 	f, id := v.Form(), v.Param("id")

@@ -13,7 +13,7 @@ import (
 
 // keyLimits changes how much a key may be used: the count of each limit, or that the limit goes.
 func (p *pages) keyLimits(v *site.Visit) error {
-	if err := ready(v, p.ops.KeyLimits.Spec()); err != nil {
+	if err := v.Ready(p.ops.KeyLimits.Spec()); err != nil {
 		return err
 	}
 	id := v.Param("id")

@@ -114,6 +114,9 @@ func (p *pages) revealLicense(v *site.Visit) error {
 }
 
 func (p *pages) changeLicense(v *site.Visit) error {
+	if err := v.Ready(p.ops.ChangeLicense.Spec()); err != nil {
+		return err
+	}
 	f, id := v.Form(), v.Param("id")
 	l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: id})
 	if err != nil {

@@ -133,6 +133,9 @@ func grantFields() map[string]string {
 }
 
 func (p *pages) newPlan(v *site.Visit) error {
+	if err := v.Ready(p.ops.CreatePlan.Spec()); err != nil {
+		return err
+	}
 	f, id := v.Form(), v.Param("id")
 	product, err := p.ops.Product.Call(v.Ctx(), catalog.ProductRequest{ID: id})
 	if err != nil {
@@ -168,6 +171,9 @@ func (p *pages) newPlan(v *site.Visit) error {
 }
 
 func (p *pages) editPlan(v *site.Visit) error {
+	if err := v.Ready(p.ops.UpdatePlan.Spec()); err != nil {
+		return err
+	}
 	f, id := v.Form(), v.Param("id")
 	plan, err := p.ops.Plan.Call(v.Ctx(), catalog.PlanRequest{ID: id})
 	if err != nil {

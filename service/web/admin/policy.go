@@ -29,6 +29,9 @@ func (p *pages) policies(v *site.Visit) error {
 }
 
 func (p *pages) newPolicy(v *site.Visit) error {
+	if err := v.Ready(p.ops.CreatePolicy.Spec()); err != nil {
+		return err
+	}
 	products, err := p.products(v)
 	if err != nil {
 		return err

@@ -122,6 +122,9 @@ func purposes() []ui.Option {
 }
 
 func (p *pages) newProduct(v *site.Visit) error {
+	if err := v.Ready(p.ops.CreateProduct.Spec()); err != nil {
+		return err
+	}
 	f, frame := v.Form(), v.Frame("New product", ui.Link{Href: "/admin/products", Name: "Products"})
 	f.Default("purpose", "revenue")
 	f.Default("key_prefix", "MINT")
@@ -140,6 +143,9 @@ func (p *pages) newProduct(v *site.Visit) error {
 }
 
 func (p *pages) editProduct(v *site.Visit) error {
+	if err := v.Ready(p.ops.UpdateProduct.Spec()); err != nil {
+		return err
+	}
 	f, id := v.Form(), v.Param("id")
 	product, err := p.ops.Product.Call(v.Ctx(), catalog.ProductRequest{ID: id})
 	if err != nil {
@@ -170,6 +176,9 @@ func (p *pages) editProduct(v *site.Visit) error {
 
 // importCatalogue takes a file, or what was pasted: first to try it, which changes nothing, then for good.
 func (p *pages) importCatalogue(v *site.Visit) error {
+	if err := v.Ready(p.ops.Import.Spec()); err != nil {
+		return err
+	}
 	f, frame := v.Form(), v.Frame("Import")
 	f.Default("format", "csv")
 	if !v.Posted() {

@@ -28,7 +28,7 @@ func signingKeys() ui.Link { return ui.Link{Href: "/admin/signing-keys", Name: "
 // proposeRoot proposes to move the root offline; another owner approves.
 func (p *pages) proposeRoot(v *site.Visit) error {
 	f := v.Form()
-	if err := ready(v, p.roots.Propose.Spec()); err != nil {
+	if err := v.Ready(p.roots.Propose.Spec()); err != nil {
 		return err
 	}
 	if v.Posted() {
@@ -60,7 +60,7 @@ func (p *pages) rootExport(v *site.Visit) (keyring.ExportView, error) {
 // takeRoot gives the encrypted root to who proposed the export, in the answer to the form: no address holds it.
 func (p *pages) takeRoot(v *site.Visit) error {
 	f := v.Form()
-	if err := ready(v, p.roots.Take.Spec()); err != nil {
+	if err := v.Ready(p.roots.Take.Spec()); err != nil {
 		return err
 	}
 	e, err := p.rootExport(v)
@@ -91,7 +91,7 @@ const maxRootFile = 32 << 10
 // confirmRoot takes the file back, as it was stored, and then the root is offline.
 func (p *pages) confirmRoot(v *site.Visit) error {
 	f := v.Form()
-	if err := ready(v, p.roots.Confirm.Spec()); err != nil {
+	if err := v.Ready(p.roots.Confirm.Spec()); err != nil {
 		return err
 	}
 	e, err := p.rootExport(v)

@@ -105,12 +105,7 @@ func (p *pages) runKeys(v *site.Visit) error {
 	} else if err != nil {
 		return err
 	}
-	h := v.W.Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="keys-`+out.ID+`.csv"`)
-	v.W.WriteHeader(http.StatusOK)
-	_, err = io.WriteString(v.W, out.CSV)
-	if err != nil {
+	if _, err := io.WriteString(v.Attach("keys-"+out.ID+".csv", "text/csv; charset=utf-8"), out.CSV); err != nil {
 		v.Log(err)
 	}
 	return nil
@@ -129,7 +124,7 @@ func actKinds() []ui.Option {
 // actLicenses does one thing to all licenses of a search: it says how many they are and, for what cannot be undone, wants that number typed.
 func (p *pages) actLicenses(v *site.Visit) error {
 	f, frame := v.Form(), v.Frame("Change many licenses", ui.Link{Href: "/admin/licenses", Name: "Licenses"})
-	if err := ready(v, p.ops.ActMany.Spec()); err != nil {
+	if err := v.Ready(p.ops.ActMany.Spec()); err != nil {
 		return err
 	}
 	if !v.Posted() {
@@ -176,7 +171,7 @@ func (p *pages) actLicenses(v *site.Visit) error {
 // issueLicense issues one license and shows its key, or starts a run that issues many.
 func (p *pages) issueLicense(v *site.Visit) error {
 	f, frame := v.Form(), v.Frame("Issue licenses", ui.Link{Href: "/admin/licenses", Name: "Licenses"})
-	if err := ready(v, p.ops.IssueOne.Spec()); err != nil {
+	if err := v.Ready(p.ops.IssueOne.Spec()); err != nil {
 		return err
 	}
 	policies, err := p.policyChoices(v)
@@ -245,7 +240,7 @@ func importSources() []ui.Option {
 // importLicenses takes a file: first to check each row, which keeps nothing, then for good.
 func (p *pages) importLicenses(v *site.Visit) error {
 	f, frame := v.Form(), v.Frame("Import licenses", ui.Link{Href: "/admin/licenses", Name: "Licenses"})
-	if err := ready(v, p.ops.ImportLicenses.Spec()); err != nil {
+	if err := v.Ready(p.ops.ImportLicenses.Spec()); err != nil {
 		return err
 	}
 	policies, err := p.policyChoices(v)

@@ -56,7 +56,7 @@ func (p *pages) switches(v *site.Visit) error {
 }
 
 func (p *pages) flip(v *site.Visit) error {
-	if err := ready(v, p.ops.Flip.Spec()); err != nil {
+	if err := v.Ready(p.ops.Flip.Spec()); err != nil {
 		return err
 	}
 	name, f := v.Param("switch"), v.Form()

@@ -40,7 +40,7 @@ func (p *pages) staff(v *site.Visit) error {
 }
 
 func (p *pages) newStaff(v *site.Visit) error {
-	if err := ready(v, p.ops.CreateStaff.Spec()); err != nil {
+	if err := v.Ready(p.ops.CreateStaff.Spec()); err != nil {
 		return err
 	}
 	f, frame := v.Form(), v.Frame("Add a person", ui.Link{Href: "/admin/staff", Name: "Staff"})
@@ -59,7 +59,7 @@ func (p *pages) newStaff(v *site.Visit) error {
 }
 
 func (p *pages) role(v *site.Visit) error {
-	if err := ready(v, p.ops.SetRole.Spec()); err != nil {
+	if err := v.Ready(p.ops.SetRole.Spec()); err != nil {
 		return err
 	}
 	list, err := p.ops.Staff.Call(v.Ctx(), account.ListStaffRequest{})
@@ -112,7 +112,7 @@ func (p *pages) scopes() []ui.Option {
 }
 
 func (p *pages) newToken(v *site.Visit) error {
-	if err := ready(v, p.ops.CreateMachine.Spec()); err != nil {
+	if err := v.Ready(p.ops.CreateMachine.Spec()); err != nil {
 		return err
 	}
 	f, back := v.Form(), ui.Link{Href: "/admin/tokens", Name: "Machine tokens"}
@@ -142,7 +142,7 @@ func (p *pages) newToken(v *site.Visit) error {
 }
 
 func (p *pages) rotateToken(v *site.Visit) error {
-	if err := ready(v, p.ops.RotateMachine.Spec()); err != nil {
+	if err := v.Ready(p.ops.RotateMachine.Spec()); err != nil {
 		return err
 	}
 	f, back := v.Form(), ui.Link{Href: "/admin/tokens", Name: "Machine tokens"}

@@ -34,6 +34,9 @@ func licenseFrame(v *site.Visit, title, id string) ui.Frame {
 
 // renewLicense renews a license by its policy's terms, or until a day.
 func (p *pages) renewLicense(v *site.Visit) error {
+	if err := v.Ready(p.terms.Renew.Spec()); err != nil {
+		return err
+	}
 	l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: v.Param("id")})
 	if err != nil {
 		return err
@@ -79,6 +82,9 @@ type policyChange struct {
 // repolicy shows what a policy as it is now would change, and puts the license under it when the form comes back with the versions that
 // were looked at.
 func (p *pages) repolicy(v *site.Visit) error {
+	if err := v.Ready(p.terms.Repolicy.Spec()); err != nil {
+		return err
+	}
 	id, f, policy := v.Param("id"), v.Form(), v.Query("policy")
 	if v.Posted() {
 		policy = f.Text("policy")
@@ -169,6 +175,9 @@ func lengths() []string {
 
 // featureEnds sets and takes away ends of single features.
 func (p *pages) featureEnds(v *site.Visit) error {
+	if err := v.Ready(p.ops.ChangeLicense.Spec()); err != nil {
+		return err
+	}
 	l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: v.Param("id")})
 	if err != nil {
 		return err

@@ -81,6 +81,9 @@ func (p *pages) transferShown(v *site.Visit) error {
 
 // transferLicense gives a license to another owner on the staff's own word.
 func (p *pages) transferLicense(v *site.Visit) error {
+	if err := v.Ready(p.moves.Transfer.Spec()); err != nil {
+		return err
+	}
 	l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: v.Param("id")})
 	if err != nil {
 		return err

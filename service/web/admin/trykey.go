@@ -11,6 +11,9 @@ import (
 
 // tryKey asks whether a key is good for a use, as a product's back end does. The key that was typed is not shown again.
 func (p *pages) tryKey(v *site.Visit) error {
+	if err := v.Ready(p.ops.VerifyKey.Spec()); err != nil {
+		return err
+	}
 	products, err := p.products(v)
 	if err != nil {
 		return err

@@ -129,7 +129,7 @@ func (p *pages) eventChoices(v *site.Visit) ([]ui.Option, error) {
 }
 
 func (p *pages) newWebhook(v *site.Visit) error {
-	if err := ready(v, p.hooks.Create.Spec()); err != nil {
+	if err := v.Ready(p.hooks.Create.Spec()); err != nil {
 		return err
 	}
 	f, back := v.Form(), ui.Link{Href: "/admin/webhooks", Name: "Webhooks"}
@@ -162,7 +162,7 @@ type webhookForm struct {
 }
 
 func (p *pages) changeWebhook(v *site.Visit) error {
-	if err := ready(v, p.hooks.Change.Spec()); err != nil {
+	if err := v.Ready(p.hooks.Change.Spec()); err != nil {
 		return err
 	}
 	e, err := p.hooks.Endpoint.Call(v.Ctx(), webhook.EndpointRequest{ID: v.Param("id")})
@@ -195,7 +195,7 @@ func (p *pages) changeWebhook(v *site.Visit) error {
 }
 
 func (p *pages) rotateWebhook(v *site.Visit) error {
-	if err := ready(v, p.hooks.Rotate.Spec()); err != nil {
+	if err := v.Ready(p.hooks.Rotate.Spec()); err != nil {
 		return err
 	}
 	f, back := v.Form(), to("/admin/webhooks/{id}", "Endpoint")(v.Param("id"))

@@ -39,6 +39,9 @@ func (p *pages) articles(v *site.Visit) error {
 
 // editArticle shows the form of an article, an old one or a new one, and stores what was sent.
 func (p *pages) editArticle(v *site.Visit) error {
+	if err := v.Ready(p.ops.ArticleChange.Spec()); err != nil {
+		return err
+	}
 	f, id := v.Form(), v.Param("id")
 	if id != fresh && !v.Posted() {
 		a, err := p.ops.ArticleGet.Call(v.Ctx(), support.ArticleGetRequest{ID: id})
@@ -75,6 +78,9 @@ func (p *pages) editArticle(v *site.Visit) error {
 }
 
 func (p *pages) dropArticle(v *site.Visit) error {
+	if err := v.Ready(p.ops.ArticleDrop.Spec()); err != nil {
+		return err
+	}
 	if !v.Posted() {
 		a, err := p.ops.ArticleGet.Call(v.Ctx(), support.ArticleGetRequest{ID: v.Param("id")})
 		if err != nil {
@@ -111,6 +117,9 @@ func (p *pages) one(v *site.Visit) (support.CannedView, error) {
 }
 
 func (p *pages) editCanned(v *site.Visit) error {
+	if err := v.Ready(p.ops.CannedChange.Spec()); err != nil {
+		return err
+	}
 	f, id := v.Form(), v.Param("id")
 	if id != fresh && !v.Posted() {
 		c, err := p.one(v)
@@ -139,6 +148,9 @@ func (p *pages) editCanned(v *site.Visit) error {
 }
 
 func (p *pages) dropCanned(v *site.Visit) error {
+	if err := v.Ready(p.ops.CannedDrop.Spec()); err != nil {
+		return err
+	}
 	if !v.Posted() {
 		c, err := p.one(v)
 		if err != nil {

@@ -42,6 +42,9 @@ func (p *pages) key(v *site.Visit) error {
 
 // rotate gives a key a new secret and shows it in the answer, once.
 func (p *pages) rotate(v *site.Visit) error {
+	if err := v.Ready(p.ops.Rotate.Spec()); err != nil {
+		return err
+	}
 	id, f := v.Param("id"), v.Form()
 	k, err := p.ops.Key.Call(v.Ctx(), apikey.GetRequest{ID: id})
 	if err != nil {
@@ -67,6 +70,9 @@ func (p *pages) rotate(v *site.Visit) error {
 }
 
 func (p *pages) revoke(v *site.Visit) error {
+	if err := v.Ready(p.ops.Revoke.Spec()); err != nil {
+		return err
+	}
 	id, f := v.Param("id"), v.Form()
 	k, err := p.ops.Key.Call(v.Ctx(), apikey.GetRequest{ID: id})
 	if err != nil {

@@ -61,7 +61,7 @@ func keysPage(f ui.Frame, list licensing.List[apikey.KeyView], more bool) templ.
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				if more {
+				if more && ui.May(ctx, "/account/keys/new") {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<a class=\"button\" href=\"/account/keys/new\">Make a key</a>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
@@ -691,7 +691,7 @@ func keyPage(f ui.Frame, form *ui.Form, k *apikey.KeyView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			if k.State == apikey.Active || k.State == apikey.Disabled {
+			if (k.State == apikey.Active || k.State == apikey.Disabled) && ui.May(ctx, "/account/keys/"+k.ID+"/rotate") {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 45, "<section class=\"card\" aria-labelledby=\"acts\"><h2 id=\"acts\">Change it</h2><div class=\"actions\"><a class=\"button quiet\" href=\"")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -1131,7 +1131,7 @@ func rotatePage(f ui.Frame, form *ui.Form, k *apikey.KeyView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 69, "\">Keep it as it is</a></p><p class=\"soft\">The new text is shown once, on the next page. You may be asked for your password.</p></form></div>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 69, "\">Keep it as it is</a></p><p class=\"soft\">The new text is shown once, on the next page.</p></form></div>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

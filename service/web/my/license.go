@@ -111,6 +111,9 @@ func (p *pages) token(v *site.Visit) error {
 
 // release asks, and then gives the seat of a device back.
 func (p *pages) release(v *site.Visit) error {
+	if err := v.Ready(p.ops.Release.Spec()); err != nil {
+		return err
+	}
 	lic, id := v.Param("id"), v.Param("device")
 	d, err := p.ops.Device.Call(v.Ctx(), activation.GetRequest{ID: id})
 	if err != nil {

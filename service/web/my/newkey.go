@@ -32,7 +32,7 @@ func (p *pages) newKey(v *site.Visit) error {
 		}
 		return v.Show(plansPage(v.Frame("Make an API key", keyCrumbs(nil)...), list.Items))
 	}
-	if err := v.Recent(p.ops.Make.Spec()); err != nil {
+	if err := v.Ready(p.ops.Make.Spec()); err != nil {
 		return err
 	}
 	o := &list.Items[at]

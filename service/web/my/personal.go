@@ -2,7 +2,6 @@ package my
 
 import (
 	"encoding/json"
-	"net/http"
 
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/service/web/site"
@@ -32,16 +31,15 @@ func (p *settings) export(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	h := v.W.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Disposition", `attachment; filename="my-data.json"`)
-	v.W.WriteHeader(http.StatusOK)
-	_, err = v.W.Write(body)
+	_, err = v.Attach("my-data.json", "application/json").Write(body)
 	return err
 }
 
 // erase asks for the password and a word, and then takes the customer's personal data away for good.
 func (p *settings) erase(v *site.Visit) error {
+	if err := v.Ready(p.ops.Erase.Spec()); err != nil {
+		return err
+	}
 	f := v.Form()
 	if !v.Posted() {
 		return v.Show(erasePage(p.frame(v, "Erase the account"), f, p.base))

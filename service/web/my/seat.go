@@ -21,16 +21,24 @@ type seatView struct {
 	// Add says whether the visitor may name users and lend seats, Form the form by which.
 	Add  bool
 	Form *ui.Form
-	// Here are seats that could be borrowed, Latest is until when.
-	Here   []activation.View
-	Latest time.Time
+	// Here are seats that could be borrowed, HereMore leads to more of them, Latest is until when.
+	Here     []activation.View
+	HereMore string
+	Latest   time.Time
 }
 
-// seatsOf reads the seats of a license that a page shows: those that are held and that some asks for.
-func (p *pages) seatsOf(v *site.Visit, l *license.View, path string, some activation.ListRequest) (*seatView, error) {
-	some.License, some.State, some.Page = l.ID, activation.Held, licensing.Page{Cursor: v.Query("cursor"), Limit: 100}
+// seatsOf reads the seats of a license that a page shows: those that are held and that some asks for, from where the parameter of the address
+// named cursor says.
+func (p *pages) seatsOf(v *site.Visit, l *license.View, cursor string, some activation.ListRequest) (*seatView, error) {
+	some.License, some.State, some.Page = l.ID, activation.Held, licensing.Page{Cursor: v.Query(cursor), Limit: 100}
 	list, err := p.ops.Devices.Call(v.Ctx(), some)
-	return &seatView{View: *l, Seats: list.Items, Now: p.site.Clock.Now(), More: next("/account/licenses/"+l.ID+path, list.Next)}, err
+	view := &seatView{View: *l, Seats: list.Items, Now: p.site.Clock.Now()}
+	if list.Next != "" {
+		q := v.R.URL.Query()
+		q.Set(cursor, list.Next)
+		view.More = v.R.URL.Path + "?" + q.Encode()
+	}
+	return view, err
 }
 
 // users shows who holds the seats of a license that are taken by users, finds one by name, for what is stored of a user is a digest, and gives
@@ -54,7 +62,7 @@ func (p *pages) users(v *site.Visit) error {
 	if asked != "" {
 		some.User = doc.UserDigest(l.Product, asked)
 	}
-	view, err := p.seatsOf(v, &l, "/users", some)
+	view, err := p.seatsOf(v, &l, "cursor", some)
 	if err != nil {
 		return err
 	}
@@ -67,6 +75,9 @@ func (v *seatView) full() bool { return v.SeatsMax >= 0 && v.SeatsUsed >= v.Seat
 
 // lend lets a device borrow its seat to a day, or ends that.
 func (p *pages) lend(v *site.Visit) error {
+	if err := v.Ready(p.ops.Lend.Spec()); err != nil {
+		return err
+	}
 	lic, id := v.Param("id"), v.Param("device")
 	d, err := p.ops.Device.Call(v.Ctx(), activation.GetRequest{ID: id})
 	if err != nil {
@@ -122,15 +133,16 @@ func (p *pages) borrowed(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	view, err := p.seatsOf(v, &l, "/borrowed", activation.ListRequest{Borrowed: true})
+	view, err := p.seatsOf(v, &l, "cursor", activation.ListRequest{Borrowed: true})
 	if err != nil {
 		return err
 	}
 	if view.Add = v.Actor.OrgRole != licensing.OrgMember && l.State == string(license.Active); view.Add && l.Terms.Seats.Floating {
-		held, err := p.seatsOf(v, &l, "/borrowed", activation.ListRequest{})
+		held, err := p.seatsOf(v, &l, "here", activation.ListRequest{})
 		if err != nil {
 			return err
 		}
+		view.HereMore = held.More
 		for i := range held.Seats {
 			if !view.away(&held.Seats[i]) {
 				view.Here = append(view.Here, held.Seats[i])

@@ -185,6 +185,9 @@ func (p *settings) firstCode(v *site.Visit) error {
 }
 
 func (p *settings) twoStepOff(v *site.Visit) error {
+	if err := v.Ready(p.ops.Remove.Spec()); err != nil {
+		return err
+	}
 	f := v.Form()
 	if v.Posted() {
 		_, err := p.ops.Remove.Call(v.Ctx(), account.CodeRequest{Code: code(f)})

@@ -59,6 +59,11 @@ func (p *pages) transfer(v *site.Visit) error {
 			view.Past = append(view.Past, *q)
 		}
 	}
+	if view.Open == nil && view.No == "" {
+		if err := v.Ready(p.hand.Ask.Spec()); err != nil {
+			return err
+		}
+	}
 	return v.Show(transferPage(v.Frame("Give it to somebody else", licenseCrumbs(&l)...), f, &view))
 }
 
@@ -118,6 +123,9 @@ func span(seconds int64) string {
 
 // cancelTransfer asks, and then takes an offer back.
 func (p *pages) cancelTransfer(v *site.Visit) error {
+	if err := v.Ready(p.hand.Cancel.Spec()); err != nil {
+		return err
+	}
 	q, err := p.hand.Get.Call(v.Ctx(), transfer.GetRequest{ID: v.Param("id")})
 	if err != nil {
 		return err

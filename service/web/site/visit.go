@@ -2,6 +2,7 @@ package site
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"io"
 	"mime"
@@ -138,13 +139,16 @@ func (v *Visit) again() {
 	}
 }
 
-// Recent leads from a form to the page that asks for the password once more, if its operation needs a fresh sign-in and this one is not: before
-// anything is typed. What is sent is the operation's to refuse, and so is what a session sends that only looks.
-func (v *Visit) Recent(spec kit.Spec) error {
-	if spec.Fresh && !v.Actor.Fresh && !v.Posted() && !v.Actor.ReadOnly {
-		return licensing.Fail(licensing.Forbidden, "sign-in-again", "Sign in again to do this; the last sign-in is too long ago.")
+// Ready refuses a form to whoever may not send it, and leads to the page that asks for the password once more, if its operation needs a fresh
+// sign-in and this one is not: before anything is typed. What is sent is the operation's to refuse.
+func (v *Visit) Ready(spec kit.Spec) error {
+	switch {
+	case v.Posted():
+		return nil
+	case !spec.Access.Permits(v.Actor):
+		return licensing.Fail(licensing.Forbidden, "forbidden", "Your role does not allow this.")
 	}
-	return nil
+	return spec.Closed(v.Actor)
 }
 
 // Frame is what surrounds the page.
@@ -172,10 +176,10 @@ func (v *Visit) Show(c templ.Component) error {
 	return v.Render(status, c)
 }
 
-// may reports whether the visitor may call an operation. To customers and strangers every link is shown: theirs lead nowhere else.
+// may reports whether the visitor may call an operation. To strangers every link is shown: theirs lead nowhere else.
 func (v *Visit) may(operation string) bool {
 	spec, known := v.Site.specs[operation]
-	return v.Actor.Kind != licensing.Staff || known && spec.Access.Permits(v.Actor)
+	return v.Actor.Kind != licensing.Staff && v.Actor.Kind != licensing.Customer || known && spec.Opens(v.Actor)
 }
 
 // Render answers with a page and a status.
@@ -199,6 +203,20 @@ func (v *Visit) Go(to, tone, text string) error {
 	}
 	v.to(to)
 	return nil
+}
+
+// Attach answers with a file of a media type, to be kept under a name of letters, digits, dots and dashes, which the caller writes.
+func (v *Visit) Attach(name, media string) io.Writer {
+	h := v.W.Header()
+	h.Set("Content-Type", media)
+	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	v.W.WriteHeader(http.StatusOK)
+	return v.W
+}
+
+// Table is [Visit.Attach] for rows that spreadsheets read. The caller flushes it.
+func (v *Visit) Table(name string) *csv.Writer {
+	return csv.NewWriter(v.Attach(name, "text/csv; charset=utf-8"))
 }
 
 // Leave leads to an address outside of the site, such as the payment page.

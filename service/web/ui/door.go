@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// doors are the operations that the console's pages stand on, by the beginning of their addresses, a longer one before what it lies under; *
-// is any one part. Whoever may not call the operation may not see the page. Where there is none, all of the staff may.
+// doors are the operations that pages stand on which not everybody may see, of the console's and of the account's, by the beginning of their addresses, a longer one before what it lies under; *
+// is any one part. Whoever may not call the operation may not see the page. Where there is none, all of the staff may, and all customers.
 func doors() []struct{ under, operation string } {
 	return []struct{ under, operation string }{
 		{"/admin/orders", "order.list"}, {"/admin/tickets", "ticket.queue"}, {"/admin/customers", "customer.list"}, {"/admin/organisations", "organisation.list"},
@@ -15,7 +15,9 @@ func doors() []struct{ under, operation string } {
 		{"/admin/licenses/*/transfer", "license.transfer"}, {"/admin/keys/new", "key.issue"}, {"/admin/keys/try", "key.verify"}, {"/admin/keys/*/limits", "key.limits"},
 		{"/admin/products/new", "product.create"}, {"/admin/import", "catalog.import"}, {"/admin/files", "release.list"}, {"/admin/releases", "release.get"}, {"/admin/faq", "article.list"}, {"/admin/canned", "canned.list"},
 		{"/admin/payments/*", "payment_event.inspect"}, {"/admin/payments", "payment_event.list"}, {"/admin/webhooks/new", "webhook.create"}, {"/admin/webhooks", "webhook.list"}, {"/admin/deliveries", "webhook.delivery"}, {"/admin/mail/kept", "mail.list"}, {"/admin/mail", "notice.list"}, {"/admin/jobs", "job.list"},
-		{"/admin/signing-keys", "keyring.list"}, {"/admin/root-exports", "root_export.list"}, {"/admin/audit", "audit.list"}, {"/admin/staff", "staff.list"}, {"/admin/tokens", "machine.list"},
+		{"/admin/signing-keys", "keyring.list"}, {"/admin/root-exports", "root_export.list"}, {"/admin/audit", "audit.list"}, {"/admin/staff/new", "staff.create"}, {"/admin/staff/*", "staff.role"}, {"/admin/staff", "staff.list"}, {"/admin/tokens", "machine.list"},
+		{"/account/keys/new", "key.issue"}, {"/account/keys/*/rotate", "key.rotate"}, {"/account/keys/*/revoke", "key.revoke"}, {"/account/licenses/*/devices/*/release", "activation.release"},
+		{"/account/licenses/*/devices/*/borrow", "activation.lend"}, {"/account/transfers/*/cancel", "transfer.cancel"}, {"/account/settings/erase", "account.erase"},
 	}
 }
 
