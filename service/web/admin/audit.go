@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/csv"
 	"fmt"
 	"net/http"
 	"strings"
@@ -64,11 +63,7 @@ func (p *pages) auditFile(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	h := v.W.Header()
-	h.Set("Content-Type", "text/csv; charset=utf-8")
-	h.Set("Content-Disposition", `attachment; filename="audit.csv"`)
-	v.W.WriteHeader(http.StatusOK)
-	out := csv.NewWriter(v.W)
+	out := v.Table("audit.csv")
 	_ = out.Write([]string{"number", "at", "actor", "action", "target", "product", "reason", "operation", "request", "detail", "id"})
 	for n := 0; n < maxExport; {
 		for _, e := range list.Items {

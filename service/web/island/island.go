@@ -146,9 +146,6 @@ func (p side) file(v *site.Visit) error {
 	if out.License != v.Param("id") {
 		return licensing.ErrNotFound
 	}
-	h := v.W.Header()
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Disposition", `attachment; filename="`+out.Name+`"`)
-	_, err = v.W.Write([]byte(out.File))
+	_, err = io.WriteString(v.Attach(out.Name, "application/octet-stream"), out.File)
 	return err
 }

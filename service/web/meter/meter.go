@@ -3,9 +3,6 @@
 package meter
 
 import (
-	"encoding/csv"
-	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 	"time"
@@ -217,6 +214,9 @@ func (l *look) address(t *thing, stretch, by, rest string) string {
 	return t.at("/"+url.PathEscape(l.Meter)+rest, q)
 }
 
+// mostUsers is how many of those who used most a page and its file name.
+const mostUsers = 100
+
 // meter shows one meter, over time or by who used it.
 func (p *pages) meter(e end) func(*site.Visit) error {
 	return func(v *site.Visit) error {
@@ -231,7 +231,7 @@ func (p *pages) meter(e end) func(*site.Visit) error {
 			zone.Wrong("zone", "must be a time zone by its name, like Europe/Berlin")
 		}
 		if l.By != "" {
-			top, err := p.ops.Top.Call(v.Ctx(), usage.TopRequest{Of: l.Of, By: l.By, Limit: 50})
+			top, err := p.ops.Top.Call(v.Ctx(), usage.TopRequest{Of: l.Of, By: l.By, Limit: mostUsers})
 			if err != nil {
 				return err
 			}
@@ -339,7 +339,7 @@ func (p *pages) file(e end) func(*site.Visit) error {
 		l := p.looked(v, t)
 		var rows [][]string
 		if l.By != "" {
-			top, err := p.ops.Top.Call(v.Ctx(), usage.TopRequest{Of: l.Of, By: l.By, Limit: 100})
+			top, err := p.ops.Top.Call(v.Ctx(), usage.TopRequest{Of: l.Of, By: l.By, Limit: mostUsers})
 			if err != nil {
 				return err
 			}
@@ -351,11 +351,7 @@ func (p *pages) file(e end) func(*site.Visit) error {
 			}
 			rows = got.CSV()
 		}
-		h := v.W.Header()
-		h.Set("Content-Type", "text/csv; charset=utf-8")
-		h.Set("Content-Disposition", fmt.Sprintf(`attachment; filename="%s-%s.csv"`, l.Meter, l.To.Format(time.DateOnly)))
-		v.W.WriteHeader(http.StatusOK)
-		out := csv.NewWriter(v.W)
+		out := v.Table(l.Meter + "-" + l.To.Format(time.DateOnly) + ".csv")
 		for _, row := range rows {
 			_ = out.Write(licensing.Inert(row)) // who has gone is nobody to tell
 		}
