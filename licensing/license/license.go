@@ -202,10 +202,14 @@ type Store interface {
 	RetimeSeats(ctx context.Context, id string, diesAt time.Time) error
 }
 
-// Renewals remembers what licenses were renewed for. AddRenewal runs in the caller's transaction and reports false, storing nothing,
-// when the source already renewed one.
+// Renewals remembers what licenses were renewed for. What writes runs in the caller's transaction.
 type Renewals interface {
-	AddRenewal(ctx context.Context, r Renewal) (bool, error)
+	// AddRenewal reports false, storing nothing, when the source already renewed a license.
+	AddRenewal(ctx context.Context, k Kept, at time.Time) (bool, error)
+	// RenewalBy returns the renewal of a source, or [licensing.ErrNotFound].
+	RenewalBy(ctx context.Context, source Source) (Kept, error)
+	// TurnRenewal notes that a renewal counts no longer, or again, and reports false when that was noted already.
+	TurnRenewal(ctx context.Context, id string, undone bool, at time.Time) (bool, error)
 }
 
 // Tokens keeps license tokens and the status lists that their indexes belong to.

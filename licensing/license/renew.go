@@ -12,6 +12,7 @@ import (
 const (
 	RenewedByStaff   = "staff"
 	RenewedByPayment = "payment"
+	RenewedByOrder   = "order_line"
 )
 
 // RenewSpec says which license is renewed, why, and for how long. Source is what asks or pays, an invoice for example; it renews once.
@@ -30,7 +31,6 @@ type Renewal struct {
 	Source  Source
 	License License
 
-	was    int64  // version of the row
 	old    string // token that ends
 	reason string
 	before License
@@ -140,7 +140,7 @@ func (s *Service) DraftRenewal(ctx context.Context, spec RenewSpec) (*Renewal, e
 }
 
 func (s *Service) draftRenewal(ctx context.Context, l License, spec RenewSpec) (*Renewal, error) {
-	r := &Renewal{ID: s.IDs.New("ren"), Source: spec.Source, was: l.Version, old: l.Token.JTI, reason: spec.Reason, before: l}
+	r := &Renewal{ID: s.IDs.New("ren"), Source: spec.Source, old: l.Token.JTI, reason: spec.Reason, before: l}
 	if err := l.renew(s.now(), spec.Until, max(1, spec.Terms)); err != nil {
 		return nil, err
 	}
@@ -154,20 +154,13 @@ func (s *Service) draftRenewal(ctx context.Context, l License, spec RenewSpec) (
 // ApplyRenewal stores a renewal in the caller's transaction. It reports false, and changes nothing, when its source already renewed a
 // license. [ErrChanged] and [ErrCollision] ask for a new draft. A license that was suspended because its term was over is good again.
 func (s *Service) ApplyRenewal(ctx context.Context, r *Renewal) (bool, error) {
-	added, err := s.Renewals.AddRenewal(ctx, *r)
+	added, err := s.Renewals.AddRenewal(ctx, r.kept(), r.License.UpdatedAt)
 	if err != nil || !added {
 		return false, err
 	}
-	was := r.was
-	if r.before.State == Suspended && r.before.Reason == ReasonExpired {
-		back, err := s.Store.SetState(ctx, r.License.ID, Suspended, Active, "", r.License.UpdatedAt)
-		if err != nil {
-			return false, err
-		}
-		if !back {
-			return false, ErrChanged
-		}
-		was++
+	was, err := s.revive(ctx, &r.before, &r.License)
+	if err != nil {
+		return false, err
 	}
 	if err := s.resave(ctx, &r.License, was, r.old); err != nil {
 		return false, err

@@ -61,9 +61,27 @@ var _ license.Renewals = (*renewals)(nil)
 func (s *Store) LicenseRenewals() license.Renewals { return &renewals{s} }
 
 // AddRenewal implements [license.Renewals].
-func (s *renewals) AddRenewal(ctx context.Context, r license.Renewal) (bool, error) {
-	n, err := s.db.Exec(ctx, `INSERT INTO license_renewal (id, license_id, source_kind, source_id, ends_at, updates_until, at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (source_kind, source_id) DO NOTHING`,
-		r.ID, r.License.ID, r.Source.Kind, r.Source.ID, nullable(r.License.ValidUntil), nullable(r.License.UpdatesUntil), r.License.UpdatedAt)
+func (s *renewals) AddRenewal(ctx context.Context, k license.Kept, at time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, `INSERT INTO license_renewal (id, license_id, source_kind, source_id, ends_at, updates_until, added, added_updates, was_ends_at, was_updates_until, at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (source_kind, source_id) DO NOTHING`,
+		k.ID, k.License, k.Source.Kind, k.Source.ID, nullable(k.Gave.ValidUntil), nullable(k.Gave.UpdatesUntil), k.Added, k.AddedUpdates,
+		nullable(k.Was.ValidUntil), nullable(k.Was.UpdatesUntil), at)
+	return n > 0, err
+}
+
+// RenewalBy implements [license.Renewals].
+func (s *renewals) RenewalBy(ctx context.Context, source license.Source) (k license.Kept, err error) {
+	var ends, updates, was, wasUpdates, undone *time.Time
+	err = s.db.QueryRow(ctx, `SELECT id, license_id, source_kind, source_id, ends_at, updates_until, added, added_updates, was_ends_at, was_updates_until, undone_at
+		FROM license_renewal WHERE source_kind = $1 AND source_id = $2`, source.Kind, source.ID).
+		Scan(&k.ID, &k.License, &k.Source.Kind, &k.Source.ID, &ends, &updates, &k.Added, &k.AddedUpdates, &was, &wasUpdates, &undone)
+	k.Gave.ValidUntil, k.Gave.UpdatesUntil, k.Was.ValidUntil, k.Was.UpdatesUntil = instant(ends), instant(updates), instant(was), instant(wasUpdates)
+	k.UndoneAt = instant(undone)
+	return k, missing(err)
+}
+
+// TurnRenewal implements [license.Renewals].
+func (s *renewals) TurnRenewal(ctx context.Context, id string, undone bool, at time.Time) (bool, error) {
+	n, err := s.db.Exec(ctx, `UPDATE license_renewal SET undone_at = CASE WHEN $2 THEN COALESCE($3, at) END WHERE id = $1 AND (undone_at IS NULL) = $2`, id, undone, at)
 	return n > 0, err
 }
