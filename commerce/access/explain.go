@@ -138,10 +138,13 @@ func (v *viewer) order(id string) *Order {
 	return nil
 }
 
+// renewal is the kind of what an order gave when it renewed a license that was there.
+const renewal = "renewal"
+
 // orderOf finds the order that gave an object.
 func (v *viewer) orderOf(object string) *Order {
 	for _, g := range v.facts.Given {
-		if g.Object == object {
+		if g.Object == object && g.Kind != renewal {
 			return v.order(g.Order)
 		}
 	}

@@ -78,6 +78,7 @@ func trailWords(action string) (words, bool) {
 		"transfer.decline":   {title: "Offer declined"},
 		"transfer.cancel":    {title: "Offer taken back"},
 		"transfer.lapse":     {title: "Offer lapsed"},
+		"license.unrenew":    {title: "Renewal taken back", tone: "bad", say: say(at("Valid until", "valid_until"), at("It was", "was"), at("Updates until", "updates_until"))},
 		"license.suspend":    {title: "Suspended", tone: "bad"},
 		"license.reinstate":  {title: "Reinstated", tone: "good"},
 		"license.revoke":     {title: "Revoked for good", tone: "bad"},

@@ -77,6 +77,12 @@ type Plan struct {
 	UpdatedAt   time.Time
 }
 
+// Renews reports whether buying the plan can renew a license that it gave: it gives one license and nothing besides, for a price that is paid
+// once.
+func (p *Plan) Renews() bool {
+	return len(p.Grants) == 1 && p.Grants[0].License != nil && p.Type != Subscription && p.Type != Trial
+}
+
 // Grant is one thing that each unit of a plan gives: exactly one member is set.
 type Grant struct {
 	License *LicenseGrant `json:"license,omitempty" doc:"A license under a policy of the product."`

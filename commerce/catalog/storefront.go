@@ -31,6 +31,7 @@ type ItemPlan struct {
 	Description string   `json:"description" doc:"What it is, plain text."`
 	Type        PlanType `json:"type" doc:"Kind of term." enum:"perpetual,timed,subscription,trial"`
 	Prices      []Offer  `json:"prices" doc:"Price in each currency it is sold in."`
+	Renews      bool     `json:"renews" doc:"Whether buying it can renew a license that it gave."`
 }
 
 // BrowseRequest asks for a page of the storefront.
@@ -148,7 +149,7 @@ func (s *Service) items(ctx context.Context, products []Product, at time.Time) (
 		for _, plan := range plans {
 			if plan.ProductID == p.ID && len(offers[plan.ID]) > 0 {
 				out[i].Plans = append(out[i].Plans, ItemPlan{ID: plan.ID, Code: plan.Code, Name: plan.Name, Description: plan.Description,
-					Type: plan.Type, Prices: offers[plan.ID]})
+					Type: plan.Type, Prices: offers[plan.ID], Renews: plan.Renews()})
 			}
 		}
 	}

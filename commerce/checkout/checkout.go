@@ -22,6 +22,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/commerce/pricing"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
 )
 
 // Session is an attempt to open a payment page for an order. It is stored before the provider is called.
@@ -52,8 +53,8 @@ type Given struct {
 	Source    string // "<line>/<unit>/<grant>", unique
 	Order     string
 	Line      string
-	Kind      string // order.KindLicense or order.KindAPIKey
-	Object    string // id of the license or key
+	Kind      string // order.KindLicense, order.KindAPIKey or order.KindRenewal
+	Object    string // id of the license or key, or of the license that was renewed
 	State     string // active, suspended or revoked
 	Sealed    []byte // the secret, sealed; nil once an API key was shown
 	Hint      string // end of the secret, to tell keys apart
@@ -146,6 +147,17 @@ type Giver interface {
 	Revoke(ctx context.Context, g Given, reason string) error
 }
 
+// Reverser is a giver that takes what it gave back by something that has to be signed first. Reverse runs outside of transactions; what it
+// returns runs in the caller's, is idempotent, and asks for another by [license.ErrChanged].
+type Reverser interface {
+	Reverse(ctx context.Context, g Given, back bool, reason string) (apply func(ctx context.Context) error, err error)
+}
+
+// Owned tells a customer of their licenses, and answers for any other with [licensing.ErrNotFound].
+type Owned interface {
+	Get(ctx context.Context, r license.GetRequest) (license.View, error)
+}
+
 // Shop tells what is for sale.
 type Shop interface {
 	Sellable(ctx context.Context, plans []string) ([]catalog.Sellable, error)
@@ -198,6 +210,7 @@ type Deps struct {
 	Prices   Prices
 	Gateway  payment.Gateway
 	Givers   map[string]Giver // by kind of grant
+	Licenses Owned
 	Buyers   Buyers
 	Notices  Notices
 	Throttle Throttle

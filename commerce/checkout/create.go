@@ -118,7 +118,7 @@ func (s *Service) freeze(ctx context.Context, r CreateRequest) (order.Order, err
 			return o, err
 		}
 		o.Snapshot.Lines = append(o.Snapshot.Lines, line)
-		grants += l.Quantity * int64(len(line.Grants))
+		grants += line.Units() * int64(len(line.Grants))
 	}
 	if grants > order.MaxGrants {
 		return o, licensing.Fail(licensing.Invalid, "too-many-grants", "The basket gives %d licenses and keys; an order gives at most %d. Split it.", grants, order.MaxGrants)
@@ -143,6 +143,9 @@ func (s *Service) freezeLine(ctx context.Context, o *order.Order, i int, l LineR
 	line := order.Line{ID: s.IDs.New("orl"), N: int64(i + 1), ProductID: sold.Product.ID, ProductSlug: sold.Product.Slug, ProductName: sold.Product.Name,
 		KeyPrefix: sold.Product.KeyPrefix, PlanID: sold.Plan.ID, PlanCode: sold.Plan.Code, PlanName: sold.Plan.Name, PlanType: string(sold.Plan.Type),
 		PriceID: price.ID, Price: price.Version, Unit: price.Amount.Minor, Quantity: l.Quantity}
+	if l.Renews != "" {
+		return line, s.freezeRenewal(ctx, o, &line, l.Renews, fmt.Sprintf("/lines/%d/renews", i), sold.Plan)
+	}
 	for _, g := range sold.Plan.Grants {
 		switch {
 		case g.License != nil:
@@ -244,7 +247,7 @@ func sameBasket(a, b order.Order) bool {
 		return false
 	}
 	for i, l := range a.Snapshot.Lines {
-		if m := b.Snapshot.Lines[i]; l.PriceID != m.PriceID || l.Quantity != m.Quantity {
+		if m := b.Snapshot.Lines[i]; l.PriceID != m.PriceID || l.Quantity != m.Quantity || l.Renews != m.Renews {
 			return false
 		}
 	}

@@ -64,7 +64,7 @@ func newShop(t *testing.T, e storetest.Env, change ...func(*checkout.Deps)) *sho
 		Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail})
 	s.orders = order.NewService(order.Deps{Store: e.Store.Orders(), Credits: e.Store.Credits()})
 	s.deps = checkout.Deps{Orders: e.Store.Orders(), Credits: e.Store.Credits(), Sessions: e.Store.CheckoutSessions(), Grants: e.Store.OrderGrants(), Queue: e.Store.OrderQueue(), Shop: s.catalog,
-		Prices: s.pricing, Gateway: s.bank, Givers: checkout.NewGivers(s.licenses, s.keys), Buyers: &buyers{byMail: map[string]licensing.Owner{}}, Notices: s.mail,
+		Prices: s.pricing, Gateway: s.bank, Givers: checkout.NewGivers(s.licenses, s.keys), Licenses: s.licenses, Buyers: &buyers{byMail: map[string]licensing.Owner{}}, Notices: s.mail,
 		Switches: s.killed, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store.WithSeal(key), Audit: trail, Seal: key,
 		BaseURL: "https://shop.example", Origins: []string{"https://store.example"}}
 	for _, c := range change {

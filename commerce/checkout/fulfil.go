@@ -30,7 +30,7 @@ func (s *Service) Fulfil(ctx context.Context, id string) error {
 			return next.failure
 		}
 		err = s.Tx.InTx(ctx, next.commit)
-		if !errors.Is(err, errLost) && !errors.Is(err, license.ErrCollision) {
+		if !errors.Is(err, errLost) && !errors.Is(err, license.ErrCollision) && !errors.Is(err, license.ErrChanged) {
 			return errors.Join(err, next.failure)
 		}
 	}
@@ -73,8 +73,12 @@ func (s *Service) prepare(ctx context.Context, id string) (next step, err error)
 		s.Log.ErrorContext(ctx, "an order is paid and its grants could not be made; they are tried again", "order", o.ID, "error", next.failure)
 		w.move(order.Paid, "the grants could not be made; they are tried again", "held")
 	}
+	ready, err := s.reverse(ctx, &w.order, w.given)
+	if err != nil {
+		return next, err
+	}
 	if w.changed {
-		next.commit = func(ctx context.Context) error { return s.commit(ctx, o, w, drafts, page) }
+		next.commit = func(ctx context.Context) error { return s.commit(ctx, o, w, drafts, ready, page) }
 	}
 	return next, nil
 }
@@ -117,6 +121,11 @@ func (s *Service) draft(ctx context.Context, w *outcome) ([]drafted, error) {
 			return nil, fmt.Errorf("order %s: nobody gives %q", w.order.ID, u.Grant.Kind)
 		}
 		d, err := s.draftOne(ctx, giver, u)
+		if kind := licensing.KindOf(err); u.Grant.Kind == order.KindRenewal && (kind == licensing.Conflict || kind == licensing.Invalid) {
+			w.move(order.Parked, "license "+u.Line.Renews+" cannot be renewed any more; give the money back", "parked")
+			w.grant = false
+			return nil, nil
+		}
 		if licensing.KindOf(err) == licensing.Unavailable {
 			w.move(order.Paid, "grants queued: they are switched off", "queued")
 			w.grant = false
@@ -125,9 +134,11 @@ func (s *Service) draft(ctx context.Context, w *outcome) ([]drafted, error) {
 		if err != nil {
 			return nil, fmt.Errorf("order %s: %s: %w", w.order.ID, u.Source, err)
 		}
-		sealed, err := s.Seal.Seal([]byte(d.Secret), sealPlace(u.Source))
-		if err != nil {
-			return nil, err
+		var sealed []byte
+		if d.Secret != "" {
+			if sealed, err = s.Seal.Seal([]byte(d.Secret), sealPlace(u.Source)); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, drafted{u, d, sealed})
 	}
@@ -149,7 +160,7 @@ func sealPlace(source string) string { return "order_grant/" + source + "/sealed
 func units(o order.Order) []Unit {
 	var out []Unit
 	for _, l := range o.Snapshot.Lines {
-		for n := int64(1); n <= l.Quantity; n++ {
+		for n := int64(1); n <= l.Units(); n++ {
 			for g, grant := range l.Grants {
 				out = append(out, Unit{Source: fmt.Sprintf("%s/%d/%d", l.ID, n, g+1), Line: l, Grant: grant, Owner: o.Owner, Env: grantEnv(o, grant), Licensee: o.Licensee()})
 			}
@@ -168,7 +179,7 @@ func grantEnv(o order.Order, g order.Grant) licensing.Env {
 
 // commit makes an outcome true in the caller's transaction. It fails with errLost when somebody else moved the order first, and
 // then nothing of it remains.
-func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts []drafted, page payment.Session) error {
+func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts []drafted, ready reversals, page payment.Session) error {
 	o := w.order
 	now := s.Clock.Now()
 	o.Version, o.UpdatedAt = was.Version+1, now
@@ -202,7 +213,7 @@ func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts
 		}
 	}
 	if w.given != keep {
-		if err := s.change(ctx, o, w.given); err != nil {
+		if err := s.change(ctx, o, w.given, ready); err != nil {
 			return err
 		}
 	}
@@ -244,8 +255,33 @@ func (s *Service) give(ctx context.Context, o order.Order, d drafted) error {
 	return err
 }
 
+// reversals are what takes grants of an order back that need signing for it, or gives them again, by their source.
+type reversals map[string]func(ctx context.Context) error
+
+// reverse makes them for everything that the order gave and that c changes.
+func (s *Service) reverse(ctx context.Context, o *order.Order, c change) (reversals, error) {
+	if c == keep {
+		return nil, nil
+	}
+	given, err := s.Grants.Given(ctx, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := reversals{}
+	for _, g := range given {
+		giver, ok := s.Givers[g.Kind].(Reverser)
+		if !ok || g.State == Revoked {
+			continue
+		}
+		if out[g.Source], err = giver.Reverse(ctx, g, c == reinstate, "order "+o.ID+": "+reasonOf(*o, c)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // change suspends, reinstates or revokes everything that the order gave.
-func (s *Service) change(ctx context.Context, o order.Order, c change) error {
+func (s *Service) change(ctx context.Context, o order.Order, c change, ready reversals) error {
 	given, err := s.Grants.Given(ctx, o.ID)
 	if err != nil {
 		return err
@@ -261,6 +297,13 @@ func (s *Service) change(ctx context.Context, o order.Order, c change) error {
 		}
 		if g.State == state || g.State == Revoked {
 			continue
+		}
+		if _, ok := giver.(Reverser); ok {
+			apply := ready[g.Source]
+			if apply == nil { // it was given meanwhile
+				return errLost
+			}
+			do = func(ctx context.Context, _ Given, _ string) error { return apply(ctx) }
 		}
 		if err := do(ctx, g, "order "+o.ID+": "+reasonOf(o, c)); err != nil {
 			return err

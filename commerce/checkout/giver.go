@@ -18,6 +18,10 @@ type LicenseIssuer interface {
 	SuspendBySource(ctx context.Context, s license.Source, reason string) (bool, error)
 	ReinstateBySource(ctx context.Context, s license.Source, reason string) (bool, error)
 	RevokeBySource(ctx context.Context, s license.Source, reason string) (bool, error)
+	DraftRenewal(ctx context.Context, spec license.RenewSpec) (*license.Renewal, error)
+	ApplyRenewal(ctx context.Context, r *license.Renewal) (bool, error)
+	DraftReversal(ctx context.Context, source license.Source, back bool, reason string) (*license.Reversal, error)
+	ApplyReversal(ctx context.Context, r *license.Reversal) (bool, error)
 }
 
 // KeyIssuer is what fulfilment needs of package apikey.
@@ -36,7 +40,7 @@ var (
 
 // NewGivers returns the givers of licenses and API keys, by kind of grant.
 func NewGivers(licenses LicenseIssuer, keys KeyIssuer) map[string]Giver {
-	return map[string]Giver{order.KindLicense: &licenseGiver{licenses}, order.KindAPIKey: &keyGiver{keys}}
+	return map[string]Giver{order.KindLicense: &licenseGiver{licenses}, order.KindAPIKey: &keyGiver{keys}, order.KindRenewal: &renewalGiver{licenses}}
 }
 
 type licenseGiver struct{ issuer LicenseIssuer }

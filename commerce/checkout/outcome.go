@@ -113,6 +113,7 @@ func (w *outcome) settle(page payment.Session, now time.Time) error {
 			w.given = revoke
 		}
 		w.move(order.Refunded, "the whole payment was refunded", "refunded")
+	case revoked && o.State == order.Parked: // a person looks into it
 	case revoked:
 		w.move(order.Parked, "a refund failed after what was bought had been revoked", "parked")
 	case o.Disputed > 0 && o.State != order.Fulfilled:

@@ -91,7 +91,7 @@ func (s *Service) renew(ctx context.Context, in Session) (Session, error) {
 func (s *Service) abandon(ctx context.Context, o order.Order, reason string) error {
 	w := outcome{order: o, over: true}
 	w.move(order.Closed, reason, "closed")
-	err := s.Tx.InTx(asSystem(ctx, "checkout.abandon"), func(ctx context.Context) error { return s.commit(ctx, o, w, nil, payment.Session{}) })
+	err := s.Tx.InTx(asSystem(ctx, "checkout.abandon"), func(ctx context.Context) error { return s.commit(ctx, o, w, nil, nil, payment.Session{}) })
 	if errors.Is(err, errLost) {
 		return nil // somebody else moved it first, and knows better
 	}

@@ -16,7 +16,7 @@ import (
 
 // CreateRequest is a basket. It names plans and quantities; what they cost is not the buyer's to say.
 type CreateRequest struct {
-	Lines      []LineRequest  `json:"lines" doc:"What is bought, at most 20 lines, each plan once."`
+	Lines      []LineRequest  `json:"lines" doc:"What is bought, at most 20 lines, each plan once, and each license that is renewed."`
 	Currency   money.Currency `json:"currency" doc:"Currency of the whole basket, ISO 4217." example:"EUR"`
 	Email      string         `json:"email,omitempty" doc:"Where license and receipt go. Needed of guests; for a customer who is signed in it is the account's."`
 	Country    string         `json:"country,omitempty" doc:"Country of the buyer, ISO 3166 two letters; needed where tax depends on it." example:"DE"`
@@ -29,8 +29,9 @@ type CreateRequest struct {
 // LineRequest is a line of a basket.
 type LineRequest struct {
 	Plan     string `json:"plan" doc:"Id of the plan."`
-	Quantity int64  `json:"quantity" doc:"Units, 1 to 100." example:"1"`
+	Quantity int64  `json:"quantity" doc:"Units, 1 to 100; terms, when a license is renewed." example:"1"`
 	Price    string `json:"price,omitempty" doc:"Version of the price the buyer saw; the checkout is refused with price-changed when it is another by now."`
+	Renews   string `json:"renews,omitempty" doc:"The customer's own license that the plan gave, which is renewed instead of making a new one. The storefront says which plans renew."`
 }
 
 // Consent is what a buyer agreed to.
@@ -59,12 +60,18 @@ func (r CreateRequest) Validate() error {
 		}
 	}
 	bad(len(r.Lines) > 0 && len(r.Lines) <= order.MaxLines, "/lines", "must be 1 to %d lines", order.MaxLines)
-	plans := map[string]bool{}
+	plans, renewed := map[string]bool{}, map[string]bool{}
 	for i, l := range r.Lines {
 		at := fmt.Sprintf("/lines/%d", i)
 		bad(licensing.ValidID("plan", l.Plan), at+"/plan", "must be the id of a plan")
 		bad(l.Quantity >= 1 && l.Quantity <= order.MaxQuantity, at+"/quantity", "must be a whole number from 1 to %d", order.MaxQuantity)
 		bad(l.Price == "" || licensing.ValidID("prc", l.Price), at+"/price", "must be the id of a price's version")
+		if l.Renews != "" {
+			bad(licensing.ValidID("lic", l.Renews), at+"/renews", "must be the id of a license")
+			bad(!renewed[l.Renews], at+"/renews", "is in the basket twice; raise the quantity instead")
+			renewed[l.Renews] = true
+			continue
+		}
 		bad(!plans[l.Plan], at+"/plan", "is in the basket twice; raise the quantity instead")
 		plans[l.Plan] = true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/money"
@@ -35,6 +36,7 @@ type LineView struct {
 	Product  string       `json:"product" doc:"Slug of the product."`
 	Name     string       `json:"name" doc:"Name as it was when it was ordered."`
 	Plan     string       `json:"plan" doc:"Id of the plan."`
+	Renews   string       `json:"renews,omitempty" doc:"The license that the line renews."`
 	Quantity int64        `json:"quantity" doc:"Units."`
 	Unit     money.Amount `json:"unit" doc:"Price of one unit."`
 	Total    money.Amount `json:"total" doc:"What the line costs, after discount, with tax."`
@@ -42,8 +44,8 @@ type LineView struct {
 
 // GrantView is one license or key.
 type GrantView struct {
-	Kind    string `json:"kind" doc:"What it is." enum:"license,apikey"`
-	ID      string `json:"id" doc:"Id of the license or key."`
+	Kind    string `json:"kind" doc:"What it is: a renewal made a license that was there valid for longer." enum:"license,apikey,renewal"`
+	ID      string `json:"id" doc:"Id of the license or key, or of the license that was renewed."`
 	Product string `json:"product" doc:"Slug of the product."`
 	Name    string `json:"name" doc:"Name of the line it belongs to, as it was when it was ordered."`
 	State   string `json:"state" doc:"Where it stands." enum:"active,suspended,revoked"`
@@ -121,7 +123,7 @@ func (s *Service) show(ctx context.Context, id, access string) (Checkout, error)
 	lines := map[string]order.Line{}
 	for _, l := range o.Snapshot.Lines {
 		lines[l.ID] = l
-		c.Lines = append(c.Lines, LineView{Product: l.ProductSlug, Name: l.Name(), Plan: l.PlanID, Quantity: l.Quantity, Unit: o.Amount(l.Unit), Total: o.Amount(l.Total)})
+		c.Lines = append(c.Lines, LineView{Product: l.ProductSlug, Name: l.Name(), Plan: l.PlanID, Renews: l.Renews, Quantity: l.Quantity, Unit: o.Amount(l.Unit), Total: o.Amount(l.Total)})
 	}
 	if o.Receipt != "" {
 		c.Receipt = &ReceiptView{Number: o.Receipt, HTML: "/v1/checkouts/" + o.ID + "/receipt.html", PDF: "/v1/checkouts/" + o.ID + "/receipt.pdf"}
@@ -146,6 +148,9 @@ func (s *Service) show(ctx context.Context, id, access string) (Checkout, error)
 			v.Key = string(key)
 		}
 		c.Grants = append(c.Grants, v)
+	}
+	if o.State == order.Fulfilled && !slices.ContainsFunc(c.Grants, func(g GrantView) bool { return g.Kind != order.KindRenewal }) {
+		c.Next = "Your license is valid for longer. Products learn of it with their next contact."
 	}
 	return c, nil
 }

@@ -48,7 +48,8 @@ type Tax struct {
 	ReverseCharge bool `json:"reverse_charge,omitempty" doc:"The buyer, a business in another country, owes the tax itself; none was charged."`
 }
 
-// Grant is one thing that each unit of a line gives, as frozen. Kind is KindLicense or KindAPIKey and says which members count.
+// Grant is one thing that each unit of a line gives, as frozen. Kind says which members count. A renewal is given once for the line,
+// whatever its quantity, which is how many terms it adds.
 type Grant struct {
 	Kind         string               `json:"kind"`
 	Policy       string               `json:"policy,omitempty"`
@@ -65,6 +66,7 @@ type Grant struct {
 const (
 	KindLicense = "license"
 	KindAPIKey  = "apikey"
+	KindRenewal = "renewal"
 )
 
 // Line is one line of an order, in minor units of the order's currency.
@@ -88,6 +90,17 @@ type Line struct {
 	Tax         int64   `json:"tax"`
 	Total       int64   `json:"total"` // what the buyer pays for the line
 	Grants      []Grant `json:"grants"`
+	// Renews is the license that the line renews, "" for a line that gives something new, and Hint the end of its key.
+	Renews string `json:"renews,omitempty"`
+	Hint   string `json:"hint,omitempty"`
+}
+
+// Units is how often the line gives its grants: once for each that is bought, or once for all terms of a renewal.
+func (l Line) Units() int64 {
+	if l.Renews != "" {
+		return 1
+	}
+	return l.Quantity
 }
 
 // Name is how the line reads on receipts and payment pages.

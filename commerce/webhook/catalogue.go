@@ -44,6 +44,7 @@ func Types() []Type {
 
 		plain("license.issued", "A license was issued.", "license.issue", "source", "source_id"),
 		plain("license.renewed", "A license is valid for longer.", "license.renew", "valid_until", "updates_until"),
+		plain("license.unrenewed", "A renewal was taken back together with its payment.", "license.unrenew", "valid_until", "updates_until"),
 		{Name: "license.changed", Summary: "A license has other terms, another name, or a new key, or its term began.",
 			actions: []string{"license.change", "license.repolicy", "license.reissue", "license.start"}, members: []string{"seats", "valid_until", "changes"}},
 		plain("license.transferred", "A license belongs to somebody else.", "license.transfer", "from", "to"),

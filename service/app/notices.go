@@ -96,6 +96,8 @@ func (p *parts) expandPurchase(ctx context.Context, order string, d notice.Data)
 			item.Note = "Enter this key in the product to activate it on a device."
 		case "apikey":
 			item.Note = "Your API key is shown once, on the page of your order."
+		case "renewal":
+			item.Note = "Your license is valid for longer. Its key and its devices stay as they are."
 		}
 		d.Items = append(d.Items, item)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/access"
+	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/db"
@@ -71,13 +72,16 @@ func buyer(a access.Ask) string {
 	return string(a.Owner)
 }
 
+// gaveLicenses are what orders gave and the licenses that they renewed.
+const gaveLicenses = `SELECT g.object_id FROM (SELECT order_id, object_id FROM order_grant UNION ALL SELECT order_id, license_id AS object_id FROM order_renewal) g `
+
 func askedLicenses(a access.Ask, out *[]license.License) db.Question {
 	if a.Key != "" {
 		return nothing()
 	}
 	n := new(narrowing).by("l.owner =", string(a.Owner)).by("l.id =", a.License).by("l.key_hint =", a.Hint).
-		byWrapped("l.id IN (SELECT g.object_id FROM order_grant g WHERE g.order_id =", a.Order, ")").
-		byWrapped("l.id IN (SELECT g.object_id FROM order_grant g JOIN orders o ON o.id = g.order_id WHERE o.owner =", buyer(a), ")")
+		byWrapped("l.id IN ("+gaveLicenses+"WHERE g.order_id =", a.Order, ")").
+		byWrapped("l.id IN ("+gaveLicenses+"JOIN orders o ON o.id = g.order_id WHERE o.owner =", buyer(a), ")")
 	sql, args := byProduct(byPerson(n, "l.owner", a), "l.product_id", a.Product).statement(`SELECT `+namedColumns+fromLicense, "l.id DESC", a.Limit+1)
 	return db.Question{SQL: sql, Args: args, Each: db.Into(out, scanNamed)}
 }
@@ -134,7 +138,7 @@ func (s *accesses) around(ctx context.Context, a access.Ask, f *access.Facts) er
 	orders := append([]string{""}, f.Asked...)
 	var gave []access.Order
 	questions := []db.Question{
-		givenFor("g.object_id", objects, &f.Given), givenFor("g.order_id", orders, &f.Given),
+		givenFor("g.object_id", objects, &f.Given), givenFor("g.order_id", orders, &f.Given), renewedBy(orders, &f.Given),
 		ordersThatGave(a.Owner, objects, &gave), linesOf(orders, &f.Lines), movedFor(a.Owner, licenses, orders, &f.Moved),
 	}
 	if a.Owner == "" {
@@ -158,11 +162,19 @@ func (s *accesses) around(ctx context.Context, a access.Ask, f *access.Facts) er
 func givenFor(column string, ids []string, out *[]access.Given) db.Question {
 	var args []any
 	in := among(&args, ids)
-	return db.Question{SQL: `SELECT g.order_id, g.kind, g.object_id, g.created_at FROM order_grant g WHERE ` + column + ` IN (` + in + `)`, Args: args,
-		Each: db.Into(out, func(r db.Row) (g access.Given, err error) {
-			err = r.Scan(&g.Order, &g.Kind, &g.Object, &g.At)
-			return g, err
-		})}
+	return db.Question{SQL: `SELECT g.order_id, g.kind, g.object_id, g.created_at FROM order_grant g WHERE ` + column + ` IN (` + in + `)`, Args: args, Each: db.Into(out, scanGiven)}
+}
+
+func scanGiven(r db.Row) (g access.Given, err error) {
+	err = r.Scan(&g.Order, &g.Kind, &g.Object, &g.At)
+	return g, err
+}
+
+// renewedBy reads which licenses orders renewed, whatever gave these.
+func renewedBy(orders []string, out *[]access.Given) db.Question {
+	var args []any
+	in := among(&args, orders)
+	return db.Question{SQL: `SELECT g.order_id, '` + order.KindRenewal + `', g.license_id, g.created_at FROM order_renewal g WHERE g.order_id IN (` + in + `)`, Args: args, Each: db.Into(out, scanGiven)}
 }
 
 func ordersThatGave(owner licensing.Owner, objects []string, out *[]access.Order) db.Question {

@@ -82,6 +82,11 @@ func (s *checkouts) TakeSlot(ctx context.Context, owner licensing.Owner, plan, i
 }
 
 func (s *checkouts) AddGiven(ctx context.Context, g checkout.Given) (bool, error) {
+	if g.Kind == order.KindRenewal {
+		n, err := s.db.Exec(ctx, `INSERT INTO order_renewal (source, order_id, line_id, license_id, state, hint, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (source) DO NOTHING`, g.Source, g.Order, g.Line, g.Object, g.State, g.Hint, g.CreatedAt, g.UpdatedAt)
+		return n > 0, err
+	}
 	n, err := s.db.Exec(ctx, `INSERT INTO order_grant (source, order_id, line_id, kind, object_id, state, sealed, hint, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (source) DO NOTHING`,
 		g.Source, g.Order, g.Line, g.Kind, g.Object, g.State, g.Sealed, g.Hint, g.CreatedAt, g.UpdatedAt)
@@ -94,15 +99,20 @@ func (s *checkouts) Given(ctx context.Context, id string) (out []checkout.Given,
 
 // givenAsked asks for what an order gave.
 func givenAsked(id string, out *[]checkout.Given) db.Question {
-	return db.Question{SQL: `SELECT source, order_id, line_id, kind, object_id, state, sealed, hint, created_at, updated_at FROM order_grant
-		WHERE order_id = $1 ORDER BY source`, Args: []any{id}, Each: db.Into(out, func(row db.Row) (g checkout.Given, err error) {
+	return db.Question{SQL: `SELECT source, order_id, line_id, kind, object_id, state, sealed, hint, created_at, updated_at FROM order_grant WHERE order_id = $1
+		UNION ALL SELECT source, order_id, line_id, 'renewal', license_id, state, NULL, hint, created_at, updated_at FROM order_renewal WHERE order_id = $1
+		ORDER BY source`, Args: []any{id}, Each: db.Into(out, func(row db.Row) (g checkout.Given, err error) {
 		err = row.Scan(&g.Source, &g.Order, &g.Line, &g.Kind, &g.Object, &g.State, &g.Sealed, &g.Hint, &g.CreatedAt, &g.UpdatedAt)
 		return g, err
 	})}
 }
 
 func (s *checkouts) SetGiven(ctx context.Context, source, state string, at time.Time) error {
-	_, err := s.db.Exec(ctx, `UPDATE order_grant SET state = $2, updated_at = $3 WHERE source = $1 AND state <> 'revoked'`, source, state, at)
+	args := []any{source, state, at}
+	_, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `UPDATE order_grant SET state = $2, updated_at = $3 WHERE source = $1 AND state <> 'revoked'`, Args: args},
+		{SQL: `UPDATE order_renewal SET state = $2, updated_at = $3 WHERE source = $1 AND state <> 'revoked'`, Args: args},
+	})
 	return err
 }
 

@@ -15,7 +15,7 @@ const recovery = time.Minute
 
 // OrderViolations checks what must hold of orders, their grants, the ledger and receipts, at any time, on a live database:
 //
-//	INV1    each paid unit has exactly the grants of its frozen plan
+//	INV1    each paid unit has exactly the grants of its frozen plan, and each paid renewal renewed its license once
 //	INV2    no order is paid for more than a minute without its grants, unless their switch is off or the payment is disputed
 //	INV6    no more goes back than came in
 //	LEDGER  every posting is balanced, and the ledger says of each order what the order says
@@ -68,6 +68,8 @@ func (s *Store) grantsOf(ctx context.Context, o order.Order) ([]Violation, error
 			WHERE g.order_id = $1 AND g.kind = 'license'`,
 		order.KindAPIKey: `SELECT g.source, k.id, CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN ` + stoppedKey + ` THEN 'suspended' ELSE 'active' END, k.env
 			FROM order_grant g JOIN api_key k ON k.id = g.object_id AND k.source_kind = 'order_unit' AND k.source_id = g.source WHERE g.order_id = $1 AND g.kind = 'apikey'`,
+		order.KindRenewal: `SELECT g.source, l.id, CASE WHEN r.undone_at IS NULL THEN 'active' ELSE 'revoked' END, l.env FROM order_renewal g
+			JOIN license_renewal r ON r.source_kind = 'order_line' AND r.source_id = g.source AND r.license_id = g.license_id JOIN license l ON l.id = g.license_id WHERE g.order_id = $1`,
 	} {
 		rows, err := s.db.Query(ctx, sql, o.ID)
 		objects, err := db.Collect(rows, err, func(row db.Row) (v object, err error) {
@@ -92,7 +94,7 @@ func compareGrants(o order.Order, given map[string]object) []Violation {
 	}
 	wanted := 0
 	for _, l := range o.Snapshot.Lines {
-		for unit := int64(1); unit <= l.Quantity; unit++ {
+		for unit := int64(1); unit <= l.Units(); unit++ {
 			for n, g := range l.Grants {
 				wanted++
 				source := fmt.Sprintf("%s/%d/%d", l.ID, unit, n+1)
@@ -114,12 +116,16 @@ func compareGrants(o order.Order, given map[string]object) []Violation {
 	return out
 }
 
-// strayGrants finds licenses and keys that name an order unit as their source which gave nothing.
+// strayGrants finds licenses and keys that name an order unit as their source which gave nothing, and renewals that name a line which gave
+// none, or that count although the line took them back, or the other way round.
 func (s *Store) strayGrants(ctx context.Context, _ time.Time) ([]Violation, error) {
 	rows, err := s.db.Query(ctx, `SELECT id, source_id FROM license l WHERE source_kind = 'order_unit'
 			AND NOT EXISTS (SELECT 1 FROM order_grant g WHERE g.source = l.source_id AND g.object_id = l.id)
 		UNION ALL SELECT id, source_id FROM api_key k WHERE source_kind = 'order_unit'
 			AND NOT EXISTS (SELECT 1 FROM order_grant g WHERE g.source = k.source_id AND g.object_id = k.id)
+		UNION ALL SELECT license_id, source_id FROM license_renewal r WHERE source_kind = 'order_line'
+			AND NOT EXISTS (SELECT 1 FROM order_renewal g WHERE g.source = r.source_id AND g.license_id = r.license_id AND (g.state = 'active') = (r.undone_at IS NULL))
+		UNION ALL SELECT g.license_id, g.source FROM order_renewal g JOIN orders o ON o.id = g.order_id WHERE o.paid_at IS NULL
 		UNION ALL SELECT g.object_id, g.source FROM order_grant g JOIN orders o ON o.id = g.order_id WHERE o.paid_at IS NULL`)
 	return db.Collect(rows, err, func(row db.Row) (v Violation, err error) {
 		var source string
