@@ -43,6 +43,16 @@ func (p *pages) renew(v *site.Visit) error {
 	return v.Show(renewPage(v.Frame("Renew", licenseCrumbs(&l)...), &view))
 }
 
+// sold is the plan that renews the license, nil when none on sale does.
+func (r *renewView) sold() *catalog.ItemPlan {
+	for i := range r.Plans {
+		if plan := &r.Plans[i]; plan.Code == r.Plan && plan.Renews && (r.Type == doc.Perpetual || r.Terms.Duration > 0) && (r.State != string(license.Suspended) || r.Reason == license.ReasonExpired) {
+			return plan
+		}
+	}
+	return nil
+}
+
 // renewNot says why there is nothing to renew, "" when there is.
 func renewNot(l *license.View) (title, text string) {
 	switch {

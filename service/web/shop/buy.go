@@ -10,6 +10,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/checkout"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/web/site"
 	"github.com/mintreu/mintreu/service/web/ui"
 )
@@ -19,6 +20,8 @@ type buying struct {
 	Item  catalog.Item
 	Plan  catalog.ItemPlan
 	Offer catalog.Offer
+	// Renews is the customer's license that is renewed, nil when a new one is bought.
+	Renews *license.View
 	// Guest asks for an e-mail address.
 	Guest bool
 	// Shut says that who looks acts for an organisation that others buy for.
@@ -43,6 +46,13 @@ func (p *pages) buy(v *site.Visit) error {
 	if b.Offer, sold = offer(b.Plan, currency); !sold {
 		return v.Go("/catalogue/"+item.Slug, "wait", "This plan is not sold in that currency. These are the plans there are.")
 	}
+	if id := v.Query("renew"); id != "" {
+		l, err := p.ops.License.Call(v.Ctx(), license.GetRequest{ID: id})
+		if err != nil {
+			return err
+		}
+		b.Renews = &l
+	}
 	b.Shut = v.Actor.OrgRole == licensing.OrgMember
 	f.Default("quantity", "1")
 	f.Default("for", v.Actor.Org)
@@ -53,11 +63,14 @@ func (p *pages) buy(v *site.Visit) error {
 		}
 	}
 	if !v.Posted() || b.Shut {
-		return v.Show(buyPage(v.Frame("Buy "+item.Name), f, b))
+		return v.Show(buyPage(v.Frame(b.title()), f, b))
 	}
 	r := checkout.CreateRequest{Lines: []checkout.LineRequest{{Plan: b.Plan.ID, Quantity: f.Int("quantity", 1), Price: f.Text("price")}}, Currency: currency,
 		Country: strings.ToUpper(f.Text("country")), VATID: strings.ToUpper(strings.ReplaceAll(f.Text("vat_id"), " ", "")),
 		Consent: checkout.Consent{Terms: f.Has("terms"), ImmediateDelivery: f.Has("delivery")}}
+	if b.Renews != nil {
+		r.Lines[0].Renews = b.Renews.ID
+	}
 	if b.Guest {
 		r.Email = f.Text("email")
 		if r.Email == "" {
@@ -75,10 +88,10 @@ func (p *pages) buy(v *site.Visit) error {
 		f.Wrong("delivery", "please agree, so that you get the key at once")
 	}
 	if !f.OK() {
-		return v.Show(buyPage(v.Frame("Buy "+item.Name), f, b))
+		return v.Show(buyPage(v.Frame(b.title()), f, b))
 	}
 	out, err := p.ops.Create.Call(v.As(buyer(v.Actor)), r)
-	if other := f.Refuse(err, map[string]string{"/lines/0/quantity": "quantity", "/lines/0/price": "price", "/consent/terms": "terms", "/consent/immediate_delivery": "delivery"}); other != nil {
+	if other := f.Refuse(err, map[string]string{"/lines/0/quantity": "quantity", "/lines/0/price": "price", "/lines/0/renews": "renews", "/consent/terms": "terms", "/consent/immediate_delivery": "delivery"}); other != nil {
 		return other
 	}
 	if err != nil {
@@ -87,13 +100,25 @@ func (p *pages) buy(v *site.Visit) error {
 			f.Values.Set("price", b.Offer.ID)
 			delete(f.Errors, "price")
 		}
-		return v.Show(buyPage(v.Frame("Buy "+item.Name), f, b))
+		if why := f.Errors["renews"]; why != "" {
+			f.Problem = "This license is not renewed here: it " + why + ". Write to us, and we look into it."
+			delete(f.Errors, "renews")
+		}
+		return v.Show(buyPage(v.Frame(b.title()), f, b))
 	}
 	p.remember(v, out)
 	if out.URL == "" {
 		return v.Go("/checkout/"+out.ID, "", "")
 	}
 	return v.Leave(out.URL)
+}
+
+// title is what the page is called.
+func (b buying) title() string {
+	if b.Renews != nil {
+		return "Renew " + b.Item.Name
+	}
+	return "Buy " + b.Item.Name
 }
 
 // prefill fills in what is known of the organisation that the visitor buys for.

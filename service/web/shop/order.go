@@ -54,6 +54,16 @@ func (v orderView) hidden() bool {
 	return false
 }
 
+// given is the heading above what the order gave.
+func (v orderView) given() string {
+	for _, g := range v.Order.Grants {
+		if g.Kind != "renewal" {
+			return "Your keys"
+		}
+	}
+	return "Your license"
+}
+
 // has reports whether the order gave something of a kind that is still good.
 func (v orderView) has(kind string) bool {
 	for _, g := range v.Order.Grants {

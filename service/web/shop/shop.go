@@ -22,6 +22,7 @@ type operations struct {
 	Browse       kit.Op[catalog.BrowseRequest, licensing.List[catalog.Item]]   `op:"catalog.browse"`
 	Show         kit.Op[catalog.ShowRequest, catalog.Item]                     `op:"catalog.show"`
 	Create       kit.Op[checkout.CreateRequest, checkout.Checkout]             `op:"checkout.create"`
+	License      kit.Op[license.GetRequest, license.View]                      `op:"license.get"`
 	Trial        kit.Op[license.TrialRequest, license.View]                    `op:"trial.start"`
 	Get          kit.Op[checkout.GetRequest, checkout.Checkout]                `op:"checkout.get"`
 	Receipt      kit.Op[checkout.ReceiptRequest, checkout.ReceiptFile]         `op:"checkout.receipt"`
