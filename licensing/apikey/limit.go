@@ -48,6 +48,13 @@ type Check struct {
 	Quota    Quota
 	Cost     int64
 	Degraded Degrade // Closed unless said
+	// Less is, where units of a rate are given back, what of them came back by itself since they were taken.
+	Less time.Duration
+}
+
+// Back is what a counter of a rate gets back when the check's units are given to it.
+func (c *Check) Back() time.Duration {
+	return max(time.Duration(c.Cost)*c.Rate.Interval()-c.Less, 0)
 }
 
 // Unit is what counters are kept together by: the owner, or the counter itself when it has none.

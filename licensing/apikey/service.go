@@ -18,6 +18,7 @@ type Deps struct {
 	Credits   CreditStore
 	Uses      UseStore
 	Templates TemplateStore
+	Holds     HoldStore
 	Limiter   Limiter
 	Clock     licensing.Clock
 	IDs       licensing.IDs

@@ -38,7 +38,7 @@ func (s *surface) idOf(path string) string {
 	}
 	for prefix, id := range map[string]string{"/v1/products/": s.Product, "/v1/plans/": s.Plan, "/v1/prices/": s.Price, "/v1/policies/": s.Policy,
 		"/v1/staff/": s.StaffID[licensing.RoleSupport], "/v1/customers/": nothing("cus_"), "/v1/machine-tokens/": s.MachineID, "/v1/switches/": "ads", "/v1/catalog/{slug}": s.Slug,
-		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/runs/": nothing("run_"), "/v1/transfers/": nothing("trq_"), "/v1/meters/": nothing("met_"), "/v1/webhook-endpoints/": nothing("wep_"), "/v1/webhook-deliveries/": nothing("wdl_"), "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
+		"/v1/payment-events/": "evt_none", "/v1/mails/": nothing("ntc_"), "/v1/notices/": nothing("ntc_"), "/v1/jobs/": "1099511627776", "/v1/runs/": nothing("run_"), "/v1/transfers/": nothing("trq_"), "/v1/key-reservations/": nothing("rsv_"), "/v1/meters/": nothing("met_"), "/v1/webhook-endpoints/": nothing("wep_"), "/v1/webhook-deliveries/": nothing("wdl_"), "/v1/releases/": nothing("rel_"), "/v1/release-files/": nothing("file_"), "/v1/downloads/{id}": nothing("file_"),
 		"/v1/canned-replies/{id}": s.Canned, "/v1/faq/{slug}": "first-steps", "/v1/faq-articles/{id}": s.Article,
 		"/v1/signing-keys/{kid}": strings.Repeat("k", 43), "/v1/root-exports/{id}": nothing("rex_")} {
 		if strings.HasPrefix(path, prefix) {
@@ -169,6 +169,7 @@ func (s *surface) bodies() map[string]object {
 		"key.credits": {"add": 5, "refill": 10, "every": "month", "reason": "because"}, "key.leak": {"key": "mtr_test_0000000000_0000000000000000000000000000"},
 		"key.template-set": {"scopes": []string{"a:b"}, "limits": []any{object{"name": "plan", "per": "plan", "count": 5, "seconds": 60}}, "credits": object{"balance": 5, "refill": 5, "every": "day"}, "days": 30, "most": 3, "on_leak": "rotate"},
 		"key.verify":       {"key": s.A.APIKey, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}},
+		"key.reserve":      {"key": s.A.APIKey, "cost": 2, "seconds": 60, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}}, "key.settle": {"cost": 1},
 		"key.rotate":       {"overlap_seconds": 0}, "key.revoke": why, "key.disable": why, "key.enable": why,
 		"key.limits":      {"limits": []any{object{"name": "calls", "count": 100000, "seconds": 1}}, "reason": "because"},
 		"release.create":  {"version": "2.0.0", "channel": "stable", "access": "license", "notes": "n", "from_min": "1.0", "from_max": "1.9"},

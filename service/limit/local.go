@@ -101,7 +101,7 @@ func (l *Local) Give(_ context.Context, units []Check) {
 			if c.IsQuota() {
 				v.n = max(v.n-c.Cost, 0)
 			} else {
-				v.n -= c.Cost * c.Rate.Interval().Microseconds()
+				v.n -= c.Back().Microseconds()
 				v.ends = v.n
 			}
 			shard.value[counter] = v

@@ -177,6 +177,19 @@ func given(t *testing.T, e Env) {
 	if out := take(t, l, quota)[0]; !out.Allowed || out.Remaining != 0 {
 		t.Errorf("given back more than was taken: %+v", out)
 	}
+	late := limit.Check{Key: "late", Owner: "o", Rate: slow(8), Cost: 8}
+	take(t, l, late)
+	late.Less = 3*time.Hour + 30*time.Minute // which came back by themselves
+	l.Give(t.Context(), []limit.Check{late})
+	late.Cost, late.Less = 4, 0
+	if out := take(t, l, late)[0]; !out.Allowed || out.Remaining != 0 {
+		t.Errorf("given back late: %+v", out)
+	}
+	late.Cost, late.Less = 1, 5*time.Hour // more than all of it
+	l.Give(t.Context(), []limit.Check{late})
+	if out := take(t, l, late)[0]; out.Allowed {
+		t.Errorf("given back when nothing was left to give: %+v", out)
+	}
 }
 
 // outlives: a quota whose counter is not there is decided only with what is known of it, and begins there, once.

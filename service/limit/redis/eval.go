@@ -391,7 +391,7 @@ func (l *Limiter) Give(ctx context.Context, units []limit.Check) {
 			c := &units[i]
 			back := c.Cost
 			if !c.IsQuota() {
-				back *= c.Rate.Interval().Microseconds()
+				back = c.Back().Microseconds()
 			}
 			keys, args = append(keys, l.key(bucket, limit.Counter(c))), append(args, back)
 		}
