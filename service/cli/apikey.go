@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey/credential"
 	"github.com/mintreu/mintreu/service/app"
 )
@@ -19,6 +20,7 @@ type apikeyCommand struct {
 	Create apikeyCreate `cmd:"" help:"Issue an API key. Its text is shown this once."`
 	List   apikeyList   `cmd:"" help:"Find API keys."`
 	Rotate apikeyRotate `cmd:"" help:"Give an API key a new text; the old one works on for a while."`
+	Limits apikeyLimits `cmd:"" help:"Show the limits of an API key, or change them."`
 	Revoke apikeyRevoke `cmd:"" help:"Revoke an API key for good."`
 	Verify apikeyVerify `cmd:"" help:"Ask whether an API key is good for a use, as a product's back end does. Spends its limits."`
 	Rules  apikeyRules  `cmd:"" name:"scanner-rules" help:"Print rules by which secret scanners find leaked API keys."`
@@ -32,7 +34,7 @@ type apikeyCreate struct {
 	Env       string     `help:"Environment, live or test." enum:"live,test" default:"live" placeholder:"ENV"`
 	Scope     []string   `help:"What it may do; repeat or set apart by commas." placeholder:"SCOPE,…"`
 	AllowFrom []string   `help:"Networks it may be used from. Default: everywhere." placeholder:"NETWORK,…"`
-	Limit     []string   `help:"A limit as name=units/seconds, such as calls=60/60; repeat for more." placeholder:"LIMIT"`
+	Limit     []string   `help:"A limit as name=units/seconds or name=units/month, such as calls=60/60; repeat for more." placeholder:"LIMIT"`
 	Credits   int64      `help:"Credits that it may spend. Default: it has none and needs none." placeholder:"N"`
 	Expires   *time.Time `help:"When it ends by itself (RFC 3339). Default: never." placeholder:"INSTANT"`
 }
@@ -42,7 +44,7 @@ func (c *apikeyCreate) Run(ctx context.Context, cfg app.Config, s streams) error
 	in := map[string]any{"owner": c.Owner, "name": c.Name, "env": c.Env, "scopes": c.Scope, "allow_from": c.AllowFrom}
 	var limits []any
 	for _, text := range c.Limit {
-		limit, err := parseLimit(text)
+		limit, err := parseLimit("--limit", text)
 		if err != nil {
 			return err
 		}
@@ -67,14 +69,17 @@ func (c *apikeyCreate) Run(ctx context.Context, cfg app.Config, s streams) error
 	})
 }
 
-// parseLimit reads name=units/seconds.
-func parseLimit(text string) (map[string]any, error) {
+// parseLimit reads name=units/seconds, a rate, or name=units/period, a quota by the calendar in UTC.
+func parseLimit(flag, text string) (map[string]any, error) {
 	name, rest, ok := strings.Cut(text, "=")
-	units, seconds, both := strings.Cut(rest, "/")
-	n, err1 := strconv.ParseInt(units, 10, 64)
-	per, err2 := strconv.ParseInt(seconds, 10, 64)
-	if !ok || !both || errors.Join(err1, err2) != nil {
-		return nil, fmt.Errorf("--limit %s: write it as name=units/seconds, such as calls=60/60", word(text))
+	units, period, both := strings.Cut(rest, "/")
+	n, err := strconv.ParseInt(units, 10, 64)
+	if every := licensing.Every(period); ok && both && err == nil && every.Valid() {
+		return map[string]any{"name": name, "count": n, "every": every}, nil
+	}
+	per, bad := strconv.ParseInt(period, 10, 64)
+	if !ok || !both || errors.Join(err, bad) != nil {
+		return nil, fmt.Errorf("%s %s: write it as name=units/seconds or name=units/month, such as calls=60/60", flag, word(text))
 	}
 	return map[string]any{"name": name, "count": n, "seconds": per}, nil
 }

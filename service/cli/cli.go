@@ -37,7 +37,7 @@ type root struct {
 	License licenseCommand `cmd:"" group:"license" help:"Licenses: issue, import, inspect offline, list, suspend, revoke, one or many."`
 	Access  accessCommand  `cmd:"" group:"license" help:"Why somebody has access, or has not."`
 	Run     runCommand     `cmd:"" name:"run" group:"license" help:"Work on many licenses: list, follow, cancel, resume, fetch keys."`
-	Apikey  apikeyCommand  `cmd:"" group:"license" help:"API keys: issue, find, rotate, revoke, verify, and rules for secret scanners."`
+	Apikey  apikeyCommand  `cmd:"" group:"license" help:"API keys: issue, find, limit, rotate, revoke, verify, and rules for scanners."`
 	Usage   usageCommand   `cmd:"" group:"license" help:"Usage: what products reported, how it came to be, corrections."`
 	Keyring keyringCommand `cmd:"" group:"license" help:"Signing keys, and the root keys that your product pins."`
 
