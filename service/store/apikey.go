@@ -182,7 +182,7 @@ func (s *apiKeys) RevokeKey(ctx context.Context, id string, r apikey.Reach, at t
 
 // stoppedKey is the condition that the shop stops a key k, as [apikey.Key.StoppedAt] has it.
 const stoppedKey = `(k.held_at IS NOT NULL OR k.disputed_at IS NOT NULL
-	OR EXISTS (SELECT 1 FROM api_key p WHERE p.id = k.parent_id AND k.parent_id <> '' AND (p.held_at IS NOT NULL OR p.disputed_at IS NOT NULL)))`
+	OR k.parent_id <> '' AND EXISTS (SELECT 1 FROM api_key p WHERE p.id = k.parent_id AND (p.held_at IS NOT NULL OR p.disputed_at IS NOT NULL)))`
 
 // SetKeyStopped implements [apikey.Store]. The row of a key is locked while a key is made by its plan, so that none is missed here.
 func (s *apiKeys) SetKeyStopped(ctx context.Context, id string, r apikey.Reach, by apikey.Stop, on bool, at time.Time) (bool, error) {
