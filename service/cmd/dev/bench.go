@@ -12,6 +12,9 @@ import (
 	"text/tabwriter"
 )
 
+// peers is the module of the benchmarks that set the product beside other libraries, which are no dependencies of it.
+const peers = "service/bench/peer"
+
 type benchCommand struct {
 	Time string `help:"How long each benchmark runs." default:"1s"`
 }
@@ -25,9 +28,12 @@ func (c *benchCommand) Run(ctx context.Context) error {
 	}
 	defer stop()
 	var raw bytes.Buffer
-	for _, p := range []string{"sdk/doc", "sdk/spool", "service/bench"} {
+	for _, p := range []string{"sdk/doc", "sdk/spool", "service/bench", peers} {
 		fmt.Println("measuring", p, "…")
 		cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-benchtime", c.Time, "github.com/mintreu/mintreu/"+p)
+		if p == peers {
+			cmd.Dir = peers
+		}
 		cmd.Env = append(os.Environ(), env...)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
@@ -42,7 +48,7 @@ func (c *benchCommand) Run(ctx context.Context) error {
 var benchLine = regexp.MustCompile(`(?m)^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+([\d.]+) ns/op(.*)$`)
 
 // besideLine matches a ratio that a benchmark measured itself, its base line and itself in turn.
-var besideLine = regexp.MustCompile(`([\d.e-]+) ×(base|throughput)`)
+var besideLine = regexp.MustCompile(`([\d.e-]+) ×(base|throughput|cpu)`)
 
 // ratios prints the figures by group, each beside its group's base line.
 func ratios(out string) error {
@@ -62,8 +68,11 @@ func ratios(out string) error {
 		ns, _ := strconv.ParseFloat(l[2], 64)
 		group := l[1][:max(strings.LastIndexByte(l[1], '/'), 0)]
 		ratio := "-"
-		if m := besideLine.FindStringSubmatch(l[3]); m != nil {
-			ratio = m[1] + strings.TrimPrefix(" "+m[2], " base")
+		if all := besideLine.FindAllStringSubmatch(l[3], -1); all != nil {
+			ratio = ""
+			for _, m := range all {
+				ratio = strings.TrimPrefix(ratio+", "+m[1]+strings.TrimPrefix(" "+m[2], " base"), ", ")
+			}
 		} else if b := base[group]; b > 0 {
 			ratio = fmt.Sprintf("%.2f", ns/b)
 		}

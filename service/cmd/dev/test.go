@@ -34,7 +34,7 @@ func (c *testCommand) Run(ctx context.Context) error {
 		args = append(args, "-run", c.Only)
 	}
 	fmt.Println("\n== build and vet")
-	if err := run(ctx, nil, "go", "vet", everything); err != nil {
+	if err := errors.Join(run(ctx, nil, "go", "vet", everything), run(ctx, nil, "go", "-C", peers, "vet", ".")); err != nil {
 		t.broken = append(t.broken, "go vet")
 	}
 	if err := t.goTest(ctx, append(env, "MINTREU_PROOF=1"), "every test of both modules", append(args, everything)...); err != nil {
@@ -174,7 +174,7 @@ func (*checkCommand) Run(ctx context.Context) error {
 	fmt.Println("== generated files")
 	faults = append(faults, generated(ctx))
 	fmt.Println("== go vet")
-	faults = append(faults, run(ctx, nil, "go", "vet", everything), run(ctx, nil, "go", "vet", "-tags", "failpoint", everything))
+	faults = append(faults, run(ctx, nil, "go", "vet", everything), run(ctx, nil, "go", "vet", "-tags", "failpoint", everything), run(ctx, nil, "go", "-C", peers, "vet", "."))
 	fmt.Println("== staticcheck (built on first use)")
 	bin, err := toolDir()
 	if err != nil {

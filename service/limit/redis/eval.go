@@ -3,10 +3,13 @@ package redis
 import (
 	"context"
 	_ "embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +64,7 @@ type script struct {
 	known  []limit.Known
 
 	keys []string
-	args []any
+	args []byte // numbers, as take.lua reads them
 
 	owing map[string]debt // what is owed, as sent
 	warm  []string        // counters whose tokens up front were well used a moment ago
@@ -177,16 +180,10 @@ const (
 func (l *Limiter) prepare(s *script) {
 	place := map[string]int{}
 	unknown := map[string]int{} // where told has the beginning of a counter of which no group so far knows one
-	spends := map[string]bool{}
-	for i := range s.groups {
-		for _, counter := range s.groups[i].counters {
-			spends[counter] = spends[counter] || !s.groups[i].look
-		}
-	}
-	var told, checks []any
-	n := 0
+	spent := s.spent()
+	told, checks := []float64{0}, make([]float64, 0, 8*len(s.groups)) // the first of told is how many counters it tells of
 	for i, g := range s.groups {
-		size := len(g.checks)
+		size := float64(len(g.checks))
 		if g.look {
 			size = -size
 		}
@@ -196,7 +193,7 @@ func (l *Limiter) prepare(s *script) {
 			at, there := place[counter]
 			if start, asked := unknown[counter]; asked { // somebody else asked first, who does not know it yet
 				if used, ok := s.known[i](counter); ok {
-					told[start] = used
+					told[start] = float64(used)
 					delete(unknown, counter)
 				}
 			}
@@ -214,7 +211,7 @@ func (l *Limiter) prepare(s *script) {
 					interval := c.Rate.Interval().Microseconds()
 					start -= (max(owed, 0) + l.others(s.bucket, c, owed)) * interval
 					owed *= interval
-					if spends[counter] { // who only looks leaves it where it is
+					if spent == nil || spent[counter] { // who only looks leaves it where it is
 						back, warm := l.stocks.drop(counter)
 						if owed -= back; warm {
 							s.warm = append(s.warm, counter)
@@ -222,18 +219,61 @@ func (l *Limiter) prepare(s *script) {
 					}
 				}
 				if c.IsQuota() || owed != 0 {
-					n++
-					told = append(told, at, start, owed)
+					told[0]++
+					told = append(told, float64(at), float64(start), float64(owed))
 				}
 			}
-			checks = append(checks, tuple(c, at, 0)...)
+			checks = tuple(checks, c, at, 0)
 		}
 	}
 	s.wants = s.leasings()
 	for _, w := range s.wants {
-		checks = append(append(checks, 1), tuple(&w.check, place[w.counter], hotLeft*w.check.Cost)...)
+		checks = tuple(append(checks, 1), &w.check, place[w.counter], hotLeft*w.check.Cost)
 	}
-	s.args = append(append(append(append(s.args, n), told...), len(s.groups)+len(s.wants)), checks...)
+	s.args = packed(append(told, float64(len(s.groups)+len(s.wants))), checks)
+}
+
+// spent are the counters that a group of the script spends, when others only look; nil means all.
+func (s *script) spent() map[string]bool {
+	if !slices.ContainsFunc(s.groups, func(g group) bool { return g.look }) {
+		return nil
+	}
+	spent := map[string]bool{}
+	for _, g := range s.groups {
+		for _, counter := range g.counters {
+			spent[counter] = spent[counter] || !g.look
+		}
+	}
+	return spent
+}
+
+// packed is how numbers go to take.lua: eight bytes each, least byte first.
+func packed(parts ...[]float64) []byte {
+	var out []byte
+	for _, part := range parts {
+		out = slices.Grow(out, 8*len(part))
+		for _, n := range part {
+			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(n))
+		}
+	}
+	return out
+}
+
+// unpacked are the numbers of its answer, which are whole.
+func unpacked(text string, err error) ([]int64, error) {
+	if err == nil && len(text)%8 != 0 {
+		err = errors.New("redis: the script's answer is no text of numbers")
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int64, len(text)/8)
+	for i := range out {
+		var b [8]byte
+		copy(b[:], text[8*i:])
+		out[i] = int64(math.Float64frombits(binary.LittleEndian.Uint64(b[:])))
+	}
+	return out, nil
 }
 
 // others is how many units of a rate the other replicas may have admitted while the counters were away, of which they have not told yet. It
@@ -248,13 +288,13 @@ func (l *Limiter) others(bucket int, c *limit.Check, owed int64) int64 {
 	return max(owed, part.Burst, 0) * (n - 1)
 }
 
-// tuple is what the script is told of a check, of a rate of which some units must be left.
-func tuple(c *limit.Check, at int, left int64) []any {
+// tuple appends what the script is told of a check, of a rate of which some units must be left.
+func tuple(to []float64, c *limit.Check, at int, left int64) []float64 {
 	if c.IsQuota() {
-		return []any{at, c.Quota.Most, c.Cost, c.Quota.Until.UnixMicro()}
+		return append(to, float64(at), float64(c.Quota.Most), float64(c.Cost), float64(c.Quota.Until.UnixMicro()))
 	}
 	interval := c.Rate.Interval().Microseconds()
-	return []any{at, c.Rate.Burst * interval, c.Cost * interval, -left * interval}
+	return append(to, float64(at), float64(c.Rate.Burst*interval), float64(c.Cost*interval), float64(-left*interval))
 }
 
 // send runs the scripts, each once, together when they are several. A server that has forgotten the script, which it says instead
@@ -268,26 +308,26 @@ func (l *Limiter) send(scripts []*script) (answers [][]int64, errs []error) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Budget)
 	defer cancel()
 	if len(scripts) == 1 {
-		answers[0], errs[0] = takeScript.EvalSha(ctx, l.client, scripts[0].keys, scripts[0].args...).Int64Slice()
+		answers[0], errs[0] = unpacked(takeScript.EvalSha(ctx, l.client, scripts[0].keys, scripts[0].args).Text())
 	} else {
 		commands := make([]*goredis.Cmd, len(scripts))
 		_, _ = l.client.Pipelined(ctx, func(p goredis.Pipeliner) error { // each command has its own error
 			for i, s := range scripts {
-				commands[i] = takeScript.EvalSha(ctx, p, s.keys, s.args...)
+				commands[i] = takeScript.EvalSha(ctx, p, s.keys, s.args)
 			}
 			return nil
 		})
 		for i, c := range commands {
-			answers[i], errs[i] = c.Int64Slice()
+			answers[i], errs[i] = unpacked(c.Text())
 		}
 	}
 	for i, s := range scripts {
 		if moved(errs[i]) && l.cluster != nil {
 			l.cluster.ReloadState(ctx) // the node has not run it: it is another's
-			answers[i], errs[i] = takeScript.EvalSha(ctx, l.client, s.keys, s.args...).Int64Slice()
+			answers[i], errs[i] = unpacked(takeScript.EvalSha(ctx, l.client, s.keys, s.args).Text())
 		}
 		if goredis.HasErrorPrefix(errs[i], "NOSCRIPT") {
-			answers[i], errs[i] = takeScript.Eval(ctx, l.client, s.keys, s.args...).Int64Slice()
+			answers[i], errs[i] = unpacked(takeScript.Eval(ctx, l.client, s.keys, s.args).Text())
 		}
 	}
 	return answers, errs
