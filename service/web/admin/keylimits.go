@@ -95,7 +95,7 @@ func limitsDigest(limits []apikey.Limit) string {
 
 // limitHelp is what to know of a limit before it is changed.
 func limitHelp(l apikey.Limit) string {
-	out := "Empty to take the limit away."
+	out := "Empty to take the limit “" + l.Name + "” away."
 	if l.Per != apikey.PerKey {
 		out = "Counted together with other keys; another number counts this one alone. " + out
 	}

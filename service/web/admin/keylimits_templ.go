@@ -77,7 +77,7 @@ func keyLimitsPage(f ui.Frame, form *ui.Form, k apikey.KeyView, back ui.Link) te
 				return templ_7745c5c3_Err
 			}
 			for _, l := range k.Limits {
-				templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: countField(l), Label: l.Name + ": calls " + l.Period(), Type: "number", Min: "1", Help: limitHelp(l)}).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: countField(l), Label: "Calls " + l.Period(), Type: "number", Min: "1", Help: limitHelp(l)}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -95,7 +95,7 @@ func tryKeyPage(f ui.Frame, form *ui.Form, products []catalog.ProductView, got *
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: "ip", Label: "Address of the caller", Help: "For keys that are good only from some.", Max: 45}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: "ip", Label: "Address of the caller", Help: "For keys bound to some.", Max: 45}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -107,7 +107,7 @@ func tryKeyPage(f ui.Frame, form *ui.Form, products []catalog.ProductView, got *
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Select(form, ui.Field{Name: "product", Label: "Product of the resource"}, productChoices("Any product", products)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Select(form, ui.Field{Name: "product", Label: "Product"}, productChoices("Any product", products)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -160,7 +160,7 @@ func tried(got *apikey.VerifyResult, products []catalog.ProductView) templ.Compo
 		}
 		ctx = templ.ClearChildren(ctx)
 		t := tell.Verdict(got.Code)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<section class=\"card\" aria-labelledby=\"answer\"><h2 id=\"answer\">The answer</h2><p>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 7, "<section class=\"card\" aria-labelledby=\"answer\"><h2 id=\"answer\">The answer</h2><p class=\"badges\">")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
