@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -63,10 +64,10 @@ func (s *Service) Relay(ctx context.Context) (int, error) {
 			return made, fmt.Errorf("the trail has %d rows and none from number %d", size, at)
 		}
 		n, err := s.relay(ctx, at, changes, types, endpoints)
+		made += n
 		if err != nil {
 			return made, err
 		}
-		made += n
 	}
 }
 
@@ -100,22 +101,19 @@ func (s *Service) relay(ctx context.Context, at int64, changes []Change, types m
 		if done, err = s.Trail.Move(ctx, at, to); err != nil || !done || len(events) == 0 {
 			return err
 		}
-		if err := s.Deliveries.AddEvents(ctx, events, deliveries); err != nil {
-			return err
-		}
-		for k := range endpoints {
-			if told[k] {
-				if err := s.nudge(ctx, &endpoints[k], fmt.Sprint(to), time.Time{}); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+		return s.Deliveries.AddEvents(ctx, events, deliveries)
 	})
 	if err != nil || !done {
 		return 0, err
 	}
-	return len(events), nil
+	// The rows are what counts, so the nudges are outside: many in one transaction would hold up every other writer. Those that get lost
+	// the sweep makes up for.
+	for k := range endpoints {
+		if told[k] {
+			err = errors.Join(err, s.nudge(ctx, &endpoints[k], fmt.Sprint(to), time.Time{}))
+		}
+	}
+	return len(events), err
 }
 
 func (s *Service) delivery(endpoint string, e *Event, now time.Time) Delivery {
