@@ -269,11 +269,21 @@ type hasty struct {
 
 // Renew implements [activation.Store], wrongly.
 func (h hasty) Renew(ctx context.Context, r activation.Renewal) (int64, error) {
+	if err := lockFirst(ctx, h.db, r.ID); err != nil {
+		return 0, err
+	}
 	seq, err := h.Store.Renew(ctx, r)
 	if err == nil && seq > 0 {
 		_, err = h.db.Exec(ctx, `UPDATE activation SET lease_until = $2, dies_at = $3 WHERE id = $1`, r.ID, r.LeaseUntil, r.DiesAt)
 	}
 	return seq, err
+}
+
+// lockFirst locks the license of an activation. A row that its own transaction has changed has its foreign key checked when it is changed once
+// more, and that waits for whoever holds the license and wants the row.
+func lockFirst(ctx context.Context, d db.DB, activation string) error {
+	_, err := d.Exec(ctx, `SELECT id FROM license WHERE id = (SELECT license_id FROM activation WHERE id = $1) FOR UPDATE`, activation)
+	return err
 }
 
 // rash lends from afar as one would at first: the seat is free at the date, whatever lease the device has, and calling it back begins its silence
@@ -286,6 +296,9 @@ type rash struct {
 
 // Lend implements [activation.Lender], wrongly.
 func (r rash) Lend(ctx context.Context, l activation.Loan) (bool, error) {
+	if err := lockFirst(ctx, r.db, l.ID); err != nil {
+		return false, err
+	}
 	lent, err := r.Lender.Lend(ctx, l)
 	if l.Borrowed.IsZero() {
 		l.DiesAt = r.clock.Now().Add(lendLease * time.Hour)
