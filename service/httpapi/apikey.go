@@ -15,7 +15,7 @@ import (
 
 // APIKeyRoutes are the operations of API keys.
 func APIKeyRoutes(s *apikey.Service) []kit.Route {
-	const tag = "API keys"
+	const tag, verify = "API keys", "Key verification"
 	support := []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}
 	change := kit.Allow{Customer: true, Staff: support, Machine: "keys:write"}
 	return []kit.Route{
@@ -49,18 +49,18 @@ func APIKeyRoutes(s *apikey.Service) []kit.Route {
 		kit.New(kit.Spec{Name: "key.leak", Method: http.MethodPost, Path: "/v1/leaks", Tag: tag, Access: kit.Allow{Anonymous: true}, Status: http.StatusAccepted,
 			Summary: "Report an API key that was found in public", Detail: "The key is revoked, or its found text ends after a day, as its policy says, and its owner is told by mail. " +
 				"Anybody may report; only staff and machine tokens learn what became of it."}, s.Leak).Again(s.LeakAgain),
-		kit.New(kit.Spec{Name: "key.verify", Method: http.MethodPost, Path: "/v1/keys/verify", Tag: tag, Reads: true, Body: 1 << 20,
+		kit.New(kit.Spec{Name: "key.verify", Method: http.MethodPost, Path: "/v1/keys/verify", Tag: verify, Reads: true, Body: 1 << 20,
 			Access: kit.Allow{Staff: support, Machine: "keys:verify"}, Summary: "Verify API keys",
 			Detail: "Answers whether a key, or each of a batch, is good for a use, and spends its limits. A refusal is an answer with a code, not an error."}, s.Verify),
-		kit.New(kit.Spec{Name: "key.reserve", Method: http.MethodPost, Path: "/v1/keys/reserve", Tag: tag, Reads: true,
+		kit.New(kit.Spec{Name: "key.reserve", Method: http.MethodPost, Path: "/v1/keys/reserve", Tag: verify, Reads: true,
 			Access: kit.Allow{Staff: support, Machine: "keys:verify"}, Summary: "Verify an API key for work whose cost is known only afterwards",
 			Detail: "Spends the most that the work may cost, as verifying does, and answers with a reservation besides. Settle it with what the work did cost; one that nobody settles comes back when it ends. " +
 				"A lost answer needs no retry: its reservation ends too."}, s.Reserve),
-		kit.New(kit.Spec{Name: "key.settle", Method: http.MethodPost, Path: "/v1/key-reservations/{id}/settle", Tag: tag, Reads: true,
+		kit.New(kit.Spec{Name: "key.settle", Method: http.MethodPost, Path: "/v1/key-reservations/{id}/settle", Tag: verify, Reads: true,
 			Access: kit.Allow{Staff: support, Machine: "keys:verify"}, Summary: "Settle a reservation of an API key",
 			Detail: "What was reserved and not used comes back, once: credits and the units of quotas whole, while their period lasts, and of rates what has not come back by itself. " +
 				"Settling again with the same cost answers the same."}, s.Settle),
-		kit.New(kit.Spec{Name: "key.authorize", Method: http.MethodGet, Path: authorizePath, Tag: tag, Access: kit.Allow{APIKey: kit.AnyScope}, Forward: true,
+		kit.New(kit.Spec{Name: "key.authorize", Method: http.MethodGet, Path: authorizePath, Tag: verify, Access: kit.Allow{APIKey: kit.AnyScope}, Forward: true,
 			Summary: "Let a proxy ask whether a request may pass",
 			Detail: "Forward authentication for nginx, Caddy, Traefik and Envoy: the proxy forwards the caller's API key as Authorization: Bearer, and its address in X-Forwarded-For. Only proxies in the networks of --authorize-from may ask. " +
 				"Answers 200, 401, 403 or 429 with the RateLimit fields, and spends the key's limits."}, authorizer{s}.authorize),
