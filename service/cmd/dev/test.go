@@ -52,7 +52,7 @@ func (c *testCommand) Run(ctx context.Context) error {
 }
 
 // alone are long tests in which one goroutine works by itself, so that the race detector has nothing to see in them. They have run without it.
-const alone = `^(TestK04_RotationNeverGetsStuck|TestJ53_NeverTheMostLenient)$`
+const alone = `^(TestK04_RotationNeverGetsStuck|TestJ53_NeverTheMostLenient|TestK01_K02_K11_ImportTakesOnlyWhatWasAskedFor|TestK12_CeremonyRefusesToGoBack)$`
 
 // racing are the packages whose tests are about concurrency.
 func racing() []string {
