@@ -28,7 +28,7 @@ var _ insight.Holdings = (*holdings)(nil)
 // Holdings returns the reader of what owners have.
 func (s *Store) Holdings() insight.Holdings { return &holdings{s} }
 
-// heldRow is a row of holdingsAsked. What a column is of depends on the kind, which its id begins with:
+// heldRow is a row of what an owner has. What a column is of depends on the kind, which its id begins with:
 //
 //	kind  name           ref       state              detail    a, b, c                       until
 //	lic   id of product  slug      as stored          terms     seats, seats_max, seats_used  valid_until
@@ -43,39 +43,64 @@ type heldRow struct {
 	until                             *time.Time
 }
 
-// holdingsAsked reads all kinds in one statement: a statement costs a round trip on PostgreSQL, and on SQLite its locks and columns cost
-// more than a customer's rows. Each part begins at the last id that it may show, which its index alone tells; a part with ORDER BY and LIMIT
-// of its own would make SQLite copy every column of it.
-const holdingsAsked = `SELECT l.id, l.product_id, l.product_slug, l.state, l.env, l.terms, l.seats, l.seats_max, l.seats_used, l.created_at, l.valid_until
-		FROM license l WHERE l.owner = $1 AND l.id >= COALESCE((SELECT id FROM license WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $2), '')
-	UNION ALL SELECT o.id, o.receipt, o.currency, o.state, o.env, CASE WHEN o.contents <> '' THEN o.contents ELSE o.snapshot END, o.total, o.refunded, 0, o.created_at, CAST(NULL AS timestamptz)
-		FROM orders o WHERE o.owner = $1 AND o.id >= COALESCE((SELECT id FROM orders WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $3), '')
-	UNION ALL SELECT k.id, k.product_id, COALESCE(g.order_id, ''), CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.disabled_at IS NOT NULL OR ` + stoppedKey + ` THEN 'disabled' ELSE 'active' END, k.env, k.name,
-		CASE WHEN g.sealed IS NOT NULL AND g.state = 'active' THEN 1 ELSE 0 END, 0, 0, k.created_at, k.expires_at
-		FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id WHERE k.owner = $1 AND k.id >= COALESCE((SELECT id FROM api_key WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $4), '')`
+// What an owner has, as rows of [heldRow]. All kinds are read in one statement: a statement costs a round trip on PostgreSQL, and on SQLite its
+// locks and columns cost more than a customer's rows.
+const (
+	heldLicenses = `SELECT l.id, l.product_id, l.product_slug, l.state, l.env, l.terms, l.seats, l.seats_max, l.seats_used, l.created_at, l.valid_until
+		FROM license l WHERE l.owner = $1`
+	heldOrders = `SELECT o.id, o.receipt, o.currency, o.state, o.env, CASE WHEN o.contents <> '' THEN o.contents ELSE o.snapshot END, o.total, o.refunded, 0, o.created_at, CAST(NULL AS timestamptz)
+		FROM orders o WHERE o.owner = $1`
+	heldKeys = `SELECT k.id, k.product_id, COALESCE(g.order_id, ''), CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN k.disabled_at IS NOT NULL OR ` + stoppedKey + ` THEN 'disabled' ELSE 'active' END, k.env, k.name,
+			CASE WHEN g.sealed IS NOT NULL AND g.state = 'active' THEN 1 ELSE 0 END, 0, 0, k.created_at, k.expires_at
+		FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id WHERE k.owner = $1`
+
+	// anyHeld is everything, which most owners have few of, up to so many rows.
+	anyHeld = heldLicenses + ` UNION ALL ` + heldOrders + ` UNION ALL ` + heldKeys + ` LIMIT $2`
+	// newestHeld is the newest of each kind. Each part begins at the last id that it may show, which its index alone tells; a part with ORDER
+	// BY and LIMIT of its own would make SQLite copy every column of it.
+	newestHeld = heldLicenses + ` AND l.id >= COALESCE((SELECT id FROM license WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $2), '')
+		UNION ALL ` + heldOrders + ` AND o.id >= COALESCE((SELECT id FROM orders WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $3), '')
+		UNION ALL ` + heldKeys + ` AND k.id >= COALESCE((SELECT id FROM api_key WHERE owner = $1 ORDER BY id DESC LIMIT 1 OFFSET $4), '')`
+)
 
 // Holdings implements [insight.Holdings].
-func (s *holdings) Holdings(ctx context.Context, owner licensing.Owner, now time.Time, limits insight.Limits) (held insight.Held, err error) {
-	rows, err := s.db.Query(ctx, holdingsAsked, string(owner), limits.Licenses, limits.Orders, limits.Keys)
+func (s *holdings) Holdings(ctx context.Context, owner licensing.Owner, now time.Time, limits insight.Limits) (insight.Held, error) {
+	most := limits.Licenses + limits.Orders + limits.Keys
+	held, n, err := s.read(ctx, owner, now, anyHeld, string(owner), most)
+	if err == nil && n == most { // there may be more
+		held, _, err = s.read(ctx, owner, now, newestHeld, string(owner), limits.Licenses, limits.Orders, limits.Keys)
+	}
+	// The parts of a UNION may come in any order.
+	held.Licenses = newest(held.Licenses, limits.Licenses, func(l *license.License) string { return l.ID })
+	held.Orders = newest(held.Orders, limits.Orders, func(o *insight.OrderBrief) string { return o.ID })
+	held.Keys = newest(held.Keys, limits.Keys, func(k *insight.KeyBrief) string { return k.ID })
+	return held, err
+}
+
+// newest sorts rows by id, the newest first, and leaves one more than a limit.
+func newest[T any](rows []T, limit int, id func(*T) string) []T {
+	slices.SortFunc(rows, func(a, b T) int { return strings.Compare(id(&b), id(&a)) })
+	return rows[:min(len(rows), limit+1)]
+}
+
+// read asks one of the questions above, and returns how many rows there were.
+func (s *holdings) read(ctx context.Context, owner licensing.Owner, now time.Time, question string, args ...any) (held insight.Held, n int, err error) {
+	rows, err := s.db.Query(ctx, question, args...)
 	if err != nil {
-		return held, err
+		return held, 0, err
 	}
 	defer rows.Close()
 	var h heldRow
 	into := []any{&h.id, &h.name, &h.ref, &h.state, &h.env, &h.detail, &h.a, &h.b, &h.c, &h.at, &h.until}
-	for rows.Next() {
+	for ; rows.Next(); n++ {
 		if err := rows.Scan(into...); err != nil {
-			return held, err
+			return held, n, err
 		}
 		if err := h.addTo(&held, s.terms, owner, now); err != nil {
-			return held, fmt.Errorf("%s: %w", h.id, err)
+			return held, n, fmt.Errorf("%s: %w", h.id, err)
 		}
 	}
-	// The parts of a UNION may come in any order.
-	slices.SortFunc(held.Licenses, func(a, b license.License) int { return strings.Compare(b.ID, a.ID) })
-	slices.SortFunc(held.Orders, func(a, b insight.OrderBrief) int { return strings.Compare(b.ID, a.ID) })
-	slices.SortFunc(held.Keys, func(a, b insight.KeyBrief) int { return strings.Compare(b.ID, a.ID) })
-	return held, rows.Err()
+	return held, n, rows.Err()
 }
 
 func (h *heldRow) addTo(held *insight.Held, known *knownTerms, owner licensing.Owner, now time.Time) error {

@@ -95,12 +95,6 @@ func (s Shopfront) legal() []Link {
 	return out
 }
 
-// accountLinks is the navigation of a customer's pages.
-func accountLinks() []Link {
-	return []Link{{"/account", "Overview"}, {"/account/licenses", "Licenses"}, {"/account/keys", "API keys"}, {"/account/downloads", "Downloads"}, {"/account/orders", "Orders"},
-		{"/account/tickets", "Support"}, {"/account/organisation", "Organisation"}, {"/account/settings", "Settings"}}
-}
-
 // Group is a part of the console's navigation.
 type Group struct {
 	Name  string
