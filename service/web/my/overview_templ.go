@@ -241,19 +241,19 @@ func overviewPage(f ui.Frame, o *overviewView) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.FigureLink("/account/licenses", "Licenses", count(o.Licenses.Count, o.Licenses.More), count(o.Licenses.InOrder, o.Licenses.More)+" in force", "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.FigureLink("/account/licenses", "Licenses", count(o.Licenses.Count, o.Licenses.More), count(o.Licenses.InOrder, o.Licenses.More)+" in force").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.FigureLink("/account/licenses", "Devices", count(o.Devices, o.Licenses.More), "holding a seat", "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.FigureLink("/account/licenses", "Devices", count(o.Devices, o.Licenses.More), "holding a seat").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.FigureLink("/account/keys", "API keys", count(o.Keys.Count, o.Keys.More), count(o.Keys.InOrder, o.Keys.More)+" active", "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.FigureLink("/account/keys", "API keys", count(o.Keys.Count, o.Keys.More), count(o.Keys.InOrder, o.Keys.More)+" active").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = ui.FigureLink("/account/orders", "Orders", count(o.Orders.Count, o.Orders.More), "with receipts", "").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = ui.FigureLink("/account/orders", "Orders", count(o.Orders.Count, o.Orders.More), "with receipts").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
