@@ -80,9 +80,9 @@ func BenchmarkVerify(b *testing.B) {
 		for range size {
 			batch = append(batch, map[string]any{"key": v.key(b, "second")})
 		}
-		var out struct{ Results []struct{ Code string } }
+		var out struct{ Batch []struct{ Code string } }
 		call := beside(b, func() { v.ask(b, limited, "VALID") }, func() {
-			if err := v.send(http.MethodPost, "/v1/keys/verify", map[string]any{"batch": batch}, &out); err != nil || len(out.Results) != size || out.Results[size-1].Code != "VALID" {
+			if err := v.send(http.MethodPost, "/v1/keys/verify", map[string]any{"batch": batch}, &out); err != nil || len(out.Batch) != size || out.Batch[size-1].Code != "VALID" {
 				b.Fatalf("%+v, %v", out, err)
 			}
 		})
