@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/sdk/eval"
@@ -204,11 +205,16 @@ func backoff(fails int) int64 { return jitter(min(int64(firstRetry)<<min(fails, 
 
 // contact renews what the license rests on. Needs c.mu.
 func (c *Client) contact(ctx context.Context, now int64) {
+	before := c.known()
 	err := c.renew(ctx)
+	if errors.Is(err, doc.ErrKeyRevoked) { // the keys were fetched for the answer, and the license at hand is good no more
+		c.reread(now)
+		err = c.renew(ctx)
+	}
 	var p *Problem
 	if err == nil || errors.As(err, &p) && refusal(p) != nil { // somebody is there, and not only too busy
 		c.keepKeys(ctx, now)
-		if c.license == nil && p == nil { // its key turned out to be revoked
+		if p == nil && !c.usable() { // the key of the license, or of the lease, turned out to be revoked
 			err = c.renew(ctx)
 		}
 	}
@@ -221,6 +227,7 @@ func (c *Client) contact(ctx context.Context, now int64) {
 		c.retryAt = now + max(refusedRetry, int64(p.Retry))
 	default:
 		c.log.Warn("license server could not be asked", "error", err)
+		c.forget(before, now)
 		c.retryAt = now + backoff(c.fails)
 		c.fails++
 		if p != nil {
@@ -229,6 +236,48 @@ func (c *Client) contact(ctx context.Context, now int64) {
 		return
 	}
 	c.save(ctx)
+}
+
+// usable reports whether the documents at hand are good under the keys at hand: a license and, where it rests on one, a lease. Needs c.mu.
+func (c *Client) usable() bool {
+	return c.license != nil && (c.lease != nil || c.license.Pol.Activation != doc.ActivationRequired)
+}
+
+// known is what a client knows of keys, and whether its documents are good by it.
+type known struct {
+	trust  *trust
+	keyset string
+	chain  []string
+	at     int64
+	usable bool
+}
+
+// known returns what the client knows of keys now. Needs c.mu.
+func (c *Client) known() known {
+	return known{c.trust.Load(), c.state.Keyset, slices.Clone(c.state.RootChain), c.state.KeysAt, c.usable()}
+}
+
+// know makes k what the client knows of keys, and rereads its documents. Needs c.mu.
+func (c *Client) know(k known, now int64) {
+	c.trust.Store(k.trust)
+	c.state.Keyset, c.state.RootChain, c.state.KeysAt = k.keyset, k.chain, k.at
+	c.reread(now)
+}
+
+// forget takes back what a contact that failed half way taught of keys, if the documents at hand are good by what was known before and not by
+// that: a key was revoked, and the server that could tell so could not give what the next key signs, or one that has not heard of it gave what
+// the revoked one does. The next contact learns both. Needs c.mu.
+func (c *Client) forget(before known, now int64) {
+	if c.trust.Load() == before.trust || !before.usable {
+		return
+	}
+	if c.reread(now); c.usable() {
+		return
+	}
+	learned := c.known()
+	if c.know(before, now); !c.usable() {
+		c.know(learned, now)
+	}
 }
 
 // renew sends a heartbeat; if the seat is gone it asks for one again. Needs c.mu.

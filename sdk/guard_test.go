@@ -271,6 +271,61 @@ func TestJ47_BusyServerRefusesNobody(t *testing.T) {
 	}
 }
 
+// late passes a heartbeat on and keeps the license out of its answer, as a server does for a device that has one with that id; after that it is busy.
+type late struct {
+	busy
+	beats atomic.Int64
+}
+
+func (l *late) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !l.on.Load() || !strings.HasSuffix(r.URL.Path, sdk.PathHeartbeat) || l.beats.Add(1) > 1 {
+		return l.busy.RoundTrip(r)
+	}
+	res, err := l.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	var beat sdk.HeartbeatResponse
+	if err := json.NewDecoder(res.Body).Decode(&beat); err != nil {
+		return nil, err
+	}
+	beat.License = ""
+	text, err := json.Marshal(beat)
+	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	return res, err
+}
+
+// Neither does a server refuse anybody that tells of a revocation in the middle of a contact, when the license at hand turns out to be signed by
+// the revoked key and there is no other yet. A restart in between changes nothing.
+func TestJ47_HalfAContactRefusesNobody(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	through := &late{busy: busy{next: http.DefaultTransport}}
+	store := new(sdk.MemoryStore)
+	c := client(t, s, sdk.WithHTTPClient(&http.Client{Transport: through}), sdk.WithStore(store))
+	key := s.Issue(sdktest.Spec{Product: "editor", Ent: features})
+	activate(t, c, key)
+	old := s.Token(key)
+	s.RotateKey(true)
+	through.on.Store(true)
+	s.Clock.Advance(day)
+	expect(t, check(t, c), true, eval.Valid)
+	if n := through.beats.Load(); n != 2 || !c.Allowed("export") {
+		t.Fatalf("%d heartbeats, allowed: %v", n, c.Allowed("export"))
+	}
+	if _, err := c.Verify(old); err != nil {
+		t.Fatalf("the license at hand: %v", err)
+	}
+	expect(t, check(t, client(t, s, sdk.WithHTTPClient(&http.Client{Transport: through}), sdk.WithStore(store))), true, eval.Valid)
+	through.on.Store(false)
+	s.Clock.Advance(time.Hour)
+	expect(t, check(t, c), true, eval.Valid)
+	if _, err := c.Verify(old); !errors.Is(err, doc.ErrKeyRevoked) || !c.Allowed("export") {
+		t.Fatalf("after the next contact: %v", err)
+	}
+}
+
 // A keyset under a pinned root may name new roots. They replace the pinned ones,
 // also in the next run, and the old root is believed no more.
 func TestKeyset_NewRootsOutliveARestart(t *testing.T) {
