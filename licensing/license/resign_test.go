@@ -221,6 +221,15 @@ func TestK07_EveryLiveLicenseIsSignedAgainOnce(t *testing.T) {
 		if _, err := v.License(before.Token.Text); !errors.Is(err, doc.ErrKeyRevoked) {
 			t.Errorf("the old text: %v", err)
 		}
+		// Asked often enough by turns, the process that has not heard of it yet takes nothing back, and makes nobody forget the old text.
+		for range 5 {
+			for _, r := range []*world{stale, w} {
+				l := after
+				if text, err := r.TokenText(w.ctx, &l); err != nil || text != after.Token.Text {
+					t.Fatalf("a text other than the one that was signed again: %v", err)
+				}
+			}
+		}
 		// Whoever has the old text still gets the new one; whoever made up a text of his own with the stolen key does not.
 		if a, err := w.ByCredential(t.Context(), before.Token.Text); err != nil || a.License != paused {
 			t.Errorf("the holder of the old text is %+v, %v", a, err)

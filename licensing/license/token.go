@@ -94,8 +94,12 @@ func (s *Service) TokenText(ctx context.Context, l *License) (string, error) {
 		return "", err
 	}
 	l.Token.Prior = prior
-	if _, err := s.Tokens.ResignToken(ctx, l.Token, was); err != nil {
-		return "", err
+	kept, err := s.Tokens.ResignToken(ctx, l.Token, was)
+	if err == nil && !kept { // somebody else signed it meanwhile, or this process does not know yet that its key is revoked: what is kept counts
+		var now License
+		if now, _, err = s.Tokens.LicenseByToken(ctx, l.Token.JTI); err == nil {
+			l.Token = now.Token
+		}
 	}
-	return l.Token.Text, nil
+	return l.Token.Text, err
 }

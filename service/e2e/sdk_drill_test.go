@@ -52,6 +52,7 @@ func TestSDK_J47_K07_FollowsTheDrill(t *testing.T) {
 			return func() { cancel(); wg.Wait() }
 		}
 		stop := runs()
+		keyset := servedKeyset(t, s)
 		var keys struct {
 			Keys []struct{ KID, Role, State string }
 		}
@@ -61,9 +62,9 @@ func TestSDK_J47_K07_FollowsTheDrill(t *testing.T) {
 				s.must(t, http.MethodPost, "/v1/signing-keys/"+k.KID+"/compromise", map[string]any{"reason": "drill"}, nil)
 			}
 		}
-		eventually(t, "the license is signed by the next key at every replica", time.Minute, func() bool {
+		eventually(t, "every replica knows of the revocation and has the license under the next key", time.Minute, func() bool {
 			for range 2 * len(l.replicas) {
-				if servedToken(t, l) == old {
+				if servedKeyset(t, s) == keyset || servedToken(t, l) == old {
 					return false
 				}
 			}
@@ -109,6 +110,16 @@ func TestSDK_J47_K07_FollowsTheDrill(t *testing.T) {
 			t.Errorf("%d seats are held after the drill, want 2", got)
 		}
 	})
+}
+
+// servedKeyset is the keyset as it is served now, by one replica.
+func servedKeyset(t *testing.T, s *site) string {
+	t.Helper()
+	status, text, err := fetch(t.Context(), http.MethodGet, s.url+sdk.PathKeyset, nil, nil)
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("keyset: %d, %v", status, err)
+	}
+	return string(text)
 }
 
 // servedToken is the license's token as it is served now.

@@ -118,9 +118,11 @@ func (s *tokens) ResignTokens(ctx context.Context, list []license.Token, was str
 	return n, err
 }
 
-// resign replaces the text of a token that was signed by key was, and remembers the digests of the last eight texts.
+// resign replaces the text of a token that was signed by key was, and remembers the digests of the last eight texts. What a revoked key signed
+// replaces nothing: a replica may not know yet that it is.
 func resign(t license.Token, was string) db.Statement {
-	return db.Statement{SQL: `UPDATE license_token SET token = $3, kid = $4, signed_at = $5, prior = substr($6 || prior, 1, 256) WHERE jti = $1 AND kid = $2`,
+	return db.Statement{SQL: `UPDATE license_token SET token = $3, kid = $4, signed_at = $5, prior = substr($6 || prior, 1, 256) WHERE jti = $1 AND kid = $2
+			AND NOT EXISTS (SELECT 1 FROM signing_key k WHERE k.kid = $4 AND k.state = 'revoked')`,
 		Args: []any{t.JTI, was, t.Text, t.KID, t.SignedAt, t.Prior}}
 }
 
