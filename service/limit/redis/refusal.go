@@ -74,9 +74,9 @@ func (r *refusals) answer(g *group) []limit.Result {
 	if !r.some.Load() {
 		return nil
 	}
-	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	now := time.Now() // not before anything that is remembered was asked for
 	refused := false
 	for i := range g.checks {
 		e, there := r.of[g.counters[i]]

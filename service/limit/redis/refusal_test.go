@@ -2,6 +2,7 @@ package redis
 
 import (
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,4 +105,38 @@ func TestRefusals_ForgetWhatChanged(t *testing.T) {
 			t.Error("an old refusal is not asked again")
 		}
 	})
+}
+
+// TestRefusals_KnownWhileAsked: a caller who comes while a refusal is noted is told of it as of that moment, not of one before: nothing is less
+// than used up.
+func TestRefusals_KnownWhileAsked(t *testing.T) {
+	t.Parallel()
+	var r refusals
+	c := limit.Check{Key: "k", Rate: limit.Rate{Count: 1_000_000, Period: time.Second, Burst: 10}, Cost: 10}
+	g := group{checks: []limit.Check{c}, counters: []string{limit.Counter(&c)}}
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				for _, out := range r.answer(&g) {
+					if out.Remaining < 0 {
+						t.Errorf("%+v", out)
+						return
+					}
+				}
+			}
+		})
+	}
+	full := limit.Answer(c.Rate, 10, 10)
+	for range 20_000 {
+		r.note(&g, []limit.Result{full}, time.Now())
+	}
+	close(done)
+	wg.Wait()
 }
