@@ -53,6 +53,19 @@ func (c *apikeyLimits) Run(ctx context.Context, cfg app.Config, s streams) error
 	})
 }
 
+// keep leaves a limit that is changed what it does not say itself: the zone of a quota, what of a rate can be taken at once, and what holds
+// while its counter is away.
+func keep(limit map[string]any, was *apikey.Limit) {
+	limit["degraded"] = was.Degraded
+	_, quota := limit["every"]
+	switch {
+	case quota && was.Every != "":
+		limit["zone"] = was.Zone
+	case !quota && was.Every == "" && was.Burst != was.Count:
+		limit["burst"] = min(was.Burst, limit["count"].(int64))
+	}
+}
+
 // changed are the limits that a key is to have.
 func (c *apikeyLimits) changed(limits []apikey.Limit) ([]map[string]any, error) {
 	named := func(name string) func(apikey.Limit) bool {
@@ -71,10 +84,8 @@ func (c *apikeyLimits) changed(limits []apikey.Limit) ([]map[string]any, error) 
 			return nil, err
 		}
 		name, _ := limit["name"].(string)
-		for _, l := range limits {
-			if l.Name == name && l.Degraded != "" {
-				limit["degraded"] = l.Degraded
-			}
+		if i := slices.IndexFunc(limits, named(name)); i >= 0 {
+			keep(limit, &limits[i])
 		}
 		limits = slices.DeleteFunc(limits, named(name))
 		out = append(out, limit)
