@@ -10,30 +10,30 @@ import (
 
 // BulkRoutes are the operations that issue licenses by hand and work on many at once.
 func BulkRoutes(s *bulk.Service) []kit.Route {
-	const tag, scope = "Licenses", "licenses:issue"
+	const tag, runs, scope = "Licenses", "Runs", "licenses:issue"
 	issue := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}, Machine: scope}
 	look := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport, licensing.RoleAuditor}, Machine: scope}
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "license.issue", Method: http.MethodPost, Path: "/v1/licenses", Tag: tag, Access: issue, Fresh: true, Status: http.StatusCreated,
 			Summary: "Issue a license by hand", Detail: "Its key is shown once. With a reference, asking again answers with the license that the reference has and makes no second one."}, s.IssueOne).Again(s.IssueAgain),
-		kit.New(kit.Spec{Name: "license.issue_many", Method: http.MethodPost, Path: "/v1/licenses/bulk", Tag: tag, Access: issue, Fresh: true, Status: http.StatusAccepted, Body: bulk.MaxBody,
+		kit.New(kit.Spec{Name: "license.issue_many", Method: http.MethodPost, Path: "/v1/licenses/bulk", Tag: runs, Access: issue, Fresh: true, Status: http.StatusAccepted, Body: bulk.MaxBody,
 			Summary: "Issue up to 10,000 licenses", Detail: "Answers at once with a run, which issues them in the background, each exactly once. When it is done, the keys can be fetched once as a CSV file."}, s.IssueMany).Again(s.RunAgain),
-		kit.New(kit.Spec{Name: "license.import", Method: http.MethodPost, Path: "/v1/licenses/import", Tag: tag, Access: issue, Fresh: true, Body: bulk.MaxImportBytes,
+		kit.New(kit.Spec{Name: "license.import", Method: http.MethodPost, Path: "/v1/licenses/import", Tag: runs, Access: issue, Fresh: true, Body: bulk.MaxImportBytes,
 			Summary: "Import licenses and keys from another system", Detail: "From a file of our own format or an export of keygen, Gumroad or Lemon Squeezy. A dry run tells the problem of each row and what to do about it. Otherwise a run imports them, or nothing when a row has a problem. Imported keys go on working, byte for byte; a row is imported once, however often its file is."}, s.ImportFile).Again(s.ImportAgain),
 		kit.New(kit.Spec{Name: "license.count", Method: http.MethodGet, Path: "/v1/licenses/count", Tag: tag, Access: kit.Allow{Staff: licensing.AllRoles()},
 			Summary: "Count the licenses that a search finds"}, s.Count),
-		kit.New(kit.Spec{Name: "license.act_many", Method: http.MethodPost, Path: "/v1/licenses/actions", Tag: tag, Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}}, Fresh: true, Status: http.StatusAccepted,
+		kit.New(kit.Spec{Name: "license.act_many", Method: http.MethodPost, Path: "/v1/licenses/actions", Tag: runs, Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}}, Fresh: true, Status: http.StatusAccepted,
 			Summary: "Do one thing to all licenses that a search finds", Detail: "Suspend, reinstate, revoke, extend or add features. The number of licenses must be the one that the search finds at this moment. Answers with a run, which can be cancelled and resumed; each license has its own row in the audit trail."}, s.Act).Again(s.RunAgain),
-		kit.New(kit.Spec{Name: "run.list", Method: http.MethodGet, Path: "/v1/runs", Tag: "Runs", Access: look,
+		kit.New(kit.Spec{Name: "run.list", Method: http.MethodGet, Path: "/v1/runs", Tag: runs, Access: look,
 			Summary: "List the work on many licenses", Detail: "Bulk issues, imports and actions, the newest first."}, s.ListRuns),
-		kit.New(kit.Spec{Name: "run.get", Method: http.MethodGet, Path: "/v1/runs/{id}", Tag: "Runs", Access: look, Summary: "Read how far a run is"}, s.GetRun),
-		kit.New(kit.Spec{Name: "run.rows", Method: http.MethodGet, Path: "/v1/runs/{id}/rows", Tag: "Runs", Access: look,
+		kit.New(kit.Spec{Name: "run.get", Method: http.MethodGet, Path: "/v1/runs/{id}", Tag: runs, Access: look, Summary: "Read how far a run is"}, s.GetRun),
+		kit.New(kit.Spec{Name: "run.rows", Method: http.MethodGet, Path: "/v1/runs/{id}/rows", Tag: runs, Access: look,
 			Summary: "List what became of each row of a run"}, s.Rows),
-		kit.New(kit.Spec{Name: "run.cancel", Method: http.MethodPost, Path: "/v1/runs/{id}/cancel", Tag: "Runs", Access: issue,
+		kit.New(kit.Spec{Name: "run.cancel", Method: http.MethodPost, Path: "/v1/runs/{id}/cancel", Tag: runs, Access: issue,
 			Summary: "Cancel a run", Detail: "What is done stays done; the answer says exactly how much that is."}, s.Cancel).Again(s.RunAgain),
-		kit.New(kit.Spec{Name: "run.resume", Method: http.MethodPost, Path: "/v1/runs/{id}/resume", Tag: "Runs", Access: issue, Fresh: true,
+		kit.New(kit.Spec{Name: "run.resume", Method: http.MethodPost, Path: "/v1/runs/{id}/resume", Tag: runs, Access: issue, Fresh: true,
 			Summary: "Go on with a run that was cancelled"}, s.Resume).Again(s.RunAgain),
-		kit.New(kit.Spec{Name: "run.keys", Method: http.MethodPost, Path: "/v1/runs/{id}/keys", Tag: "Runs", Access: issue, Fresh: true,
+		kit.New(kit.Spec{Name: "run.keys", Method: http.MethodPost, Path: "/v1/runs/{id}/keys", Tag: runs, Access: issue, Fresh: true,
 			Summary: "Fetch the keys of a bulk issue, once", Detail: "As a CSV file. After that, single keys can still be shown, license by license."}, s.Keys).Again(s.KeysAgain),
 	}
 }
