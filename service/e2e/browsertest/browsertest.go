@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ const patience = 30 * time.Second
 type Browser struct {
 	ctx context.Context
 	axe string
+
+	colours sync.Map // the combinations of colours that were looked at
 }
 
 // missing skips the test, or fails it when CI=true: there everything is to be tested.

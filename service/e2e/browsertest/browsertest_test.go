@@ -122,3 +122,49 @@ func TestFrame(t *testing.T) {
 		t.Errorf("the picture: %v", err)
 	}
 }
+
+// heard is a test that notes what it is told is wrong.
+type heard struct {
+	testing.TB
+	errors []string
+}
+
+func (h *heard) Errorf(format string, args ...any) {
+	h.errors = append(h.errors, fmt.Sprintf(format, args...))
+}
+
+// TestAccessible: a picture without words is found, faint text is in the look that has it, and a combination of colours that was looked at is
+// not again, on another page either.
+func TestAccessible(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{page}", func(w http.ResponseWriter, r *http.Request) {
+		picture := map[string]string{"picture": `<img src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`}[r.PathValue("page")]
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Faint</title><style>
+			p { color: #333 } i { color: #777 } body { background: #fff }
+			@media (prefers-color-scheme: dark) { body { background: #000; color: #fff } p { color: #ccc } i { color: #444 } }
+			</style></head><body><main><h1>Faint</h1><p>Text <i>aside</i></p><p hidden><b>gone</b></p>`+picture+`</main></body></html>`)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	p := Start(t).Open(t, Look{})
+	look := func(what func(testing.TB), want ...string) {
+		t.Helper()
+		h := &heard{TB: t}
+		what(h)
+		for i := range max(len(want), len(h.errors)) {
+			if i >= len(want) || i >= len(h.errors) || !strings.Contains(h.errors[i], want[i]) {
+				t.Fatalf("found %q, want %q", h.errors, want)
+			}
+		}
+	}
+	p.Visit(t, server.URL+"/first")
+	look(p.Accessible, "color-contrast: ")
+	p.Turn(t, Look{Dark: true})
+	look(p.Colours, "color-contrast: ")
+	look(p.Accessible)
+	p.Turn(t, Look{})
+	p.Visit(t, server.URL+"/picture")
+	look(p.Accessible, "image-alt: ")
+}

@@ -2,7 +2,6 @@ package browsertest
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -27,9 +26,9 @@ type Look struct {
 
 // Page is a tab. Its methods are for one goroutine.
 type Page struct {
-	ctx  context.Context
-	axe  string
-	look Look
+	ctx     context.Context
+	browser *Browser
+	look    Look
 
 	mu       sync.Mutex
 	requests []string
@@ -49,7 +48,7 @@ func (b *Browser) open(t testing.TB, look Look, options ...chromedp.ContextOptio
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx, options...)
 	t.Cleanup(end)
-	p := &Page{ctx: ctx, axe: b.axe, look: look}
+	p := &Page{ctx: ctx, browser: b, look: look}
 	chromedp.ListenTarget(ctx, p.hear)
 	if err := chromedp.Run(ctx); err != nil { // the tab lives as long as the context that opens it, so without a deadline
 		t.Fatalf("open a tab: %v", err)
@@ -186,37 +185,5 @@ func (p *Page) Quiet(t testing.TB, limit float64, expected ...string) {
 	}
 	if p.bytes > limit {
 		t.Errorf("%s: %.0f bytes, at most %.0f", own, p.bytes, limit)
-	}
-}
-
-// Accessible fails the test for each violation that axe-core finds, and for a page that is wider than its window. tags are those of the rules
-// to check, all when none.
-func (p *Page) Accessible(t testing.TB, tags ...string) {
-	t.Helper()
-	only := ""
-	if len(tags) > 0 {
-		only = fmt.Sprintf(`, runOnly: {type: "tag", values: ["%s"]}`, strings.Join(tags, `", "`))
-	}
-	var wide bool
-	var found string
-	p.run(t, "axe", chromedp.Evaluate("typeof axe", &found))
-	if found != "object" {
-		p.run(t, "load axe", chromedp.Evaluate(p.axe, nil))
-	}
-	p.run(t, "axe", chromedp.Evaluate("document.documentElement.scrollWidth > innerWidth", &wide),
-		chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]`+only+`}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.html.slice(0, 160) + " | " + n.failureSummary)}))))`,
-			&found, func(q *runtime.EvaluateParams) *runtime.EvaluateParams { return q.WithAwaitPromise(true) }))
-	if wide {
-		t.Errorf("%s (%+v): wider than the window", p.Address(t), p.look)
-	}
-	var violations []struct {
-		ID, Help string
-		Nodes    []string
-	}
-	if err := json.Unmarshal([]byte(found), &violations); err != nil {
-		t.Fatalf("axe said %q: %v", found, err)
-	}
-	for _, v := range violations {
-		t.Errorf("%s (%+v): %s: %s\n\t%s", p.Address(t), p.look, v.ID, v.Help, strings.Join(v.Nodes, "\n\t"))
 	}
 }
