@@ -14,6 +14,7 @@ import (
 // IssueSpec says what to issue. Zero ValidUntil, nil Terms, nil Seats and nil Entitlements leave the policy's.
 type IssueSpec struct {
 	Source      Source
+	New         bool // the source was named for this spec, so that DraftMany need not look whether it has a license
 	ProductID   string
 	ProductSlug string
 	KeyPrefix   string // of the license key; "MINT" unless said

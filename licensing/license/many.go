@@ -142,14 +142,16 @@ func refusal(err error) error {
 
 // known finds the specs whose source has a license, and those whose key another one has.
 func (s *Service) known(ctx context.Context, specs []IssueSpec, out []Drafted) error {
-	sources := make([]string, len(specs))
+	var sources []string
 	var lookups [][]byte
 	byKey := map[string][]int{}
 	for i := range specs {
 		if specs[i].Source.Kind != specs[0].Source.Kind {
 			return errors.New("license: specs of several kinds of source")
 		}
-		sources[i] = specs[i].Source.ID
+		if !specs[i].New {
+			sources = append(sources, specs[i].Source.ID)
+		}
 		if specs[i].Key != "" {
 			l := s.keyLookup(specs[i].Key)
 			if byKey[string(l)] == nil {
@@ -166,7 +168,7 @@ func (s *Service) known(ctx context.Context, specs []IssueSpec, out []Drafted) e
 		return err
 	}
 	for i := range specs {
-		out[i].Existing = existing[sources[i]]
+		out[i].Existing = existing[specs[i].Source.ID]
 	}
 	taken, err := s.Many.IDsByKey(ctx, lookups)
 	if err != nil {
@@ -258,12 +260,12 @@ func (s *Service) IssueFor(ctx context.Context, asked []*Asked) error {
 // drawMany draws n places as [indexes.draw] does, a list at a time.
 func (x *indexes) drawMany(ctx context.Context, n int) ([]slot, error) {
 	out := make([]slot, 0, n)
-	for len(out) < n {
+	for times := 1; len(out) < n; times *= 2 { // most lists are mostly empty; of a full one more and more have to be asked for
 		list, err := x.list(ctx, n-len(out))
 		if err != nil {
 			return nil, err
 		}
-		among := make([]int64, min(2000, max(candidates, 2*(n-len(out)))))
+		among := make([]int64, min(2000, max(candidates, times*(n-len(out)))))
 		for i := range among {
 			among[i] = int64(random(doc.StatusListSize))
 		}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing/license"
@@ -46,15 +47,14 @@ func (s *tokens) LicenseByToken(ctx context.Context, jti string) (license.Licens
 	return l, err == nil && l.Token.JTI == jti, err
 }
 
-// TakenIndexes implements [license.Tokens].
+// TakenIndexes implements [license.Tokens]. Each place is looked up for itself: asked for all at once, PostgreSQL reads everything that the list holds as
+// long as its statistics do not know of it.
 func (s *tokens) TakenIndexes(ctx context.Context, list int64, indexes []int64) ([]int64, error) {
-	args := []any{list}
+	args := []any{list, int64(-1)}
 	marks := among(&args, indexes)
-	rows, err := s.db.Query(ctx, `SELECT idx FROM license_token WHERE list = $1 AND idx IN (`+marks+`)`, args...)
-	return db.Collect(rows, err, func(r db.Row) (int64, error) {
-		var idx int64
-		return idx, r.Scan(&idx)
-	})
+	rows, err := s.db.Query(ctx, `WITH place (idx) AS (VALUES (CAST($2 AS bigint)), (`+strings.ReplaceAll(marks, ", ", "), (")+`))
+		SELECT DISTINCT p.idx FROM place p WHERE (SELECT count(*) FROM license_token t WHERE t.list = $1 AND t.idx = p.idx) > 0`, args...)
+	return db.Collect(rows, err, func(r db.Row) (idx int64, err error) { return idx, r.Scan(&idx) })
 }
 
 // StatusLists implements [license.Tokens].

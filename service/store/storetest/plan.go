@@ -77,7 +77,7 @@ func small() []string {
 }
 
 var (
-	liteScan   = regexp.MustCompile(`^SCAN (\w+)(?: USING .*INDEX (\w+))?`)
+	liteScan   = regexp.MustCompile(`^SCAN ([A-Za-z_]\w*)(?: USING .*INDEX (\w+))?`)
 	liteMade   = regexp.MustCompile(`^(?:CO-ROUTINE|MATERIALIZE) (\w+)`)
 	pgScan     = regexp.MustCompile(`Seq Scan on (\w+)`)
 	tableAlias = regexp.MustCompile(`(?i)\b(?:FROM|JOIN|UPDATE|INTO)\s+(\w+)(?:\s+AS)?\s+(\w+)`)
