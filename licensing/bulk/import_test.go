@@ -1,14 +1,17 @@
 package bulk_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/service/feed"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
@@ -107,6 +110,39 @@ func TestImport_Formats(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 		w.sound(t)
+	})
+}
+
+// A key that another replica was asked for before an import brought it is found there as soon as that replica has read the change feed, though the feed
+// has one row for all licenses that were made together.
+func TestImport_KeyAskedForBefore(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		other := license.New(license.Deps{Store: e.Store.Licenses(), Seal: w.seal, Clock: e.Clock.Now, Fresh: func() bool { return true }})
+		changes := feed.New(feed.Deps{Store: e.Store.Changes(), Clock: e.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
+		changes.Subscribe("license", func(_ context.Context, id string) { other.ForgetHolder(id) })
+		heard := func(key string, want bool) {
+			t.Helper()
+			if holder, err := other.ByCredential(t.Context(), key); err != nil || (holder.License != "") != want {
+				t.Errorf("%s finds %+v, %v", key, holder, err)
+			}
+		}
+		if err := changes.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		heard("THE-FIRST-KEY", false)
+		heard("THE-SECOND-KEY", false)
+		w.imported(t, w.importing("mintreu", "csv", "reference,key,email\n1,THE-FIRST-KEY,ada@example.com\n2,THE-SECOND-KEY,ada@example.com\n", false))
+		heard("THE-FIRST-KEY", false) // it has not heard
+		if n := w.number(t, `SELECT count(*) FROM change WHERE kind = 'license'`); n != 1 {
+			t.Errorf("%d rows of the feed", n)
+		}
+		if err := changes.Poll(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		heard("THE-FIRST-KEY", true)
+		heard("THE-SECOND-KEY", true)
 	})
 }
 

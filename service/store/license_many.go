@@ -21,10 +21,16 @@ var _ license.ManyStore = (*manyLicenses)(nil)
 // ManyLicenses returns the store of licenses by the hundreds.
 func (s *Store) ManyLicenses() license.ManyStore { return &manyLicenses{s} }
 
+// newLicenses stands in the change feed for all licenses that were made together. It is no license's id: of one that is new nothing can be
+// remembered but that there was none, which is forgotten when the feed tells of a license that is not remembered.
+const newLicenses = "new"
+
 // AddLicenses implements [license.ManyStore].
 func (s *manyLicenses) AddLicenses(ctx context.Context, ls []license.License) error {
-	rows, tokens, changes := make([][]any, len(ls)), make([][]any, len(ls)), make([][]any, len(ls))
-	now := s.clock.Now()
+	if len(ls) == 0 {
+		return nil
+	}
+	rows, tokens := make([][]any, len(ls)), make([][]any, len(ls))
 	// In the order of what is unique, so that two transactions with the same sources do not wait for each other.
 	slices.SortFunc(ls, func(a, b license.License) int { return cmp.Compare(a.Source.ID, b.Source.ID) })
 	for i := range ls {
@@ -47,22 +53,19 @@ func (s *manyLicenses) AddLicenses(ctx context.Context, ls []license.License) er
 			l.Terms.Match, "", l.KeyPrefix, l.KeyLookup, l.KeySealed, l.KeyHint, l.Token.JTI, l.Version, l.CreatedAt, l.UpdatedAt, ended, lapses(l)}
 		t := &l.Token
 		tokens[i] = []any{t.JTI, l.ID, t.List, t.Index, !revoked, t.KID, t.Text, t.CreatedAt, t.SignedAt, ended}
-		changes[i] = []any{"license", l.ID, now}
 	}
 	err := s.write(ctx,
 		db.Insert("license", []string{"id", "source_kind", "source_id", "product_id", "product_slug", "plan_id", "plan_code", "policy_id", "owner", "env", "licensee", "state", "state_reason",
 			"terms", "entitlements", "valid_until", "updates_until", "started_at", "seats", "seats_max", "seats_used", "seats_kept", "device_match", "seat_taken_by", "key_prefix",
 			"key_lookup", "key_sealed", "key_hint", "token_jti", "version", "created_at", "updated_at", "revoked_at", "lapses_at"}, rows),
 		db.Insert("license_token", []string{"jti", "license_id", "list", "idx", "current", "kid", "token", "created_at", "signed_at", "ended_at"}, tokens),
-		db.Insert("change", []string{"kind", "id", "at"}, changes))
+		db.Insert("change", []string{"kind", "id", "at"}, [][]any{{"license", newLicenses, s.clock.Now()}}))
 	if errors.Is(err, db.ErrUnique) {
 		return license.ErrCollision
 	}
 	failpoint.Hit("license-rows")
 	if err == nil {
-		for i := range ls {
-			s.noteChange(ctx, "license", ls[i].ID)
-		}
+		s.noteChange(ctx, "license", newLicenses)
 	}
 	return err
 }
