@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -38,8 +39,9 @@ func (s *Service) Work(ctx context.Context, args json.RawMessage) error {
 		return err
 	}
 	began := s.Clock.Now()
+	var ready *part
 	for r.State == Running && r.Position < r.Total {
-		if err := s.step(ctx, &r, p); errors.Is(err, errMoved) {
+		if ready, err = s.step(ctx, &r, p, ready); errors.Is(err, errMoved) {
 			return nil
 		} else if err != nil {
 			return err
@@ -57,19 +59,41 @@ func (s *Service) Work(ctx context.Context, args json.RawMessage) error {
 // attempts is how often a batch is drafted anew when somebody else took one of its places.
 const attempts = 5
 
-// step does one batch.
-func (s *Service) step(ctx context.Context, r *Run, p plan) (err error) {
-	n := min(s.batch(r.Kind), int(r.Total-r.Position))
-	for range attempts {
-		var commit func(context.Context) ([]Row, error)
-		if commit, err = p.prepare(ctx, r, r.Position, n); err != nil {
-			return err
-		}
-		if err = s.commit(ctx, r, n, commit); !errors.Is(err, license.ErrCollision) && !errors.Is(err, license.ErrChanged) {
-			return err
-		}
+// part is a batch that is ready for its transaction, or why it is not.
+type part struct {
+	n      int
+	commit func(ctx context.Context) ([]Row, error)
+	err    error
+}
+
+func (s *Service) part(ctx context.Context, r *Run, p plan, from int64) *part {
+	b := &part{n: min(s.batch(r.Kind), int(r.Total-from))}
+	b.commit, b.err = p.prepare(ctx, r, from, b.n)
+	return b
+}
+
+// step does one batch, the one that is ready if any. Meanwhile the licenses of the batch behind it are made and signed, which is then ready: what
+// it finds of the one before is decided when it is stored, as with anybody else's licenses. Where a transaction keeps all others from writing, they
+// are made afterwards, so that it is short.
+func (s *Service) step(ctx context.Context, r *Run, p plan, ready *part) (next *part, err error) {
+	if ready == nil {
+		ready = s.part(ctx, r, p, r.Position)
 	}
-	return err
+	var making sync.WaitGroup
+	if from, was := r.Position+int64(ready.n), *r; ready.err == nil && from < r.Total && r.Kind.makes() && !s.Small {
+		making.Go(func() { next = s.part(ctx, &was, p, from) })
+	}
+	for attempt := 1; ; attempt++ {
+		if err = ready.err; err == nil {
+			err = s.commit(ctx, r, ready.n, ready.commit)
+		}
+		if attempt == attempts || !errors.Is(err, license.ErrCollision) && !errors.Is(err, license.ErrChanged) {
+			break
+		}
+		ready = s.part(ctx, r, p, r.Position)
+	}
+	making.Wait()
+	return next, err
 }
 
 // commit does the part of a batch that belongs into a transaction, in which the run moves too. r is then as it stands.
@@ -152,6 +176,7 @@ func (p *makingPlan) prepare(ctx context.Context, r *Run, from int64, n int) (fu
 	specs := make([]license.IssueSpec, n)
 	for i := range items {
 		specs[i] = p.spec(&items[i], p.sourceID(items[i].Reference, r.ID+"/"+strconv.FormatInt(from+int64(i)+1, 10)))
+		specs[i].New = items[i].Reference == ""
 	}
 	drafted, err := p.service.Licenses.DraftMany(ctx, specs)
 	if err != nil {
