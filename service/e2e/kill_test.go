@@ -26,7 +26,6 @@ const (
 	atCheckout phase = iota // the buyer orders
 	atPayment               // the money moves, and everything that follows of itself
 	atDevice                // the product activates
-	atUsage                 // the product reports what was used
 )
 
 // kill is a death that the path has to survive.
@@ -229,7 +228,6 @@ func (r *run) activate(t *testing.T, order seen) {
 	if !client.Allowed("export") {
 		t.Error("the activated product does not allow what the license grants")
 	}
-	r.begins(t, atUsage)
 	for n := int64(1); n <= batches; n++ {
 		if err := client.Report("pages", n); err != nil {
 			t.Fatal(err)
@@ -353,21 +351,4 @@ func TestKill_F10_MailHandedOver(t *testing.T) {
 // F12: killed with the activation written and not answered. The same device trying again takes no second seat.
 func TestKill_F12_ActivationRow(t *testing.T) {
 	survive(t, kill{point: "activation-row", from: atDevice, hits: []int{1}})
-}
-
-// F13: killed with a batch of usage half written: with its source moved up and nothing added, and with all added and nothing
-// committed. The batch that comes again is counted, once.
-func TestKill_F13_UsageBatchRow(t *testing.T) {
-	t.Parallel()
-	t.Run("source", func(t *testing.T) {
-		survive(t, kill{point: "usage-source-row", from: atUsage, hits: []int{1, 2}})
-	})
-	t.Run("rows", func(t *testing.T) {
-		survive(t, kill{point: "usage-batch-row", from: atUsage, hits: []int{1, 3}})
-	})
-}
-
-// F14: killed with a batch of usage counted and not acknowledged. The batch that comes again changes nothing and gets its receipt.
-func TestKill_F14_UsageAck(t *testing.T) {
-	survive(t, kill{point: "after-commit", from: atUsage, hits: []int{1, 2}})
 }

@@ -175,6 +175,7 @@ type plant struct {
 	rows     db.DB
 	config   app.Config
 	args     []string
+	env      []string
 	path     string
 
 	mu      sync.Mutex
@@ -213,7 +214,7 @@ func secretFile(t *testing.T, dir, name, value string) string {
 
 // start starts the service, after which the shop's address leads to it.
 func (p *plant) start(ctx context.Context, env ...string) (*process, error) {
-	running, err := serve(ctx, p.path, env, p.args...)
+	running, err := serve(ctx, p.path, append(env, p.env...), p.args...)
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,9 @@
 //	MINTREU_FAILPOINT_WHEN=/tmp/x/armed           hits count and act only while this file exists
 //	MINTREU_FAILPOINT_LOG=/tmp/x/hits             each hit appends "name\n" to the file before it acts
 //
-// Steps that exist: session-created, order-row, webhook-received, event-row, license-row, token-signed, outbox-row,
-// before-commit, after-commit, mail-handed-over, download-signed, activation-row, usage-source-row, usage-batch-row,
+// Steps that exist: request-read and answer-made of every operation, session-created, order-row, webhook-received, event-row, license-row, token-signed, outbox-row,
+// before-commit, after-commit, mail-handed-over, download-signed, activation-row, usage-source-made,
+// usage-source-read, usage-source-row, usage-event-row, usage-batch-row, usage-crossing-row (a part of a quota is kept as told, nobody told yet), usage-watch,
 // webhook-sent, keys-moved, keyset-row, tokens-resigned; of work on many licenses, license-rows (licenses with their tokens and changes, their audit rows not:
 // one hit a batch) and bulk-rows (the rows of a batch, its run not moved yet).
 package failpoint

@@ -20,6 +20,7 @@ import (
 	"github.com/go-kit/kit/endpoint"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/failpoint"
 )
 
 // Op is an operation with the request type Req and the response type Resp. It is a small value; copies are the same operation.
@@ -139,10 +140,12 @@ func (c *core[Req, Resp]) handle(ctx context.Context, request any) (any, error) 
 			return nil, err
 		}
 	}
+	failpoint.Hit("request-read")
 	resp, replayed, err := c.once(ctx, in, req)
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit("answer-made")
 	if c.next != nil {
 		c.bound.sealNext(in.call, c.spec.Access.Anonymous, reflect.ValueOf(&resp).Elem().FieldByIndex(c.next))
 	}

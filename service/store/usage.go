@@ -46,7 +46,9 @@ func (s *usages) OpenSource(ctx context.Context, src usage.Source) (usage.Source
 	found := func() (usage.Source, error) {
 		return scanSource(s.db.QueryRow(ctx, `SELECT `+sourceColumns+` FROM usage_source s WHERE s.holder = $1 AND s.nonce = $2`, src.Holder, src.Nonce))
 	}
-	if there, err := found(); !errors.Is(err, licensing.ErrNotFound) {
+	there, err := found()
+	failpoint.Hit("usage-source-read")
+	if !errors.Is(err, licensing.ErrNotFound) {
 		return there, err
 	}
 	if _, err := s.db.Exec(ctx, `INSERT INTO usage_source (id, holder, nonce, carrier, product_id, env, last_seq, last_hash, events, total, created_at)
@@ -55,12 +57,15 @@ func (s *usages) OpenSource(ctx context.Context, src usage.Source) (usage.Source
 		WHERE true ON CONFLICT (holder, nonce) DO NOTHING`, src.ID, src.Holder, src.Nonce, src.Carrier, src.CreatedAt); err != nil {
 		return src, err
 	}
+	failpoint.Hit("usage-source-made")
 	return found()
 }
 
 // Source implements [usage.Store].
 func (s *usages) Source(ctx context.Context, id string) (usage.Source, error) {
-	return scanSource(s.db.QueryRow(ctx, `SELECT `+sourceColumns+` FROM usage_source s WHERE s.id = $1`, id))
+	src, err := scanSource(s.db.QueryRow(ctx, `SELECT `+sourceColumns+` FROM usage_source s WHERE s.id = $1`, id))
+	failpoint.Hit("usage-source-read")
+	return src, err
 }
 
 // Advance implements [usage.Store]. The row that it locks is what makes batches of one source follow each other.
@@ -188,6 +193,7 @@ func (s *usages) Fresh(ctx context.Context, digests [][]byte) ([]bool, error) {
 func (s *usages) Tick(ctx context.Context, source string, t *usage.Tally, at time.Time) error {
 	_, err := s.db.Exec(ctx, `UPDATE usage_source SET last_seq = last_seq + 1, last_at = $2, events = events + $3, total = total + $4 WHERE id = $1`,
 		source, at, t.Events, t.Total)
+	failpoint.Hit("usage-source-row")
 	return err
 }
 

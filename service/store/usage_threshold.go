@@ -9,6 +9,7 @@ import (
 
 	"github.com/mintreu/mintreu/licensing/usage"
 	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/failpoint"
 )
 
 var _ usage.Thresholds = (*usages)(nil)
@@ -61,6 +62,7 @@ func (s *usages) Crossed(ctx context.Context, license, meter string, starts time
 func (s *usages) Cross(ctx context.Context, c usage.Crossing) (bool, error) {
 	n, err := s.db.Exec(ctx, `INSERT INTO usage_crossing (license_id, meter, starts, percent, used, quota, at) VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (license_id, meter, starts, percent) DO NOTHING`, c.License, c.Meter, c.Starts, c.Percent, c.Used, c.Quota, c.At)
+	failpoint.Hit("usage-crossing-row")
 	return n > 0, err
 }
 
@@ -91,6 +93,7 @@ func (s *usages) Watched(ctx context.Context) (at time.Time, err error) {
 
 // Watch implements [usage.Thresholds].
 func (s *usages) Watch(ctx context.Context, at time.Time) error {
+	failpoint.Hit("usage-watch")
 	_, err := s.db.Exec(ctx, `INSERT INTO usage_watch (one, at) VALUES (1, $1) ON CONFLICT (one) DO UPDATE SET at = CASE WHEN EXCLUDED.at > usage_watch.at THEN EXCLUDED.at ELSE usage_watch.at END`, at)
 	return err
 }
