@@ -27,17 +27,15 @@ func TestKill_F20_F26_ServersOfIngestion(t *testing.T) {
 	p.args = append(p.args, "--postgres-url", postgres.URL, "--redis-url", redis.URL)
 	k := newKilling(t, p)
 	license, key := k.shelf(t)
+	var product string
+	if err := k.rows.QueryRow(t.Context(), `SELECT product_id FROM license`).Scan(&product); err != nil {
+		t.Fatal(err)
+	}
 	reporters := []*reporter{k.spoolReporter(t, license, 3)}
-	for i := range 2 {
-		var product string
-		if err := k.rows.QueryRow(t.Context(), `SELECT product_id FROM license`).Scan(&product); err != nil {
-			t.Fatal(err)
-		}
-		if i > 0 {
-			key = k.key(t, product)
-		}
+	for i := range storetest.Soak(1, 4) {
 		batches := k.key(t, product)
 		reporters = append(reporters, batchReporter(fmt.Sprint("batches ", i), k.balancer.url, batches.secret, batches.id), eventReporter(fmt.Sprint("events ", i), k.balancer.url, key.secret, key.id))
+		key = k.key(t, product)
 	}
 
 	acks := make([]atomic.Int64, len(reporters))
@@ -47,7 +45,7 @@ func TestKill_F20_F26_ServersOfIngestion(t *testing.T) {
 	defer stop()
 	for i, r := range reporters {
 		work.Go(func() {
-			tick := time.NewTicker(20 * time.Millisecond)
+			tick := time.NewTicker(storetest.Soak(50*time.Millisecond, 5*time.Millisecond))
 			defer tick.Stop()
 			for ctx.Err() == nil {
 				if r.try(t.Context()) == nil {
@@ -62,11 +60,11 @@ func TestKill_F20_F26_ServersOfIngestion(t *testing.T) {
 		t.Helper()
 		for i := range acks {
 			before := acks[i].Load()
-			eventually(t, reporters[i].name+" is acknowledged after "+what, 2*recovery, func() bool { return acks[i].Load() >= before+3 })
+			eventually(t, reporters[i].name+" is acknowledged after "+what, 2*recovery, func() bool { return acks[i].Load() >= before+2 })
 		}
 	}
 	served("the beginning")
-	for range storetest.Soak(2, 40) {
+	for range storetest.Soak(1, 40) {
 		if err := postgres.Kill(t.Context()); err != nil {
 			t.Fatal(err)
 		}
