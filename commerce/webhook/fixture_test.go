@@ -125,7 +125,7 @@ func newWorld(t testing.TB, e storetest.Env) *world {
 		t.Fatal(err)
 	}
 	st := e.Store.Webhooks()
-	w.Service = webhook.New(webhook.Deps{Endpoints: st, Deliveries: st, Claims: st, Trail: st, Sender: w.net, Notices: w.bell, Seal: key, Clock: e.Clock.Now, IDs: e.IDs,
+	w.Service = webhook.New(webhook.Deps{Endpoints: st, Deliveries: st, Repeats: st, Claims: st, Trail: st, Sender: w.net, Notices: w.bell, Seal: key, Clock: e.Clock.Now, IDs: e.IDs,
 		Tx: e.Store, Audit: w.trail, Jobs: w.queue, Switches: w.killed})
 	w.staff = licensing.WithCall(t.Context(), &licensing.Call{Operation: "test", Actor: licensing.Actor{Kind: licensing.Staff, ID: e.IDs.New("cus"), Role: licensing.RoleOwner}})
 	return w

@@ -230,6 +230,7 @@ type Notices interface {
 type Deps struct {
 	Endpoints  Endpoints
 	Deliveries Deliveries
+	Repeats    Repeats
 	Claims     Claims
 	Trail      Trail
 	Sender     Sender

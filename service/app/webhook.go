@@ -16,7 +16,7 @@ import (
 func (p *parts) webhook(context.Context) error {
 	a, st := p.app, p.app.storage.store
 	w := st.Webhooks()
-	p.webhooks = webhook.New(webhook.Deps{Endpoints: w, Deliveries: w, Claims: w, Trail: w, Sender: hook.New(a.config.WebhookLoopback), Notices: webhookNotices{p}, Seal: a.storage.key,
+	p.webhooks = webhook.New(webhook.Deps{Endpoints: w, Deliveries: w, Repeats: w, Claims: w, Trail: w, Sender: hook.New(a.config.WebhookLoopback), Notices: webhookNotices{p}, Seal: a.storage.key,
 		Clock: a.config.Clock, IDs: a.config.IDs, Tx: st, Audit: p.audit, Jobs: p.jobs, Switches: p.switches, Logger: a.log, Loopback: a.config.WebhookLoopback})
 	p.loops = append(p.loops, p.webhooks.Run)
 	return nil

@@ -47,6 +47,7 @@ type root struct {
 	OwnerLink ownerLinkCommand `cmd:"" group:"operate" help:"The link by which the first owner is made."`
 	Token     tokenCommand     `cmd:"" group:"operate" help:"Machine tokens: credentials of servers and scripts."`
 	Audit     auditCommand     `cmd:"" group:"operate" help:"The audit trail and its signed head."`
+	Webhook   webhookCommand   `cmd:"" group:"operate" help:"Endpoints that events are sent to: make, try, follow, send again."`
 	Mail      mailCommand      `cmd:"" group:"operate" help:"Mail kept in the database while there is no SMTP server."`
 	Verify    verifyCommand    `cmd:"" group:"operate" help:"Check every invariant on the live database; changes nothing."`
 	Backup    backupCommand    `cmd:"" group:"operate" help:"Copy everything consistently into one encrypted file, while the service runs."`

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -63,6 +65,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 		"ready":    ready,
 		"busy":     busy,
 		"report":   report,
+		"receiver": receiver,
 	}
 }
 
@@ -156,6 +159,19 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// receiver NAME takes whatever is sent to it until the script ends, and keeps its address in a variable.
+func receiver(ts *testscript.TestScript, _ bool, args []string) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		_, _ = io.WriteString(w, "thank you")
+	}))
+	ts.Defer(s.Close)
+	ts.Setenv(args[0], s.URL)
 }
 
 // busy NAME holds a port until the script ends and keeps its address in a variable.

@@ -89,6 +89,7 @@ func consoleVisits() map[string][]visit {
 	at("/admin/webhooks", "/admin/webhooks")
 	at("/admin/webhooks/new", "/admin/webhooks/new")
 	at("/admin/webhooks/{id}", "/admin/webhooks/{endpoint}", "/admin/webhooks/{endpoint}?state=delivered")
+	at("/admin/webhooks/{id}/redeliver", "/admin/webhooks/{endpoint}/redeliver", "/admin/webhooks/{endpoint}/redeliver?time=hour")
 	for _, what := range []string{"change", "rotate", "disable", "enable", "remove", "test"} {
 		at("/admin/webhooks/{id}/"+what, "/admin/webhooks/{endpoint}/"+what)
 	}

@@ -157,7 +157,7 @@ func (s *surface) bodies() map[string]object {
 		"license.act_many": {"action": "suspend", "search": object{"owner": s.A.ID, "product": s.Product, "state": "active", "env": "test", "q": s.A.License}, "count": 1, "reason": "because"},
 		"transfer.ask":     {"email": "grace@example.com"}, "transfer.cancel": {}, "transfer.show": {"token": strings.Repeat("t", 43)}, "transfer.accept": {"token": strings.Repeat("t", 43)}, "transfer.approve": why, "transfer.decline": why,
 		"webhook.create": {"url": "https://hooks.example.com/a", "description": "Books", "env": "test", "types": []string{"license.*"}}, "webhook.change": {"version": 1, "url": "https://hooks.example.com/a", "description": "Books", "types": []string{"order.paid"}},
-		"webhook.disable": why, "webhook.enable": why, "webhook.rotate": {"overlap_seconds": 0}, "webhook.test": {}, "webhook.redeliver": {},
+		"webhook.disable": why, "webhook.enable": why, "webhook.rotate": {"overlap_seconds": 0}, "webhook.test": {}, "webhook.redeliver": {}, "webhook.redeliver-many": {"state": "failed", "since": "2027-01-31T09:00:00Z", "until": "2027-02-01T09:00:00Z", "after": nothing("wdl_")},
 		"run.cancel": why, "run.resume": why, "run.keys": {},
 		"policy.create":  {"product_id": s.Product, "code": "other", "name": "Other", "terms": terms},
 		"policy.change":  {"name": "Standard", "terms": terms, "version": 1},

@@ -36,9 +36,14 @@ func WebhookRoutes(s *webhook.Service) []kit.Route {
 			Summary: "Send a test event to an endpoint", Detail: "Of the type webhook.test, whatever the endpoint wants. The answer is the delivery; read it again to see what came of it."}, s.Try).Again(s.DeliveryAgain),
 		kit.New(kit.Spec{Name: "webhook.deliveries", Method: http.MethodGet, Path: "/v1/webhook-deliveries", Tag: tag, Access: readers,
 			Summary: "List what was sent and what waits", Detail: "Of the last thirty days, the newest first."}, s.ListDeliveries),
+		kit.New(kit.Spec{Name: "webhook.count", Method: http.MethodGet, Path: "/v1/webhook-deliveries/count", Tag: tag, Access: readers,
+			Summary: "Count what was sent and what waits", Detail: "What sending it again would be about."}, s.CountDeliveries),
 		kit.New(kit.Spec{Name: "webhook.delivery", Method: http.MethodGet, Path: "/v1/webhook-deliveries/{id}", Tag: tag, Access: readers,
 			Summary: "Read a delivery", Detail: "With its attempts, and what is sent."}, s.GetDelivery),
 		kit.New(kit.Spec{Name: "webhook.redeliver", Method: http.MethodPost, Path: "/v1/webhook-deliveries/{id}/redeliver", Tag: tag, Access: senders,
 			Summary: "Send an event again", Detail: "Now, whatever became of it, with the webhook-id it always had."}, s.Redeliver).Again(s.DeliveryAgain),
+		kit.New(kit.Spec{Name: "webhook.redeliver-many", Method: http.MethodPost, Path: "/v1/webhook-endpoints/{id}/redeliver", Tag: tag, Access: senders,
+			Summary: "Send many events of an endpoint again",
+			Detail:  "All that failed, or those of a time, with the webhook-ids they always had; a thousand a request, the oldest first. What is pending already is left as it is, so that asking twice sends nothing twice."}, s.Repeat).Again(s.RepeatAgain),
 	}
 }

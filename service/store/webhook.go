@@ -18,6 +18,7 @@ type webhooks struct{ *Store }
 var (
 	_ webhook.Endpoints  = (*webhooks)(nil)
 	_ webhook.Deliveries = (*webhooks)(nil)
+	_ webhook.Repeats    = (*webhooks)(nil)
 	_ webhook.Claims     = (*webhooks)(nil)
 	_ webhook.Trail      = (*webhooks)(nil)
 )

@@ -108,6 +108,50 @@ func (s *webhooks) Again(ctx context.Context, d webhook.Delivery, at time.Time) 
 	return err
 }
 
+// chosen narrows to what a selection names.
+func chosen(s webhook.Selection) *narrowing {
+	n := new(narrowing).by("d.endpoint_id =", s.Endpoint).by("d.state =", string(s.State)).by("d.id >", s.After)
+	if !s.Since.IsZero() {
+		n.that("v.at >=", s.Since, "")
+	}
+	if !s.Until.IsZero() {
+		n.that("v.at <", s.Until, "")
+	}
+	return n
+}
+
+// CountDeliveries implements [webhook.Repeats].
+func (s *webhooks) CountDeliveries(ctx context.Context, sel webhook.Selection) (n int64, err error) {
+	list := chosen(sel)
+	err = s.db.QueryRow(ctx, `SELECT count(*) FROM webhook_delivery d JOIN webhook_event v ON v.id = d.event_id`+list.where(), list.args...).Scan(&n)
+	return n, err
+}
+
+// Repeat implements [webhook.Repeats]. That the state is looked at again where it is changed is what keeps two who ask at once from sending one
+// delivery twice.
+func (s *webhooks) Repeat(ctx context.Context, sel webhook.Selection, at time.Time, most int) (int64, string, error) {
+	sql, args := chosen(sel).statement(`SELECT d.id FROM webhook_delivery d JOIN webhook_event v ON v.id = d.event_id`, "d.id", most+1)
+	rows, err := s.db.Query(ctx, sql, args...)
+	ids, err := db.Collect(rows, err, func(r db.Row) (id string, err error) { return id, r.Scan(&id) })
+	if err != nil || len(ids) == 0 {
+		return 0, "", err
+	}
+	last := ""
+	if len(ids) > most {
+		ids, last = ids[:most], ids[most-1]
+	}
+	changed := []any{string(sel.State), at}
+	marks := among(&changed, ids)
+	n, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `UPDATE webhook_delivery SET state = 'pending', tries = 0, next_at = $2, updated_at = $2 WHERE state = $1 AND id IN (` + marks + `)`, Args: changed},
+		{SQL: `UPDATE webhook_endpoint SET open_until = NULL WHERE id = $1`, Args: []any{sel.Endpoint}},
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	return n[0], last, nil
+}
+
 // Prune implements [webhook.Deliveries].
 func (s *webhooks) Prune(ctx context.Context, before time.Time, limit int) error {
 	rows, err := s.db.Query(ctx, `SELECT id FROM webhook_event WHERE at < $1 ORDER BY at LIMIT $2`, before, limit)

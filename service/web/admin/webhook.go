@@ -30,6 +30,8 @@ type webhookOps struct {
 	Deliveries kit.Op[webhook.DeliveriesRequest, licensing.List[webhook.DeliveryView]] `op:"webhook.deliveries"`
 	Delivery   kit.Op[webhook.DeliveryRequest, webhook.DetailView]                     `op:"webhook.delivery"`
 	Redeliver  kit.Op[webhook.DeliveryRequest, webhook.DeliveryView]                   `op:"webhook.redeliver"`
+	Count      kit.Op[webhook.CountRequest, webhook.CountResponse]                     `op:"webhook.count"`
+	Repeat     kit.Op[webhook.RepeatRequest, webhook.RepeatResponse]                   `op:"webhook.redeliver-many"`
 }
 
 func (p *pages) webhookPages() []site.Page {
@@ -40,6 +42,7 @@ func (p *pages) webhookPages() []site.Page {
 	out := []site.Page{get("webhooks", "/admin/webhooks", p.webhooks), get("webhook", "/admin/webhooks/{id}", p.webhook), get("delivery", "/admin/deliveries/{id}", p.delivery)}
 	out = append(out, both("webhook_new", "/admin/webhooks/new", p.newWebhook)...)
 	out = append(out, both("webhook_change", "/admin/webhooks/{id}/change", p.changeWebhook)...)
+	out = append(out, both("webhook_redeliver", "/admin/webhooks/{id}/redeliver", p.repeat)...)
 	out = append(out, both("webhook_rotate", "/admin/webhooks/{id}/rotate", p.rotateWebhook)...)
 	return append(out, p.asked(
 		action{name: "webhook_disable", path: "/admin/webhooks/{id}/disable", spec: p.hooks.Disable.Spec(), back: back,
@@ -83,6 +86,7 @@ type endpointView struct {
 	More         string
 	Narrowed     bool
 	Change, Test bool
+	Repeat       bool
 }
 
 func (p *pages) webhook(v *site.Visit) error {
@@ -90,7 +94,7 @@ func (p *pages) webhook(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	view := endpointView{View: e, Narrowed: filtered(v), Change: may(v, p.hooks.Change.Spec()), Test: may(v, p.hooks.Test.Spec())}
+	view := endpointView{View: e, Narrowed: filtered(v), Change: may(v, p.hooks.Change.Spec()), Test: may(v, p.hooks.Test.Spec()), Repeat: may(v, p.hooks.Repeat.Spec())}
 	view.Deliveries, err = p.hooks.Deliveries.Call(v.Ctx(), webhook.DeliveriesRequest{Endpoint: e.ID, State: webhook.State(pick(v, "state", deliveryStates())), Page: page(v, 25)})
 	if err != nil {
 		return err
