@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -89,7 +90,7 @@ func consoleVisits() map[string][]visit {
 	at("/admin/webhooks", "/admin/webhooks")
 	at("/admin/webhooks/new", "/admin/webhooks/new")
 	at("/admin/webhooks/{id}", "/admin/webhooks/{endpoint}", "/admin/webhooks/{endpoint}?state=delivered")
-	at("/admin/webhooks/{id}/redeliver", "/admin/webhooks/{endpoint}/redeliver", "/admin/webhooks/{endpoint}/redeliver?time=hour")
+	at("/admin/webhooks/{id}/redeliver", "/admin/webhooks/{endpoint}/redeliver", "/admin/webhooks/{receiver}/redeliver?state=delivered&time=hour")
 	for _, what := range []string{"change", "rotate", "disable", "enable", "remove", "test"} {
 		at("/admin/webhooks/{id}/"+what, "/admin/webhooks/{endpoint}/"+what)
 	}
@@ -123,6 +124,18 @@ func (s *stage) plantConsole(t testing.TB) {
 	s.must(t, http.MethodPost, "/v1/webhook-endpoints", object{"url": "https://hooks.example.invalid/mintreu", "description": "The books", "env": "test", "types": []string{"order.*", "license.revoked"}}, &hook)
 	s.must(t, http.MethodPost, "/v1/webhook-endpoints/"+hook.Endpoint.ID+"/test", nil, &sent)
 	s.ids["endpoint"], s.ids["delivery"] = hook.Endpoint.ID, sent.ID
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(receiver.Close)
+	s.must(t, http.MethodPost, "/v1/webhook-endpoints", object{"url": receiver.URL, "env": "test", "types": []string{"order.refunded"}}, &hook)
+	s.must(t, http.MethodPost, "/v1/webhook-endpoints/"+hook.Endpoint.ID+"/test", nil, &sent)
+	s.ids["receiver"] = hook.Endpoint.ID
+	if !limittest.Eventually(time.Minute, func() bool {
+		var there struct{ Count int64 }
+		s.must(t, http.MethodGet, "/v1/webhook-deliveries/count?state=delivered&endpoint="+hook.Endpoint.ID, nil, &there)
+		return there.Count == 1
+	}) {
+		t.Fatal("the receiver never took a test event")
+	}
 	var events, mails licensing.List[struct{ ID string }]
 	s.must(t, http.MethodGet, "/v1/payment-events", nil, &events)
 	s.ids["event"] = events.Items[0].ID

@@ -54,7 +54,7 @@ func stageEmail(who string) string { return who + "@example.com" }
 // newStage starts a service and fills it.
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := bareStage(t, app.Config{})
+	s := bareStage(t, app.Config{WebhookLoopback: true})
 	s.plant(t)
 	return s
 }

@@ -16,14 +16,15 @@ type reach struct {
 
 var reaches = []reach{{"", "30 days", 0}, {"week", "7 days", 7 * 24 * time.Hour}, {"day", "24 hours", 24 * time.Hour}, {"hour", "hour", time.Hour}}
 
-// repeatView is what the page asks that sends failed events of an endpoint again.
+// repeatView is what the page asks that sends events of an endpoint again.
 type repeatView struct {
+	State        webhook.State
 	Reach        reach
 	Since, Until string // what was counted; empty Since for all
 	Count        int64
 }
 
-// repeat asks how many failed events of an endpoint are to be sent again, and sends them. What is sent is what was counted: an event that failed
+// repeat says how many events of an endpoint failed, or were taken, and sends them again. What is sent is what was counted: an event that failed
 // later is none of it.
 func (p *pages) repeat(v *site.Visit) error {
 	if err := v.Ready(p.hooks.Repeat.Spec()); err != nil {
@@ -34,14 +35,17 @@ func (p *pages) repeat(v *site.Visit) error {
 		return err
 	}
 	f, back := v.Form(), to("/admin/webhooks/{id}", "Endpoint")(e.ID)
-	view := repeatView{Reach: reaches[0]}
+	view := repeatView{State: webhook.Failed, Reach: reaches[0]}
+	if v.Query("state") == string(webhook.Delivered) {
+		view.State = webhook.Delivered
+	}
 	for _, r := range reaches {
 		if r.code == v.Query("time") {
 			view.Reach = r
 		}
 	}
 	until := p.site.Clock.Now()
-	ask := webhook.RepeatRequest{ID: e.ID, Until: &until}
+	ask := webhook.RepeatRequest{ID: e.ID, State: view.State, Until: &until}
 	if view.Reach.back > 0 {
 		since := until.Add(-view.Reach.back)
 		ask.Since = &since
@@ -60,7 +64,7 @@ func (p *pages) repeat(v *site.Visit) error {
 			return v.Go(back.Href, "good", repeated(&out))
 		}
 	}
-	search := webhook.CountRequest{Endpoint: e.ID, State: webhook.Failed, Until: *ask.Until}
+	search := webhook.CountRequest{Endpoint: e.ID, State: view.State, Until: *ask.Until}
 	view.Until = ask.Until.Format(time.RFC3339Nano)
 	if ask.Since != nil {
 		search.Since, view.Since = *ask.Since, ask.Since.Format(time.RFC3339Nano)
@@ -70,7 +74,7 @@ func (p *pages) repeat(v *site.Visit) error {
 		return err
 	}
 	view.Count = found.Count
-	return v.Show(repeatPage(v.Frame("Send failed events again", back), f, e, view, back))
+	return v.Show(repeatPage(v.Frame("Send events again", back), f, e, view, back))
 }
 
 // repeated says how many events are on their way.
