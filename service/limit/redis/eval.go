@@ -103,7 +103,7 @@ func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 	var scripts []*script
 	at := map[int]*script{}
 	for i, g := range groups {
-		if out[i] = l.stocks.spend(&g); out[i] != nil { // what was taken up front while the group waited
+		if out[i] = l.remembers(&g); out[i] != nil { // what was taken up front or refused while the group waited
 			continue
 		}
 		if int64(time.Since(l.start)) < l.buckets[g.bucket].downUntil.Load() {

@@ -66,7 +66,7 @@ func (s *stock) valid(now time.Time) int64 {
 
 // spend admits a group from stocks. It returns nil when not all of it can be, having spent nothing.
 func (h *stocks) spend(g *group) []limit.Result {
-	if g.look || !h.some.Load() {
+	if !h.some.Load() {
 		return nil
 	}
 	h.mu.Lock()

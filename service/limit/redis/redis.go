@@ -266,13 +266,9 @@ func (l *Limiter) decide(ctx context.Context, groups [][]limit.Check, known limi
 			continue
 		}
 		g := l.group(checks)
-		if g.look = look; !look {
-			if out[i] = l.stocks.spend(&g); out[i] != nil {
-				continue
-			}
-			if out[i] = l.refused.answer(&g); out[i] != nil {
-				continue
-			}
+		g.look = look
+		if out[i] = l.remembers(&g); out[i] != nil {
+			continue
 		}
 		lane := g.bucket % len(l.combiners)
 		if calls[lane] == nil {
@@ -290,6 +286,17 @@ func (l *Limiter) decide(ctx context.Context, groups [][]limit.Check, known limi
 		}
 	}
 	return out, nil
+}
+
+// remembers answers a group from what was taken up front or refused a moment ago. It returns nil when it must be asked.
+func (l *Limiter) remembers(g *group) []limit.Result {
+	if g.look {
+		return nil
+	}
+	if out := l.stocks.spend(g); out != nil {
+		return out
+	}
+	return l.refused.answer(g)
 }
 
 // each runs the calls of the lanes, side by side when they are several.
