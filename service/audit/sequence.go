@@ -146,7 +146,8 @@ func (s *Sequencer) Run(ctx context.Context) {
 	}
 }
 
-// Sequence numbers every waiting row and signs the new head. It reports how many rows it numbered.
+// Sequence numbers every row that waits when it begins and signs the new head. It reports how many rows it numbered. What comes meanwhile may wait
+// for the next time, so that while much is written many rows are numbered at once.
 func (s *Sequencer) Sequence(ctx context.Context) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,7 +166,7 @@ func (s *Sequencer) Sequence(ctx context.Context) (int, error) {
 		if err != nil {
 			return total, err
 		}
-		if n == 0 { // another process took them, or what waits is gone
+		if n < batch { // all that waited, less what another process took
 			break
 		}
 	}
