@@ -220,6 +220,11 @@ type ListRequest struct {
 	licensing.Page
 	Owner   licensing.Owner `query:"owner" doc:"Only keys of this owner; customers see their own whatever they ask."`
 	Product string          `query:"product" doc:"Only keys of this product."`
+	Plan    string          `query:"plan" doc:"Only keys of this plan, by its code."`
+	Env     licensing.Env   `query:"env" doc:"Only keys of this environment." enum:"live,test"`
+	State   State           `query:"state" doc:"Only keys that look like this now." enum:"active,disabled,revoked,expired"`
+	Member  string          `query:"member" doc:"Only keys of this member of an organisation, by the id of the person."`
+	Name    string          `query:"name" doc:"Only keys that have exactly this name."`
 	Query   string          `query:"q" doc:"Find by what is at hand: the id of a key or of its owner, the owner's e-mail address, or the key's hint, the part of its text after live_ or test_. White space alone is no search." example:"ada@example.com"`
 }
 
@@ -245,15 +250,15 @@ func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[KeyVi
 	if err != nil {
 		return licensing.List[KeyView]{}, err
 	}
-	f := Filter{Reach: within, After: r.Cursor, Limit: r.Limit}
+	f, none := s.filter(within, &Search{Owner: r.Owner, Member: r.Member, Product: r.Product, Plan: r.Plan, Env: r.Env, State: r.State, Name: r.Name, Query: r.Query})
+	if none {
+		return licensing.List[KeyView]{Items: []KeyView{}}, nil
+	}
+	f.After, f.Limit = r.Cursor, r.Limit
 	if f.Limit <= 0 {
 		f.Limit = 20
 	}
-	f.Limit = min(f.Limit, 100)
-	if none := narrow(&f.Owner, r.Owner) || narrow(&f.Product, r.Product) || f.search(r.Query); none {
-		return licensing.List[KeyView]{Items: []KeyView{}}, nil
-	}
-	f.Limit++
+	f.Limit = min(f.Limit, 100) + 1
 	keys, err := s.Store.ListKeys(ctx, f)
 	if err != nil {
 		return licensing.List[KeyView]{}, err

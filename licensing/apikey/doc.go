@@ -157,8 +157,15 @@ type Filter struct {
 	ID    string
 	Hint  string
 	Email string
-	After string // the id after which the page starts, newest first; "" is the first page
-	Limit int
+	IDs   []string // some of which it must be, if there are any
+	Plan  string   // code
+	Name  string
+	// Member is whose key it is in an organisation.
+	Member string
+	State  State
+	At     time.Time // when it is in that state
+	After  string    // the id after which the page starts, newest first; "" is the first page
+	Limit  int
 }
 
 // Rotation is one change of secrets. The current secret lives on until Until, the new one takes over.
@@ -205,6 +212,9 @@ type Changer interface {
 	SetLimits(ctx context.Context, id string, limits []Limit, at time.Time) error
 	// MarkLeaked notes that a key was found in public.
 	MarkLeaked(ctx context.Context, id string, at time.Time) error
+	// FindKeys returns the ids of the keys that a filter finds, at most f.Limit, in order; CountKeys counts them all.
+	FindKeys(ctx context.Context, f Filter) ([]string, error)
+	CountKeys(ctx context.Context, f Filter) (int64, error)
 }
 
 // The failures of this package that callers may act on.

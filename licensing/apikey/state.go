@@ -76,9 +76,16 @@ func (s *Service) stop(ctx context.Context, action string, r RevokeRequest, by S
 	})
 }
 
-// change runs one change of state with its audit row and answers with the key after it. A change that finds nothing to
-// do is recorded too: somebody asked for it. Whoever revokes a key that was bought for the shop revokes those made by its plan; whatever
-// stops it stops them anyway.
+// alteration is one change of state, before it is made.
+type alteration struct {
+	id, action, reason string
+	do                 func(ctx context.Context, id string, within Reach, now time.Time) (bool, error)
+	// quiet leaves no audit row of a change that finds nothing to do; otherwise that is recorded too: somebody asked for it.
+	quiet bool
+	run   string // that it is part of, for the audit row
+}
+
+// change runs one change of state with its audit row and answers with the key after it.
 func (s *Service) change(ctx context.Context, id, action, reason string, do func(ctx context.Context, id string, within Reach, now time.Time) (bool, error)) (RevokeResponse, error) {
 	within, err := reach(ctx)
 	if err != nil {
@@ -86,41 +93,9 @@ func (s *Service) change(ctx context.Context, id, action, reason string, do func
 	}
 	var k Key
 	var children []string
-	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
-		now := s.Clock.Now()
-		changed, err := do(ctx, id, within, now)
-		if err != nil {
-			return err
-		}
-		if k, err = s.Store.Key(ctx, id, within); err != nil {
-			return err
-		}
-		if !changed && action != revoking && !k.RevokedAt.IsZero() {
-			return ErrNotLive
-		}
-		if action == "key.enable" && within.Owner != "" && !k.StoppedAt().IsZero() {
-			return ErrHeld
-		}
-		if action == "key.enable" && within.Owner == "" && !changed && k.State(now) == Disabled {
-			return ErrNotHeld
-		}
-		detail := map[string]any{"changed": changed}
-		if within.Owner == "" && k.ParentID == "" && (changed || action == revoking) { // one revoked by its owner has left them
-			if children, err = s.Changer.Children(ctx, id); err != nil {
-				return err
-			}
-		}
-		if len(children) > 0 {
-			detail["children"] = children
-		}
-		if action == revoking {
-			for _, child := range children {
-				if _, err := do(ctx, child, Reach{}, now); err != nil {
-					return err
-				}
-			}
-		}
-		return s.Audit.Record(ctx, licensing.Event{Action: action, Target: k.ID, Product: k.ProductID, Reason: reason, Detail: detail})
+	err = s.Tx.InTx(ctx, func(ctx context.Context) (err error) {
+		k, children, _, err = s.alter(ctx, within, alteration{id: id, action: action, reason: reason, do: do})
+		return err
 	})
 	if err != nil {
 		return RevokeResponse{}, err
@@ -130,4 +105,49 @@ func (s *Service) change(ctx context.Context, id, action, reason string, do func
 		s.Invalidate(child)
 	}
 	return RevokeResponse{Key: s.view(&k), WithinSeconds: inForce}, nil
+}
+
+// alter makes a change of state in the caller's transaction and reports whether there was anything to change. Whoever revokes a key that was
+// bought for the shop revokes those made by its plan; whatever stops it stops them anyway. Those are its children.
+func (s *Service) alter(ctx context.Context, within Reach, a alteration) (k Key, children []string, changed bool, err error) {
+	now := s.Clock.Now()
+	if changed, err = a.do(ctx, a.id, within, now); err != nil {
+		return k, nil, false, err
+	}
+	if k, err = s.Store.Key(ctx, a.id, within); err != nil {
+		return k, nil, false, err
+	}
+	if !changed && a.action != revoking && !k.RevokedAt.IsZero() {
+		return k, nil, false, ErrNotLive
+	}
+	if a.action == "key.enable" && within.Owner != "" && !k.StoppedAt().IsZero() {
+		return k, nil, false, ErrHeld
+	}
+	if a.action == "key.enable" && within.Owner == "" && !changed && k.State(now) == Disabled {
+		return k, nil, false, ErrNotHeld
+	}
+	detail := map[string]any{"changed": changed}
+	if a.run != "" {
+		detail["run"] = a.run
+	}
+	if within.Owner == "" && k.ParentID == "" && (changed || a.action == revoking) { // one revoked by its owner has left them
+		if children, err = s.Changer.Children(ctx, a.id); err != nil {
+			return k, nil, false, err
+		}
+	}
+	if len(children) > 0 {
+		detail["children"] = children
+	}
+	if a.action == revoking {
+		for _, child := range children {
+			if _, err := a.do(ctx, child, Reach{}, now); err != nil {
+				return k, nil, false, err
+			}
+		}
+		changed = changed || len(children) > 0
+	}
+	if a.quiet && !changed {
+		return k, nil, false, nil
+	}
+	return k, children, changed, s.Audit.Record(ctx, licensing.Event{Action: a.action, Target: k.ID, Product: k.ProductID, Reason: a.reason, Detail: detail})
 }

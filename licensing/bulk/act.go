@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/license"
 )
 
@@ -68,8 +69,8 @@ func (r *ActRequest) Validate() error {
 	return c.result()
 }
 
-// ErrCount refuses an action on another number of licenses than was looked at.
-var ErrCount = licensing.Fail(licensing.Conflict, "count-changed", "The search finds another number of licenses than the one given. Look again before you go on.")
+// ErrCount refuses an action on another number of licenses or keys than was looked at.
+var ErrCount = licensing.Fail(licensing.Conflict, "count-changed", "The search finds another number than the one given. Look again before you go on.")
 
 // acting is the input of an action: which licenses, and what about them. A license that begins to match the search later is none of them.
 type acting struct {
@@ -87,23 +88,31 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (RunView, error) {
 	if int64(len(ids)) != r.Count {
 		return RunView{}, ErrCount
 	}
-	return s.start(ctx, Run{Kind: Kind(r.Action), ProductID: r.Search.Product, Env: licensing.Env(r.Search.Env), Reason: r.Reason, Total: r.Count},
+	return s.start(ctx, Run{About: Licenses, Kind: Kind(r.Action), ProductID: r.Search.Product, Env: licensing.Env(r.Search.Env), Reason: r.Reason, Total: r.Count},
 		acting{IDs: ids, Days: r.Days, Entitlements: r.Entitlements})
 }
 
-// actionPlan changes licenses.
+// actionPlan changes licenses or keys that are there.
 type actionPlan struct {
-	service *Service
-	acting
+	ids []string
+	row func(id string) Row
+	// change prepares what is done to one of them.
+	change func(ctx context.Context, r *Run, id string) (change, error)
 }
 
-// change is what is done to one license inside the transaction; it reports false when nothing was to be done.
+// change is what is done to one license or key inside the transaction; it reports false when nothing was to be done.
 type change func(ctx context.Context) (bool, error)
+
+// refused reports whether an error is about one license or key alone, of which nothing was written.
+func refused(err error) bool {
+	return errors.Is(err, license.ErrState) || errors.Is(err, apikey.ErrNotLive) || errors.Is(err, apikey.ErrNotHeld)
+}
 
 func (p *actionPlan) prepare(ctx context.Context, r *Run, from int64, n int) (func(context.Context) ([]Row, error), error) {
 	changes, rows := make([]change, n), make([]Row, n)
-	for i, id := range p.IDs[from : from+int64(n)] {
-		rows[i] = Row{Num: from + int64(i) + 1, License: id}
+	for i, id := range p.ids[from : from+int64(n)] {
+		rows[i] = p.row(id)
+		rows[i].Num = from + int64(i) + 1
 		do, err := p.change(ctx, r, id)
 		if err != nil && licensing.KindOf(err) == licensing.Internal {
 			return nil, err
@@ -124,7 +133,7 @@ func (p *actionPlan) prepare(ctx context.Context, r *Run, from int64, n int) (fu
 				rows[i].Outcome, rows[i].Problem = OutcomeDone, ""
 			case err == nil:
 				rows[i].Outcome, rows[i].Problem = OutcomeUnchanged, ""
-			case errors.Is(err, license.ErrState):
+			case refused(err):
 				rows[i].Outcome, rows[i].Problem = OutcomeFailed, problem(err)
 			default:
 				return nil, err
@@ -134,24 +143,31 @@ func (p *actionPlan) prepare(ctx context.Context, r *Run, from int64, n int) (fu
 	}, nil
 }
 
-func (p *actionPlan) change(ctx context.Context, r *Run, id string) (change, error) {
+// onLicenses is the plan of an action on licenses.
+func (s *Service) onLicenses(a acting) *actionPlan {
+	return &actionPlan{ids: a.IDs, row: func(id string) Row { return Row{License: id} }, change: func(ctx context.Context, r *Run, id string) (change, error) {
+		return s.changeLicense(ctx, r, &a, id)
+	}}
+}
+
+func (s *Service) changeLicense(ctx context.Context, r *Run, a *acting, id string) (change, error) {
 	to := map[Kind]license.State{Suspend: license.Suspended, Reinstate: license.Active, Revoke: license.Revoked}[r.Kind]
 	if to != "" {
-		return func(ctx context.Context) (bool, error) { return p.service.Licenses.Move(ctx, id, to, r.Reason) }, nil
+		return func(ctx context.Context) (bool, error) { return s.Licenses.Move(ctx, id, to, r.Reason) }, nil
 	}
 	ask := license.ChangeRequest{ID: id, Reason: r.Reason}
 	if r.Kind == Entitle {
-		ask.Entitlements = p.Entitlements
+		ask.Entitlements = a.Entitlements
 	} else {
-		l, err := p.service.Licenses.Store.LicenseByID(ctx, id)
+		l, err := s.Licenses.Store.LicenseByID(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		if l.ValidUntil.IsZero() {
 			return func(context.Context) (bool, error) { return false, nil }, nil
 		}
-		end := l.ValidUntil.Add(time.Duration(p.Days) * 24 * time.Hour)
+		end := l.ValidUntil.Add(time.Duration(a.Days) * 24 * time.Hour)
 		ask.ValidUntil = &end
 	}
-	return p.service.Licenses.PrepareChange(ctx, ask)
+	return s.Licenses.PrepareChange(ctx, ask)
 }

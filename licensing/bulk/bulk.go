@@ -1,5 +1,5 @@
-// Package bulk does one thing to many licenses: it issues thousands from a policy, imports those that another system sold, and changes the
-// state or the terms of all that a search finds. It also issues single licenses by hand, which is the same with one row.
+// Package bulk does one thing to many licenses or API keys: it issues thousands of licenses from a policy, imports those that another system
+// sold, and changes the state or the terms of all that a search finds. It also issues single licenses by hand, which is the same with one row.
 //
 // A piece of such work is a [Run]. Its operation only writes down what is to be done and answers with the run's id; a job then works
 // through the rows in batches of hundreds. Each batch is one transaction that also moves the run's position, and drafts are made
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/combine"
 	"github.com/mintreu/mintreu/licensing/license"
 )
@@ -21,7 +22,7 @@ import (
 // Limits of one run.
 const (
 	MaxRows    = 10_000  // rows of an issue or of an import
-	MaxActed   = 100_000 // licenses of an action
+	MaxActed   = 100_000 // licenses or keys of an action
 	MaxBody    = 8 << 20 // bytes of a request
 	batchRows  = 500     // rows of a batch
 	liteRows   = 100     // where a transaction keeps all others from writing
@@ -47,6 +48,23 @@ const (
 	Entitle   Kind = "entitle"
 )
 
+// About says what a run works on.
+type About string
+
+// What runs work on. A machine token sees and moves those of which it has the scope.
+const (
+	Licenses About = "license"
+	APIKeys  About = "key"
+)
+
+// Scope is the scope that lets a machine token work on these.
+func (a About) Scope() string {
+	if a == APIKeys {
+		return "keys:write"
+	}
+	return "licenses:issue"
+}
+
 // makes reports whether the kind makes licenses; the others change them.
 func (k Kind) makes() bool { return k == Issue || k == Import }
 
@@ -70,9 +88,10 @@ const (
 	OutcomeFailed    Outcome = "failed"
 )
 
-// Run is one piece of work on many licenses.
+// Run is one piece of work on many licenses or keys.
 type Run struct {
 	ID        string
+	About     About
 	Kind      Kind
 	State     State
 	ProductID string // of all its rows; empty when they may be of several
@@ -96,6 +115,7 @@ type Row struct {
 	Num       int64
 	Outcome   Outcome
 	License   string
+	Key       string // id of an API key
 	Reference string
 	Problem   string
 }
@@ -112,6 +132,8 @@ type Issued struct {
 
 // Filter narrows a list of runs; empty members do not.
 type Filter struct {
+	About   About
+	Env     licensing.Env
 	Kind    Kind
 	State   State
 	Product string
@@ -173,6 +195,7 @@ type Deps struct {
 	Store    Store
 	Results  Results
 	Licenses *license.Service
+	APIKeys  *apikey.Service
 	Products Products
 	Owners   Owners
 	Jobs     licensing.Enqueuer

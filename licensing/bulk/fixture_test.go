@@ -10,12 +10,14 @@ import (
 	"testing"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/keyring"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/audit"
 	"github.com/mintreu/mintreu/service/db"
+	"github.com/mintreu/mintreu/service/limit"
 	"github.com/mintreu/mintreu/service/seal"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
@@ -25,6 +27,7 @@ type world struct {
 	storetest.Env
 	*bulk.Service
 	licenses *license.Service
+	keys     *apikey.Service
 	jobs     *queue
 	killed   *storetest.Switches
 	policy   license.PolicyView
@@ -47,7 +50,13 @@ func newWorld(t testing.TB, e storetest.Env) *world {
 	}
 	w.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Many: e.Store.ManyLicenses(), Trail: trail,
 		Signer: keys, Verifier: keys, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: w.killed})
-	w.Service = bulk.New(bulk.Deps{Store: e.Store.Runs(), Results: e.Store.Runs(), Licenses: w.licenses, Products: products{}, Owners: &owners{e}, Jobs: w.jobs, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Joint: e.Store, Audit: trail,
+	w.keys, err = apikey.New(apikey.Deps{Store: e.Store.APIKeys(), Changer: e.Store.KeyChanges(), Credits: e.Store.KeyCredits(), Uses: e.Store.KeyUses(), Templates: e.Store.KeyTemplates(), Holds: e.Store.KeyHolds(), Limiter: limit.NewLocal(e.Clock.Now),
+		Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: productSwitches{w.killed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Store.Watch("api_key", w.keys.Invalidate)
+	w.Service = bulk.New(bulk.Deps{Store: e.Store.Runs(), Results: e.Store.Runs(), Licenses: w.licenses, APIKeys: w.keys, Products: products{}, Owners: &owners{e}, Jobs: w.jobs, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Joint: e.Store, Audit: trail,
 		Switches: w.killed, Small: e.DB.Engine() == db.SQLite})
 	w.ctx = w.as(licensing.Actor{Kind: licensing.Staff, ID: "cus_staff", Role: licensing.RoleAdmin}, t.Context())
 	w.policy = w.makePolicy(t, "standard", license.Terms{Type: doc.Perpetual, Seats: license.Seats{N: 3, By: doc.ByDevice}, Entitlements: license.Entitlements{"export": doc.On()}})
@@ -124,6 +133,12 @@ func (w *world) sound(t *testing.T) {
 		t.Errorf("%v, %v", broken, err)
 	}
 }
+
+// productSwitches are switches of which none is pressed for a product alone.
+type productSwitches struct{ licensing.Switches }
+
+// CheckProduct implements [apikey.Switches].
+func (productSwitches) CheckProduct(context.Context, licensing.Switch, string) error { return nil }
 
 type products struct{}
 

@@ -126,7 +126,7 @@ func (s *Service) ImportFile(ctx context.Context, r ImportRequest) (ImportReport
 	for i := range entries {
 		m.Items = append(m.Items, entries[i].item)
 	}
-	run, err := s.start(ctx, Run{Kind: Import, ProductID: m.Product.ID, PolicyID: m.Policy, Env: m.Env, Reason: r.Reason, Total: int64(len(entries))}, m)
+	run, err := s.start(ctx, Run{About: Licenses, Kind: Import, ProductID: m.Product.ID, PolicyID: m.Policy, Env: m.Env, Reason: r.Reason, Total: int64(len(entries))}, m)
 	report.Run = &run
 	return report, err
 }

@@ -16,11 +16,12 @@ type RunRequest struct {
 	ID string `path:"id" doc:"The run."`
 }
 
-// run is the one door by which operations reach a run by id: a machine token sees those of its product and environment alone.
+// run is the one door by which operations reach a run by id: a machine token sees those of its product and environment alone, about what it has
+// the scope for.
 func (s *Service) run(ctx context.Context, id string) (Run, error) {
 	r, err := s.Store.Run(ctx, id)
 	a := licensing.ActorFrom(ctx)
-	if err == nil && a.Kind == licensing.Machine && (a.Product != "" && a.Product != r.ProductID || a.Env != "" && a.Env != r.Env) {
+	if err == nil && a.Kind == licensing.Machine && (!a.Has(r.About.Scope()) || a.Product != "" && a.Product != r.ProductID || a.Env != "" && a.Env != r.Env) {
 		return Run{}, licensing.ErrNotFound
 	}
 	return r, err
@@ -40,6 +41,7 @@ func (s *Service) RunAgain(ctx context.Context, id, _ string) (RunView, error) {
 // ListRequest asks for a page of runs.
 type ListRequest struct {
 	licensing.Page
+	About   string `query:"about" doc:"Only those that work on these." enum:"license,key"`
 	Kind    string `query:"kind" doc:"Only those that do this." enum:"issue,import,suspend,reinstate,revoke,extend,entitle"`
 	State   string `query:"state" doc:"Only those in this state." enum:"running,done,cancelled"`
 	Product string `query:"product" doc:"Only those about this product (its id)."`
@@ -47,9 +49,19 @@ type ListRequest struct {
 
 // ListRuns lists runs, the newest first.
 func (s *Service) ListRuns(ctx context.Context, r ListRequest) (licensing.List[RunView], error) {
-	f := Filter{Kind: Kind(r.Kind), State: State(r.State), Product: r.Product}
-	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Machine && a.Product != "" {
-		f.Product = a.Product
+	f := Filter{About: About(r.About), Kind: Kind(r.Kind), State: State(r.State), Product: r.Product}
+	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Machine {
+		if f.Env = a.Env; a.Product != "" {
+			f.Product = a.Product
+		}
+		for _, about := range []About{Licenses, APIKeys} {
+			if other := map[About]About{Licenses: APIKeys, APIKeys: Licenses}[about]; !a.Has(about.Scope()) {
+				if f.About == about {
+					return licensing.List[RunView]{Items: []RunView{}}, nil
+				}
+				f.About = other
+			}
+		}
 	}
 	list, err := s.Store.ListRuns(ctx, f, r.Page)
 	if err != nil {
@@ -74,6 +86,7 @@ type RowView struct {
 	Row       int64  `json:"row" doc:"Number of the row, from 1."`
 	Outcome   string `json:"outcome" doc:"What became of it." enum:"done,unchanged,failed"`
 	License   string `json:"license,omitempty" doc:"The license that was made, found or changed."`
+	Key       string `json:"key,omitempty" doc:"The API key, by id, that was made, found or changed."`
 	Reference string `json:"reference,omitempty" doc:"The reference that the row gave."`
 	Problem   string `json:"problem,omitempty" doc:"Why it failed, and what would be right."`
 }
@@ -89,7 +102,7 @@ func (s *Service) Rows(ctx context.Context, r RowsRequest) (licensing.List[RowVi
 	}
 	out := licensing.List[RowView]{Items: make([]RowView, len(list.Items)), Next: list.Next}
 	for i, row := range list.Items {
-		out.Items[i] = RowView{Row: row.Num, Outcome: string(row.Outcome), License: row.License, Reference: row.Reference, Problem: row.Problem}
+		out.Items[i] = RowView{Row: row.Num, Outcome: string(row.Outcome), License: row.License, Key: row.Key, Reference: row.Reference, Problem: row.Problem}
 	}
 	return out, nil
 }

@@ -71,7 +71,7 @@ func (s *Service) IssueMany(ctx context.Context, r IssueManyRequest) (RunView, e
 		}
 		m.Items[i] = item{Whom: row.Whom, What: row.What}
 	}
-	return s.start(ctx, Run{Kind: Issue, ProductID: m.Product.ID, PolicyID: m.Policy, Env: m.Env, Reason: r.Reason, Total: max(r.Count, int64(len(r.Rows)))}, m)
+	return s.start(ctx, Run{About: Licenses, Kind: Issue, ProductID: m.Product.ID, PolicyID: m.Policy, Env: m.Env, Reason: r.Reason, Total: max(r.Count, int64(len(r.Rows)))}, m)
 }
 
 // start keeps a run with its input and enqueues its work.
@@ -94,7 +94,7 @@ func (s *Service) start(ctx context.Context, r Run, input any) (RunView, error) 
 			return err
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "run.start", Target: r.ID, Product: r.ProductID, Reason: r.Reason,
-			Detail: map[string]any{"kind": r.Kind, "rows": r.Total, "policy": r.PolicyID}})
+			Detail: map[string]any{"about": r.About, "kind": r.Kind, "rows": r.Total, "policy": r.PolicyID}})
 	})
 	if err != nil {
 		return RunView{}, err
@@ -111,6 +111,7 @@ func (s *Service) enqueue(ctx context.Context, r *Run, why string) error {
 // RunView is a run as callers see it.
 type RunView struct {
 	ID        string     `json:"id" doc:"The run."`
+	About     string     `json:"about" doc:"What it works on: licenses or API keys." enum:"license,key"`
 	Kind      string     `json:"kind" doc:"What it does." enum:"issue,import,suspend,reinstate,revoke,extend,entitle"`
 	State     string     `json:"state" doc:"Where it stands; one that was cancelled can be resumed." enum:"running,done,cancelled"`
 	Product   string     `json:"product,omitempty" doc:"Id of the product; absent when it is about several."`
@@ -118,10 +119,10 @@ type RunView struct {
 	Env       string     `json:"env,omitempty" doc:"Environment." enum:"live,test"`
 	Actor     string     `json:"actor" doc:"Who asked for it."`
 	Reason    string     `json:"reason" doc:"Why."`
-	Total     int64      `json:"total" doc:"Rows, or licenses, that it is about."`
+	Total     int64      `json:"total" doc:"Rows, licenses or keys that it is about."`
 	Position  int64      `json:"position" doc:"How many of them have been dealt with."`
 	Done      int64      `json:"done" doc:"Those that were issued or changed."`
-	Unchanged int64      `json:"unchanged" doc:"Those for which nothing was to be done: the license existed, or stood like that already."`
+	Unchanged int64      `json:"unchanged" doc:"Those for which nothing was to be done: the license or key existed, or stood like that already."`
 	Failed    int64      `json:"failed" doc:"Those that could not be dealt with; the rows say why."`
 	KeysTaken *time.Time `json:"keys_taken_at,omitempty" doc:"When the keys were fetched, which works once."`
 	CreatedAt time.Time  `json:"created_at" doc:"When it was asked for."`
@@ -130,7 +131,7 @@ type RunView struct {
 }
 
 func viewOf(r *Run) RunView {
-	return RunView{ID: r.ID, Kind: string(r.Kind), State: string(r.State), Product: r.ProductID, Policy: r.PolicyID, Env: string(r.Env), Actor: r.Actor, Reason: r.Reason,
+	return RunView{ID: r.ID, About: string(r.About), Kind: string(r.Kind), State: string(r.State), Product: r.ProductID, Policy: r.PolicyID, Env: string(r.Env), Actor: r.Actor, Reason: r.Reason,
 		Total: r.Total, Position: r.Position, Done: r.Done, Unchanged: r.Unchanged, Failed: r.Failed, KeysTaken: instant(r.KeysAt), CreatedAt: r.CreatedAt,
 		UpdatedAt: r.UpdatedAt, EndedAt: instant(r.EndedAt)}
 }

@@ -148,8 +148,12 @@ func (s *Service) plan(ctx context.Context, r *Run) (plan, error) {
 		p := &makingPlan{service: s}
 		return p, json.Unmarshal(text, &p.making)
 	}
-	p := &actionPlan{service: s}
-	return p, json.Unmarshal(text, &p.acting)
+	var a acting
+	err = json.Unmarshal(text, &a)
+	if r.About == APIKeys {
+		return s.onKeys(a), err
+	}
+	return s.onLicenses(a), err
 }
 
 // Sweep enqueues the runs that nobody goes on with, because whoever did died.

@@ -35,7 +35,7 @@ func (o licenseOwners) OwnersExist(ctx context.Context, owners []licensing.Owner
 // bulk makes what works on many licenses.
 func (p *parts) bulk(context.Context) error {
 	a, st := p.app, p.app.storage.store
-	p.runs = bulk.New(bulk.Deps{Store: st.Runs(), Results: st.Runs(), Licenses: p.licenses, Products: st.Runs(), Owners: licenseOwners{p.accounts, st.Crowd()}, Jobs: p.jobs, Seal: a.storage.key,
+	p.runs = bulk.New(bulk.Deps{Store: st.Runs(), Results: st.Runs(), Licenses: p.licenses, APIKeys: p.keys, Products: st.Runs(), Owners: licenseOwners{p.accounts, st.Crowd()}, Jobs: p.jobs, Seal: a.storage.key,
 		Clock: a.config.Clock, IDs: a.config.IDs, Tx: st, Joint: st, Audit: p.audit, Switches: p.switches, Logger: a.log, Small: a.storage.lite != nil, Fresh: p.feed.Fresh})
 	p.feed.Subscribe("product", drop(p.runs.ForgetProduct))
 	return nil

@@ -234,6 +234,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	p.feed.Subscribe("policy", drop(p.licenses.ForgetPolicy))
 	p.feed.Subscribe("signing_key", func(context.Context, string) { p.keyring.Forget(); p.licenses.Forget() })
 	p.feed.Subscribe("api_key", drop(p.keys.Invalidate))
+	st.Watch("api_key", p.keys.Invalidate)
 	p.loops = append(p.loops, p.noteKeys)
 	return nil
 }

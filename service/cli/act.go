@@ -53,7 +53,7 @@ func (c *licenseAct) Run(ctx context.Context, cfg app.Config, s streams) error {
 			_, err := fmt.Fprintf(s.out, "%s found.\n", count(int(found.Count), "license"))
 			return err
 		}
-		if err := c.confirm(ctx, s, found.Count); err != nil {
+		if err := confirmAct(ctx, s, c.consent, c.Action, count(int(found.Count), "license"), found.Count); err != nil {
 			return err
 		}
 		where := map[string]any{}
@@ -74,10 +74,10 @@ func (c *licenseAct) Run(ctx context.Context, cfg app.Config, s streams) error {
 	})
 }
 
-// confirm asks; what cannot be undone wants the number typed.
-func (c *licenseAct) confirm(ctx context.Context, s streams, n int64) error {
-	if c.Action != "revoke" {
-		return c.ask(ctx, s, fmt.Sprintf("%s %s?", strings.ToUpper(c.Action[:1])+c.Action[1:], count(int(n), "license")))
+// confirmAct asks; what cannot be undone wants the number, n, typed.
+func confirmAct(ctx context.Context, s streams, c consent, action, many string, n int64) error {
+	if action != "revoke" {
+		return c.ask(ctx, s, fmt.Sprintf("%s %s?", strings.ToUpper(action[:1])+action[1:], many))
 	}
-	return c.typed(ctx, s, fmt.Sprintf("Revoke %s for good? Type the number to go on: ", count(int(n), "license")), fmt.Sprint(n))
+	return c.typed(ctx, s, fmt.Sprintf("Revoke %s for good? Type the number to go on: ", many), fmt.Sprint(n))
 }

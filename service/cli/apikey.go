@@ -22,6 +22,7 @@ type apikeyCommand struct {
 	Rotate apikeyRotate `cmd:"" help:"Give an API key a new text; the old one works on for a while."`
 	Limits apikeyLimits `cmd:"" help:"Show the limits of an API key, or change them."`
 	Revoke apikeyRevoke `cmd:"" help:"Revoke an API key for good."`
+	Act    apikeyAct    `cmd:"" help:"Do one thing to all API keys that a search finds."`
 	Verify apikeyVerify `cmd:"" help:"Ask whether an API key is good for a use, as a product's back end does. Spends its limits."`
 	Rules  apikeyRules  `cmd:"" name:"scanner-rules" help:"Print rules by which secret scanners find leaked API keys."`
 }

@@ -24,12 +24,13 @@ type runCommand struct {
 type runList struct {
 	output
 	State string `help:"Only those that are running, done or cancelled." enum:"running,done,cancelled," default:"" placeholder:"STATE"`
+	About string `help:"Only those about licenses or about API keys." enum:"license,key," default:"" placeholder:"WHAT"`
 	Kind  string `help:"Only those of this kind: issue, import, suspend, reinstate, revoke, extend, entitle." placeholder:"KIND"`
 }
 
 // Run shows runs.
 func (c *runList) Run(ctx context.Context, cfg app.Config, s streams) error {
-	return c.listed(ctx, cfg, s, "/v1/runs"+filter("state", c.State, "kind", c.Kind), "There are no such runs.", "id", "kind", "state", "position", "total", "failed", "actor", "created_at")
+	return c.listed(ctx, cfg, s, "/v1/runs"+filter("about", c.About, "state", c.State, "kind", c.Kind), "There are no such runs.", "id", "about", "kind", "state", "position", "total", "failed", "actor", "created_at")
 }
 
 type runShow struct {
@@ -56,7 +57,7 @@ func (c *runShow) Run(ctx context.Context, cfg app.Config, s streams) error {
 		if err != nil {
 			return err
 		}
-		return c.list(s.out, rows, "", "row", "reference", "license", "problem")
+		return c.list(s.out, rows, "", "row", "reference", "license", "key", "problem")
 	})
 }
 

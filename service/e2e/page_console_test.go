@@ -40,12 +40,13 @@ func consoleVisits() map[string][]visit {
 	at("/admin/licenses/new", "/admin/licenses/new")
 	at("/admin/licenses/import", "/admin/licenses/import")
 	at("/admin/licenses/act", "/admin/licenses/act?q={license}", "/admin/licenses/act?q=nobody@example.com")
-	at("/admin/runs", "/admin/runs", "/admin/runs?kind=revoke")
+	at("/admin/runs", "/admin/runs", "/admin/runs?kind=revoke", "/admin/runs?about=key")
 	at("/admin/runs/{id}", "/admin/runs/{run}")
 	for _, what := range []string{"cancel", "resume"} {
 		at("/admin/runs/{id}/"+what, "/admin/runs/{run}/"+what)
 	}
-	at("/admin/keys", "/admin/keys", "/admin/keys?q=nothing")
+	at("/admin/keys", "/admin/keys", "/admin/keys?q=nothing", "/admin/keys?state=disabled&env=test")
+	at("/admin/keys/act", "/admin/keys/act?q={key}", "/admin/keys/act?q=nobody@example.com")
 	at("/admin/keys/new", "/admin/keys/new")
 	at("/admin/keys/try", "/admin/keys/try")
 	out["GET /admin/keys/try"] = append(out["GET /admin/keys/try"], visit{as: owner, at: "/admin/keys/try", sends: map[string]string{"key": "mtr_test_nothing"}})

@@ -113,7 +113,7 @@ func (s *surface) signIn(email string) (as, id string) {
 func (s *surface) scopes() map[string]bool {
 	out := map[string]bool{}
 	for _, route := range s.routes {
-		if scope := route.Spec().Access.Machine; scope != "" && scope != "*" {
+		for _, scope := range route.Spec().Access.MachineScopes() {
 			out[scope] = true
 		}
 	}

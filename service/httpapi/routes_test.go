@@ -79,8 +79,10 @@ func TestR01_StaffAreNamed(t *testing.T) {
 		if spec.Access.Anonymous && len(spec.Access.Staff) > 0 {
 			t.Errorf("%s names staff and is open to everybody", spec.Name)
 		}
-		if spec.Mutates() && strings.HasSuffix(spec.Access.Machine, ":read") {
-			t.Errorf("%s changes something by the scope %s", spec.Name, spec.Access.Machine)
+		for _, scope := range spec.Access.MachineScopes() {
+			if spec.Mutates() && strings.HasSuffix(scope, ":read") {
+				t.Errorf("%s changes something by the scope %s", spec.Name, scope)
+			}
 		}
 	}
 }

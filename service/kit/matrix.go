@@ -2,6 +2,8 @@ package kit
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/mintreu/mintreu/licensing"
 )
@@ -42,9 +44,15 @@ func Callers(spec Spec) []Caller {
 	for _, role := range licensing.AllRoles() {
 		out = append(out, Caller{Name: "staff:" + string(role), Actor: licensing.Actor{Kind: licensing.Staff, Role: role, Fresh: true}})
 	}
-	scoped := func(kind licensing.ActorKind, name, scope string) {
-		if scope != "" && scope != AnyScope {
-			out = append(out, Caller{Name: name, Scope: scope, Actor: licensing.Actor{Kind: kind, Scopes: []string{scope}}})
+	scoped := func(kind licensing.ActorKind, name, scopes string) {
+		for i, scope := range strings.Fields(scopes) {
+			caller := Caller{Name: name, Scope: scope, Actor: licensing.Actor{Kind: kind, Scopes: []string{scope}}}
+			if i > 0 {
+				caller.Name += ":" + scope
+			}
+			if scope != AnyScope {
+				out = append(out, caller)
+			}
 		}
 		out = append(out, Caller{Name: name + ":unscoped", Actor: licensing.Actor{Kind: kind}})
 	}
@@ -95,7 +103,7 @@ func refusal(spec Spec, caller Caller) int {
 	case licensing.CLI:
 		in = in || len(a.Staff) > 0
 	case licensing.Machine:
-		in = in || a.Machine == AnyScope || caller.Scope != "" && caller.Scope == a.Machine
+		in = in || a.Machine == AnyScope || caller.Scope != "" && slices.Contains(strings.Fields(a.Machine), caller.Scope)
 	case licensing.APIKey:
 		in = in || a.APIKey == AnyScope || caller.Scope != "" && caller.Scope == a.APIKey
 	case licensing.Holder:

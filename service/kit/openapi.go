@@ -106,7 +106,9 @@ func (a Allow) security() []object {
 		out = append(out, object{"session": roles})
 	}
 	if a.Machine != "" {
-		out = append(out, object{"machineToken": []string{a.Machine}})
+		for _, scope := range strings.Fields(a.Machine) {
+			out = append(out, object{"machineToken": []string{scope}})
+		}
 	}
 	if a.APIKey != "" {
 		out = append(out, object{"apiKey": []string{a.APIKey}})

@@ -3,6 +3,7 @@ package kit
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/mintreu/mintreu/licensing"
 )
@@ -99,7 +100,8 @@ type Allow struct {
 	Members bool
 	// Staff lists the staff roles. [licensing.RoleOwner] and the operator at the machine (CLI) are in wherever it is not empty.
 	Staff []licensing.Role
-	// Machine is the scope a machine token must have; empty keeps machine tokens out.
+	// Machine is the scope a machine token must have, or scopes of which it must have one, with spaces between; empty keeps machine tokens
+	// out. What of an operation's objects each scope opens is then the Service's business.
 	Machine string
 	// Holder lets in who presents a license key or license token, Device who presents a lease.
 	Holder bool
@@ -111,9 +113,17 @@ type Allow struct {
 // AnyScope, as the scope of [Allow], lets every machine token or API key in, whatever its scopes.
 const AnyScope = "*"
 
-// carries reports whether the actor has the scope that an Allow names.
-func carries(actor licensing.Actor, scope string) bool {
-	return scope == AnyScope || scope != "" && actor.Has(scope)
+// carries reports whether the actor has a scope that an Allow names.
+func carries(actor licensing.Actor, scopes string) bool {
+	return scopes == AnyScope || slices.ContainsFunc(strings.Fields(scopes), actor.Has)
+}
+
+// MachineScopes are the scopes of which a machine token must have one; none when any will do or it is kept out.
+func (a Allow) MachineScopes() []string {
+	if a.Machine == AnyScope {
+		return nil
+	}
+	return strings.Fields(a.Machine)
 }
 
 // Permits reports whether actor may call.

@@ -149,10 +149,7 @@ func (s *apiKeys) Live(ctx context.Context, id string, now time.Time) ([]apikey.
 
 // ListKeys implements [apikey.Store].
 func (s *apiKeys) ListKeys(ctx context.Context, f apikey.Filter) ([]apikey.Key, error) {
-	list := new(narrowing).by("k.id <", f.After).by("k.owner =", string(f.Owner)).by("k.product_id =", f.Product).by("k.env =", string(f.Env)).by("k.id =", f.ID).
-		byWrapped("k.id IN (SELECT s.key_id FROM api_secret s WHERE s.hint =", f.Hint, ")").
-		byWrapped("k.owner IN (SELECT c.id FROM customer c WHERE c.email =", f.Email, ")")
-	sql, args := list.statement(`SELECT `+boughtColumns+fromBought, "k.id DESC", f.Limit)
+	sql, args := narrowKeys(f).by("k.id <", f.After).statement(`SELECT `+boughtColumns+fromBought, "k.id DESC", f.Limit)
 	rows, err := s.db.Query(ctx, sql, args...)
 	return db.Collect(rows, err, scanBought)
 }

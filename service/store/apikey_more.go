@@ -72,6 +72,47 @@ func (s *apiKeys) MarkLeaked(ctx context.Context, id string, at time.Time) error
 	return err
 }
 
+// narrowKeys is the WHERE of a filter on api_key k.
+func narrowKeys(f apikey.Filter) *narrowing {
+	list := new(narrowing).by("k.owner =", string(f.Owner)).by("k.product_id =", f.Product).by("k.env =", string(f.Env)).by("k.id =", f.ID).
+		by("k.plan_code =", f.Plan).by("k.name <> '' AND k.name =", f.Name).by("k.member <> '' AND k.member =", f.Member).
+		byWrapped("k.id IN (SELECT s.key_id FROM api_secret s WHERE s.hint =", f.Hint, ")").
+		byWrapped("k.owner IN (SELECT c.id FROM customer c WHERE c.email =", f.Email, ")")
+	if len(f.IDs) > 0 {
+		list.conditions = append(list.conditions, "k.id IN ("+among(&list.args, f.IDs)+")")
+	}
+	if f.State == "" {
+		return list
+	}
+	if f.State == apikey.Revoked {
+		list.conditions = append(list.conditions, "k.revoked_at IS NOT NULL")
+		return list
+	}
+	list.conditions = append(list.conditions, "k.revoked_at IS NULL")
+	if f.State == apikey.Expired {
+		return list.that("k.expires_at <=", f.At, "")
+	}
+	stopped := "(k.disabled_at IS NOT NULL OR " + stoppedKey + ")"
+	if f.State == apikey.Active {
+		stopped = "NOT " + stopped
+	}
+	return list.that("(k.expires_at IS NULL OR k.expires_at >", f.At, ") AND "+stopped)
+}
+
+// FindKeys implements [apikey.Changer].
+func (s *apiKeys) FindKeys(ctx context.Context, f apikey.Filter) ([]string, error) {
+	sql, args := narrowKeys(f).statement(`SELECT k.id FROM api_key k`, "k.id", f.Limit)
+	rows, err := s.db.Query(ctx, sql, args...)
+	return db.Collect(rows, err, func(r db.Row) (id string, err error) { return id, r.Scan(&id) })
+}
+
+// CountKeys implements [apikey.Changer].
+func (s *apiKeys) CountKeys(ctx context.Context, f apikey.Filter) (n int64, err error) {
+	list := narrowKeys(f)
+	err = s.db.QueryRow(ctx, `SELECT count(*) FROM api_key k`+list.where(), list.args...).Scan(&n)
+	return n, err
+}
+
 const rationColumns = `c.key_id, c.balance, c.refill, c.every, c.refill_at`
 
 func scanCredits(row db.Row) (c apikey.Credits, err error) {

@@ -24,11 +24,11 @@ var (
 // Runs returns the store of work on many licenses.
 func (s *Store) Runs() *runs { return &runs{s} }
 
-const runColumns = `id, kind, state, product_id, policy_id, env, actor, reason, total, position, done, unchanged, failed, created_at, updated_at, ended_at, keys_taken_at`
+const runColumns = `id, about, kind, state, product_id, policy_id, env, actor, reason, total, position, done, unchanged, failed, created_at, updated_at, ended_at, keys_taken_at`
 
 func scanRun(row db.Row) (r bulk.Run, err error) {
 	var ended, keys *time.Time
-	err = row.Scan(&r.ID, &r.Kind, &r.State, &r.ProductID, &r.PolicyID, &r.Env, &r.Actor, &r.Reason, &r.Total, &r.Position, &r.Done, &r.Unchanged, &r.Failed,
+	err = row.Scan(&r.ID, &r.About, &r.Kind, &r.State, &r.ProductID, &r.PolicyID, &r.Env, &r.Actor, &r.Reason, &r.Total, &r.Position, &r.Done, &r.Unchanged, &r.Failed,
 		&r.CreatedAt, &r.UpdatedAt, &ended, &keys)
 	if errors.Is(err, db.ErrNoRows) {
 		err = licensing.ErrNotFound
@@ -39,9 +39,9 @@ func scanRun(row db.Row) (r bulk.Run, err error) {
 
 // AddRun implements [bulk.Store].
 func (s *runs) AddRun(ctx context.Context, r bulk.Run, input []byte) error {
-	_, err := s.db.Exec(ctx, `INSERT INTO bulk_run (id, kind, state, product_id, policy_id, env, actor, reason, input, total, position, done, unchanged, failed, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, 0, $11, $11)`,
-		r.ID, r.Kind, r.State, r.ProductID, r.PolicyID, r.Env, r.Actor, r.Reason, input, r.Total, r.CreatedAt)
+	_, err := s.db.Exec(ctx, `INSERT INTO bulk_run (id, about, kind, state, product_id, policy_id, env, actor, reason, input, total, position, done, unchanged, failed, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 0, $12, $12)`,
+		r.ID, string(r.About), r.Kind, r.State, r.ProductID, r.PolicyID, r.Env, r.Actor, r.Reason, input, r.Total, r.CreatedAt)
 	return err
 }
 
@@ -64,7 +64,7 @@ func (s *runs) Input(ctx context.Context, id string) (input []byte, err error) {
 // ListRuns implements [bulk.Store]: newest first.
 func (s *runs) ListRuns(ctx context.Context, f bulk.Filter, page licensing.Page) (licensing.List[bulk.Run], error) {
 	limit := pageSize(page)
-	sql, args := new(narrowing).by("kind =", string(f.Kind)).by("state =", string(f.State)).by("product_id =", f.Product).by("id <", page.Cursor).
+	sql, args := new(narrowing).by("about =", string(f.About)).by("env =", string(f.Env)).by("kind =", string(f.Kind)).by("state =", string(f.State)).by("product_id =", f.Product).by("id <", page.Cursor).
 		statement(`SELECT `+runColumns+` FROM bulk_run`, "id DESC", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanRun)
@@ -78,11 +78,11 @@ func (s *runs) ListRuns(ctx context.Context, f bulk.Filter, page licensing.Page)
 func (s *runs) Advance(ctx context.Context, id string, rows []bulk.Row, at time.Time) error {
 	values, counts := make([][]any, len(rows)), map[bulk.Outcome]int64{}
 	for i, r := range rows {
-		values[i] = []any{id, r.Num, string(r.Outcome), r.License, r.Reference, r.Problem}
+		values[i] = []any{id, r.Num, string(r.Outcome), r.License, r.Key, r.Reference, r.Problem}
 		counts[r.Outcome]++
 	}
 	_, err := s.db.Batch(ctx, []db.Statement{
-		db.Insert("bulk_row", []string{"run_id", "num", "outcome", "license_id", "reference", "problem"}, values),
+		db.Insert("bulk_row", []string{"run_id", "num", "outcome", "license_id", "key_id", "reference", "problem"}, values),
 		{SQL: `UPDATE bulk_run SET position = position + $2, done = done + $3, unchanged = unchanged + $4, failed = failed + $5, updated_at = $6 WHERE id = $1`,
 			Args: []any{id, int64(len(rows)), counts[bulk.OutcomeDone], counts[bulk.OutcomeUnchanged], counts[bulk.OutcomeFailed], at}},
 	})
@@ -111,10 +111,10 @@ func (s *runs) Rows(ctx context.Context, run string, outcome bulk.Outcome, page 
 	limit := pageSize(page)
 	after, _ := strconv.ParseInt(page.Cursor, 10, 64) // cursors are ours, and sealed
 	sql, args := new(narrowing).by("run_id =", run).by("outcome =", string(outcome)).that("num >", after, "").
-		statement(`SELECT num, outcome, license_id, reference, problem FROM bulk_row`, "num", limit+1)
+		statement(`SELECT num, outcome, license_id, key_id, reference, problem FROM bulk_row`, "num", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, func(r db.Row) (row bulk.Row, err error) {
-		return row, r.Scan(&row.Num, &row.Outcome, &row.License, &row.Reference, &row.Problem)
+		return row, r.Scan(&row.Num, &row.Outcome, &row.License, &row.Key, &row.Reference, &row.Problem)
 	})
 	if err != nil {
 		return licensing.List[bulk.Row]{}, err

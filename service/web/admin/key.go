@@ -15,6 +15,7 @@ func (p *pages) keyPages() []site.Page {
 	back := to("/admin/keys/{id}", "API key")
 	request := func(id, reason string) apikey.RevokeRequest { return apikey.RevokeRequest{ID: id, Reason: reason} }
 	out := append([]site.Page{get("keys", "/admin/keys", p.keys), get("key", "/admin/keys/{id}", p.key)}, both("key_issue", "/admin/keys/new", p.issueKey)...)
+	out = append(out, both("key_act", "/admin/keys/act", p.actKeys)...)
 	out = append(out, both("key_try", "/admin/keys/try", p.tryKey)...)
 	out = append(out, both("key_limits", "/admin/keys/{id}/limits", p.keyLimits)...)
 	out = append(out, both("key_rotate", "/admin/keys/{id}/rotate", p.rotateKey)...)
@@ -33,16 +34,20 @@ func (p *pages) keyPages() []site.Page {
 			do:   plain(func() op[apikey.RevokeRequest, apikey.RevokeResponse] { return p.ops.EnableKey }, request)})...)
 }
 
+// keysMay is what the visitor of the list of keys may do.
+type keysMay struct{ issue, try, act bool }
+
 func (p *pages) keys(v *site.Visit) error {
 	products, err := p.products(v)
 	if err != nil {
 		return err
 	}
-	list, err := p.ops.Keys.Call(v.Ctx(), apikey.ListRequest{Page: page(v, 25), Query: v.Query("q"), Product: pick(v, "product", productChoices("", products)), Owner: licensing.Owner(v.Query("owner"))})
+	list, err := p.ops.Keys.Call(v.Ctx(), apikey.ListRequest{Page: page(v, 25), Query: v.Query("q"), Product: pick(v, "product", productChoices("", products)), Owner: licensing.Owner(v.Query("owner")),
+		Plan: v.Query("plan"), Env: licensing.Env(pick(v, "env", envs())), State: apikey.State(pick(v, "state", keyStates())), Member: v.Query("member"), Name: v.Query("name")})
 	if err != nil {
 		return err
 	}
-	return v.Show(keysPage(v.Frame("API keys"), v.Filter(), list, products, next(v, list.Next), filtered(v), may(v, p.ops.IssueKey.Spec()), may(v, p.ops.VerifyKey.Spec())))
+	return v.Show(keysPage(v.Frame("API keys"), v.Filter(), list, products, next(v, list.Next), filtered(v), keysMay{issue: may(v, p.ops.IssueKey.Spec()), try: may(v, p.ops.VerifyKey.Spec()), act: may(v, p.ops.ActKeys.Spec())}))
 }
 
 func (p *pages) key(v *site.Visit) error {

@@ -103,6 +103,7 @@ type operations struct {
 	ImportLicenses kit.Op[bulk.ImportRequest, bulk.ImportReport]          `op:"license.import"`
 	Count          kit.Op[bulk.CountRequest, bulk.CountResponse]          `op:"license.count"`
 	ActMany        kit.Op[bulk.ActRequest, bulk.RunView]                  `op:"license.act_many"`
+	ActKeys        kit.Op[bulk.ActKeysRequest, bulk.ActKeysResponse]      `op:"key.act_many"`
 	Runs           kit.Op[bulk.ListRequest, licensing.List[bulk.RunView]] `op:"run.list"`
 	Run            kit.Op[bulk.RunRequest, bulk.RunView]                  `op:"run.get"`
 	RunRows        kit.Op[bulk.RowsRequest, licensing.List[bulk.RowView]] `op:"run.rows"`

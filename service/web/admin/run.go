@@ -46,7 +46,7 @@ func runKinds() []ui.Option {
 const lookAgain = 3
 
 func (p *pages) runs(v *site.Visit) error {
-	list, err := p.ops.Runs.Call(v.Ctx(), bulk.ListRequest{Page: page(v, 25), Kind: pick(v, "kind", runKinds()), State: pick(v, "state", runStates())})
+	list, err := p.ops.Runs.Call(v.Ctx(), bulk.ListRequest{Page: page(v, 25), About: pick(v, "about", runAbouts()), Kind: pick(v, "kind", runKinds()), State: pick(v, "state", runStates())})
 	if err != nil {
 		return err
 	}
@@ -93,7 +93,14 @@ func (p *pages) run(v *site.Visit) error {
 func runTitle(r bulk.RunView) string {
 	what := map[string]string{"issue": "Issue of", "import": "Import of", "suspend": "Suspension of", "reinstate": "Reinstatement of", "revoke": "Revocation of", "extend": "Extension of",
 		"entitle": "Features for"}[r.Kind]
+	if r.About == "key" {
+		return what + " " + ui.Plural(r.Total, "API key", "API keys")
+	}
 	return what + " " + ui.Plural(r.Total, "license", "licenses")
+}
+
+func runAbouts() []ui.Option {
+	return []ui.Option{{Name: "Licenses and API keys"}, {Value: "license", Name: "Licenses"}, {Value: "key", Name: "API keys"}}
 }
 
 // runKeys gives out the keys of a run, once, as the answer to the form.

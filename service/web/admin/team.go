@@ -99,7 +99,7 @@ func (p *pages) scopes() []ui.Option {
 	byScope := map[string][]string{}
 	for _, r := range p.site.Routes {
 		spec := r.Spec()
-		if scope := spec.Access.Machine; scope != "" && scope != "*" {
+		for _, scope := range spec.Access.MachineScopes() {
 			byScope[scope] = append(byScope[scope], spec.Summary)
 		}
 	}
