@@ -237,6 +237,11 @@ func (s *Service) SignInAgain(ctx context.Context, id, secret string) (SignInRes
 	return out, nil
 }
 
+// Bears reports whether a text has the form of a session or a machine token.
+func Bears(text string) bool {
+	return strings.HasPrefix(text, machineFormat.Prefix+"_") || strings.HasPrefix(text, passPrefix) && len(text) == passLen
+}
+
 // ByBearer authenticates the holder of a session or of a machine token by its text. Every reason for a refusal is
 // [ErrCredential], with the reason wrapped for the log.
 func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, error) {

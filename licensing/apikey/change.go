@@ -108,7 +108,7 @@ type CreateRequest struct {
 
 // spec is the key asked for, without owner and plan.
 func (r *CreateRequest) spec() (IssueSpec, error) {
-	networks, err := parseNetworks(r.AllowFrom)
+	networks, err := ParseNetworks(r.AllowFrom)
 	spec := IssueSpec{Env: r.Env, Name: r.Name, Member: r.Member, Metadata: r.Metadata, Scopes: r.Scopes, AllowFrom: networks, Limits: r.Limits, Credits: r.Credits, OnLeak: r.OnLeak}
 	if spec.Env == "" {
 		spec.Env = licensing.Live
@@ -164,7 +164,8 @@ func (s *Service) CreateAgain(ctx context.Context, id, secret string) (CreateRes
 	return CreateResponse{Key: v, Secret: secret}, err
 }
 
-func parseNetworks(texts []string) ([]netip.Prefix, error) {
+// ParseNetworks reads networks, as CIDR or single addresses; the error is [ErrSpec].
+func ParseNetworks(texts []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, text := range texts {
 		if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {

@@ -74,7 +74,7 @@ func newRig(t *testing.T, e storetest.Env) *rig {
 	r := &rig{Env: e, store: &counted{Store: e.Store.APIKeys()}, limiter: &countedLimiter{Limiter: limit.NewLocal(e.Clock.Now)}, switches: &switches{}}
 	r.feed = feed.New(feed.Deps{Store: e.Store.Changes(), Clock: e.Clock.Now, Logger: slog.New(slog.DiscardHandler)})
 	s, err := apikey.New(apikey.Deps{
-		Store: r.store, Changer: e.Store.KeyChanges(), Credits: e.Store.KeyCredits(), Uses: e.Store.KeyUses(), Templates: e.Store.KeyTemplates(), Holds: e.Store.KeyHolds(), Limiter: r.limiter, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Switches: r.switches, FeedAlive: r.feed.Fresh,
+		Store: r.store, Changer: e.Store.KeyChanges(), Credits: e.Store.KeyCredits(), Uses: e.Store.KeyUses(), Templates: e.Store.KeyTemplates(), Holds: e.Store.KeyHolds(), Imports: e.Store.KeyImports(), Limiter: r.limiter, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Switches: r.switches, FeedAlive: r.feed.Fresh,
 		Audit: audit.New(audit.Deps{Store: e.Store.Audit(), Clock: e.Clock.Now, IDs: e.IDs}),
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ type Deps struct {
 	Uses      UseStore
 	Templates TemplateStore
 	Holds     HoldStore
+	Imports   ImportStore // nil takes no keys of other systems
 	Limiter   Limiter
 	Clock     licensing.Clock
 	IDs       licensing.IDs
@@ -55,6 +56,7 @@ type Service struct {
 	// guesses counts, by address, the texts that were looked up and not found.
 	guesses  *guesses
 	treasury combine.Group[*moves]
+	foreign  foreign
 	refusals refusals
 	traces   traces
 }
@@ -68,6 +70,7 @@ func New(d Deps) (*Service, error) {
 	if err := s.format.Validate(); err != nil {
 		return nil, err
 	}
+	s.foreign.known.Fresh = func() bool { return d.FeedAlive == nil || d.FeedAlive() }
 	s.cache = credential.NewCache[*Record](credential.CacheConfig{Clock: d.Clock, Trusted: d.FeedAlive})
 	return s, nil
 }
@@ -79,6 +82,7 @@ func (s *Service) Format() credential.Format { return s.format }
 // "api_key".
 func (s *Service) Invalidate(id string) {
 	s.refusals.forget(id)
+	s.foreign.known.Forget("")
 	if id == "" {
 		s.cache.Reset()
 		return
@@ -111,6 +115,7 @@ type Draft struct {
 	Text    credential.Text
 	secret  Secret
 	credits *CreditsSpec
+	held    bool // by staff from the beginning
 }
 
 // Draft makes id and secret of a key. It touches no database and belongs before the transaction.
@@ -118,6 +123,19 @@ func (s *Service) Draft(ctx context.Context, spec IssueSpec) (*Draft, error) {
 	if err := s.Switches.Check(ctx, licensing.SwitchAPI, spec.ProductID); err != nil {
 		return nil, err
 	}
+	k, err := s.describe(spec)
+	if err != nil {
+		return nil, err
+	}
+	text, secret, err := s.newSecret(k.Env)
+	if err != nil {
+		return nil, err
+	}
+	return &Draft{Key: k, Text: text, secret: secret, credits: spec.Credits}, nil
+}
+
+// describe is the key that a spec asks for, with an id of its own.
+func (s *Service) describe(spec IssueSpec) (Key, error) {
 	now := s.Clock.Now()
 	k := Key{
 		ID: s.IDs.New("key"), Source: spec.Source, Owner: spec.Owner, ProductID: spec.ProductID, PlanID: spec.PlanID, PlanCode: spec.PlanCode,
@@ -136,14 +154,7 @@ func (s *Service) Draft(ctx context.Context, spec IssueSpec) (*Draft, error) {
 	for _, l := range spec.Limits {
 		k.Limits = append(k.Limits, l.normal())
 	}
-	if err := k.check(now, spec.Credits); err != nil {
-		return nil, err
-	}
-	text, secret, err := s.newSecret(k.Env)
-	if err != nil {
-		return nil, err
-	}
-	return &Draft{Key: k, Text: text, secret: secret, credits: spec.Credits}, nil
+	return k, k.check(now, spec.Credits)
 }
 
 // Issue stores a draft in the caller's transaction. It reports false, and stores nothing, when the source already has a key.
@@ -155,6 +166,11 @@ func (s *Service) Issue(ctx context.Context, d *Draft) (issued bool, err error) 
 	k := &d.Key
 	if d.credits != nil {
 		if err := s.Credits.SaveCredits(ctx, []Credits{d.credits.of(k.ID, k.CreatedAt)}); err != nil {
+			return false, err
+		}
+	}
+	if d.held {
+		if _, err := s.Store.SetKeyStopped(ctx, k.ID, Reach{}, ByStaff, true, k.CreatedAt); err != nil {
 			return false, err
 		}
 	}

@@ -280,13 +280,18 @@ func (k *Key) admits(ip netip.Addr) bool {
 	return ip.IsValid() && slices.ContainsFunc(k.AllowFrom, func(n netip.Prefix) bool { return n.Contains(ip) })
 }
 
-// find returns the record of a text. A text without the right form and checksum dies here, before any lookup. The
+// find returns the record of a text. A text without the right form and checksum dies here, before any lookup, unless keys of other systems were
+// imported and it may be one of those. The
 // stored digest is compared whole and in constant time, whatever the index said. An address from which too many unknown texts came is
 // answered from memory alone until it has waited: a key that is known here goes on, so nobody is locked out by who guesses at keys.
 func (s *Service) find(ctx context.Context, text string, from netip.Addr) (*Record, error) {
-	parsed, ok := s.format.Parse(text)
-	if !ok {
-		return nil, licensing.ErrNotFound
+	parsed, ours := s.format.Parse(text)
+	if !ours {
+		if ok, err := s.mayBeForeign(ctx, text); err != nil {
+			return nil, err
+		} else if !ok {
+			return nil, licensing.ErrNotFound
+		}
 	}
 	digest := credential.Sum(text)
 	rec, err := s.cache.Load(ctx, digest, func(ctx context.Context) (*Record, []string, error) {
@@ -306,7 +311,7 @@ func (s *Service) find(ctx context.Context, text string, from netip.Addr) (*Reco
 	if err != nil {
 		return nil, err
 	}
-	if !digest.Equal(rec.Secret.Digest[:]) || rec.Key.Env != parsed.Env {
+	if !digest.Equal(rec.Secret.Digest[:]) || ours && rec.Key.Env != parsed.Env {
 		return nil, licensing.ErrNotFound
 	}
 	return rec, nil

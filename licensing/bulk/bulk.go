@@ -1,5 +1,5 @@
 // Package bulk does one thing to many licenses or API keys: it issues thousands of licenses from a policy, imports those that another system
-// sold, and changes the state or the terms of all that a search finds. It also issues single licenses by hand, which is the same with one row.
+// sold, or keys that it issued, and changes the state or the terms of all that a search finds. It also issues single licenses by hand, which is the same with one row.
 //
 // A piece of such work is a [Run]. Its operation only writes down what is to be done and answers with the run's id; a job then works
 // through the rows in batches of hundreds. Each batch is one transaction that also moves the run's position, and drafts are made
@@ -233,14 +233,14 @@ func New(d Deps) *Service {
 // ForgetProduct drops what is kept of a product; the change feed calls it for "product", with "" for all.
 func (s *Service) ForgetProduct(id string) { s.products.Forget(id) }
 
-// batch is how many rows a batch has. To change licenses takes some statements for each, so that such batches are shorter: whoever waits
+// batch is how many rows a batch has. To change licenses, or to do anything with keys, takes some statements for each, so that such batches are shorter: whoever waits
 // for the run does not wait long.
-func (s *Service) batch(k Kind) int {
+func (s *Service) batch(r *Run) int {
 	n := batchRows
 	if s.Small {
 		n = liteRows
 	}
-	if !k.makes() {
+	if !r.Kind.makes() || r.About == APIKeys {
 		n = actedRows
 	}
 	return n

@@ -40,23 +40,24 @@ func (r *ImportRequest) Validate() error {
 // ImportReport tells what an import will do, or would do.
 type ImportReport struct {
 	Run       *RunView    `json:"run,omitempty" doc:"The run that imports; absent for a dry run."`
-	Total     int         `json:"total" doc:"Licenses in the file."`
-	Fresh     int         `json:"fresh" doc:"Those that become licenses."`
+	Total     int         `json:"total" doc:"Licenses or keys in the file."`
+	Fresh     int         `json:"fresh" doc:"Those that are imported."`
 	Unchanged int         `json:"unchanged" doc:"Those that were imported before."`
-	Skipped   int         `json:"skipped" doc:"Rows that are no license: totals, repeated charges, other products."`
+	Skipped   int         `json:"skipped" doc:"Rows that are none: totals, repeated charges, other products."`
 	Failed    int         `json:"failed" doc:"Those with problems."`
 	Rows      []ImportRow `json:"rows" doc:"Every row with a problem, up to a thousand, and the first hundred of the others."`
 }
 
-// ImportRow is what becomes of one license of a file.
+// ImportRow is what becomes of one license or key of a file.
 type ImportRow struct {
 	Line      int               `json:"line" doc:"Line of the file where it stands, from 1."`
 	Reference string            `json:"reference" doc:"Its id in the other system."`
 	Outcome   string            `json:"outcome" doc:"What becomes of it." enum:"fresh,unchanged,failed"`
 	License   string            `json:"license,omitempty" doc:"The license that it was imported as before."`
-	KeyHint   string            `json:"key_hint,omitempty" doc:"The last characters of its key."`
+	Key       string            `json:"key,omitempty" doc:"The API key, by id, that it was imported as before."`
+	KeyHint   string            `json:"key_hint,omitempty" doc:"The last characters of its key; of an API key its hint."`
 	Email     string            `json:"email,omitempty" doc:"E-mail address of the customer who gets it."`
-	State     string            `json:"state,omitempty" doc:"State that it will have." enum:"active,suspended,revoked"`
+	State     string            `json:"state,omitempty" doc:"State that it will have." enum:"active,suspended,disabled,revoked"`
 	Problems  []licensing.Field `json:"problems,omitempty" doc:"What is wrong and what would be right."`
 }
 
@@ -115,13 +116,7 @@ func (s *Service) ImportFile(ctx context.Context, r ImportRequest) (ImportReport
 		return report, err
 	}
 	if report.Failed > 0 {
-		refused := errImport
-		for _, row := range report.Rows {
-			for _, p := range row.Problems {
-				refused = refused.With("line "+itoa(row.Line)+" "+p.Name, "%s", p.Detail)
-			}
-		}
-		return ImportReport{}, refused
+		return ImportReport{}, report.refused()
 	}
 	for i := range entries {
 		m.Items = append(m.Items, entries[i].item)
@@ -129,6 +124,34 @@ func (s *Service) ImportFile(ctx context.Context, r ImportRequest) (ImportReport
 	run, err := s.start(ctx, Run{About: Licenses, Kind: Import, ProductID: m.Product.ID, PolicyID: m.Policy, Env: m.Env, Reason: r.Reason, Total: int64(len(entries))}, m)
 	report.Run = &run
 	return report, err
+}
+
+// refused is the refusal of a file whose rows have problems.
+func (r *ImportReport) refused() error {
+	refused := errImport
+	for _, row := range r.Rows {
+		for _, p := range row.Problems {
+			refused = refused.With("line "+itoa(row.Line)+" "+p.Name, "%s", p.Detail)
+		}
+	}
+	return refused
+}
+
+// add counts a row and, unless there are too many, shows it.
+func (r *ImportReport) add(row ImportRow, problems []licensing.Field, existing bool) {
+	switch {
+	case existing:
+		row.Outcome = "unchanged"
+		r.Unchanged++
+	case len(problems) > 0:
+		row.Outcome, row.Problems = "failed", problems
+		r.Failed++
+	default:
+		r.Fresh++
+	}
+	if row.Outcome == "failed" && r.Failed <= maxProblems || row.Outcome != "failed" && r.Fresh+r.Unchanged <= maxShown {
+		r.Rows = append(r.Rows, row)
+	}
 }
 
 // ImportAgain answers a replay of an import: how far its run is.
@@ -189,19 +212,7 @@ func (s *Service) compare(ctx context.Context, m *making, entries []entry, repor
 		if len(e.problems) == 0 && found[i].Err != nil {
 			e.problems = fields(found[i].Err)
 		}
-		switch {
-		case row.License != "":
-			row.Outcome = "unchanged"
-			report.Unchanged++
-		case len(e.problems) > 0:
-			row.Outcome, row.Problems = "failed", e.problems
-			report.Failed++
-		default:
-			report.Fresh++
-		}
-		if row.Outcome == "failed" && report.Failed <= maxProblems || row.Outcome != "failed" && report.Fresh+report.Unchanged <= maxShown {
-			report.Rows = append(report.Rows, row)
-		}
+		report.add(row, e.problems, row.License != "")
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/licensing/license"
 )
 
@@ -67,7 +68,7 @@ type part struct {
 }
 
 func (s *Service) part(ctx context.Context, r *Run, p plan, from int64) *part {
-	b := &part{n: min(s.batch(r.Kind), int(r.Total-from))}
+	b := &part{n: min(s.batch(r), int(r.Total-from))}
 	b.commit, b.err = p.prepare(ctx, r, from, b.n)
 	return b
 }
@@ -87,7 +88,7 @@ func (s *Service) step(ctx context.Context, r *Run, p plan, ready *part) (next *
 		if err = ready.err; err == nil {
 			err = s.commit(ctx, r, ready.n, ready.commit)
 		}
-		if attempt == attempts || !errors.Is(err, license.ErrCollision) && !errors.Is(err, license.ErrChanged) {
+		if attempt == attempts || !errors.Is(err, license.ErrCollision) && !errors.Is(err, license.ErrChanged) && !errors.Is(err, apikey.ErrTaken) {
 			break
 		}
 		ready = s.part(ctx, r, p, r.Position)
@@ -143,6 +144,10 @@ func (s *Service) plan(ctx context.Context, r *Run) (plan, error) {
 	text, err := s.Seal.Open(sealed, inputPlace(r.ID))
 	if err != nil {
 		return nil, err
+	}
+	if r.Kind == Import && r.About == APIKeys {
+		p := &keyPlan{service: s}
+		return p, json.Unmarshal(text, &p.keyMaking)
 	}
 	if r.Kind.makes() {
 		p := &makingPlan{service: s}
@@ -211,27 +216,36 @@ func (p *makingPlan) owned(ctx context.Context, from int64, n int) ([]item, erro
 	if len(p.Items) > 0 {
 		copy(items, p.Items[from:from+int64(n)])
 	}
+	whom := make([]*Whom, n)
+	for i := range items {
+		whom[i] = &items[i].Whom
+	}
+	return items, p.service.own(ctx, whom, p.Owner)
+}
+
+// own replaces addresses by the customers whose they are, and nobody by an owner.
+func (s *Service) own(ctx context.Context, whom []*Whom, nobody string) error {
 	var emails []string
 	seen := map[string]bool{}
-	for i := range items {
-		if email := items[i].Email; email != "" && !seen[email] {
-			seen[email] = true
-			emails = append(emails, email)
+	for _, w := range whom {
+		if w.Email != "" && !seen[w.Email] {
+			seen[w.Email] = true
+			emails = append(emails, w.Email)
 		}
 	}
-	owners, err := p.service.Owners.Guests(ctx, emails)
+	owners, err := s.Owners.Guests(ctx, emails)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for i := range items {
-		switch it := &items[i]; {
-		case it.Email != "":
-			it.Owner = string(owners[it.Email])
-		case it.Owner == "":
-			it.Owner = p.Owner
+	for _, w := range whom {
+		switch {
+		case w.Email != "":
+			w.Owner = string(owners[w.Email])
+		case w.Owner == "":
+			w.Owner = nobody
 		}
 	}
-	return items, nil
+	return nil
 }
 
 // problem is what a person reads of why a row failed.

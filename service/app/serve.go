@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 
+	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/httpapi"
@@ -158,7 +159,7 @@ func (a authenticator) Authenticate(ctx context.Context, scheme, credential stri
 	case "Lease":
 		return a.p.activations.ByLease(ctx, credential)
 	case "Bearer":
-		if _, ok := a.p.keys.Format().Parse(credential); ok {
+		if _, ours := a.p.keys.Format().Parse(credential); ours || !account.Bears(credential) && a.p.keys.Takes(ctx, credential) {
 			return a.p.keys.ByCredential(ctx, credential, kit.ClientIP(ctx))
 		}
 		return a.p.accounts.ByBearer(ctx, credential)

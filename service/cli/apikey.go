@@ -23,6 +23,7 @@ type apikeyCommand struct {
 	Limits apikeyLimits `cmd:"" help:"Show the limits of an API key, or change them."`
 	Revoke apikeyRevoke `cmd:"" help:"Revoke an API key for good."`
 	Act    apikeyAct    `cmd:"" help:"Do one thing to all API keys that a search finds."`
+	Import apikeyImport `cmd:"" help:"Import API keys of another system by their hashes."`
 	Verify apikeyVerify `cmd:"" help:"Ask whether an API key is good for a use, as a product's back end does. Spends its limits."`
 	Rules  apikeyRules  `cmd:"" name:"scanner-rules" help:"Print rules by which secret scanners find leaked API keys."`
 }

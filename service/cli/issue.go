@@ -264,6 +264,7 @@ type licenseReport struct {
 		Reference string `json:"reference"`
 		Outcome   string `json:"outcome"`
 		License   string `json:"license,omitempty"`
+		Key       string `json:"key,omitempty"`
 		Email     string `json:"email,omitempty"`
 		KeyHint   string `json:"key_hint,omitempty"`
 		State     string `json:"state,omitempty"`
@@ -281,7 +282,7 @@ func (r *licenseReport) print(w interface{ Write([]byte) (int, error) }) error {
 			_, _ = fmt.Fprintf(w, "           %s: %s\n", word(p.Name), word(p.Detail))
 		}
 	}
-	_, err := fmt.Fprintf(w, "\n%d in the file: %d to import, %d imported before, %d with problems; %d rows are no licenses.\n", r.Total, r.Fresh, r.Unchanged, r.Failed, r.Skipped)
+	_, err := fmt.Fprintf(w, "\n%d in the file: %d to import, %d imported before, %d with problems; %d rows are neither.\n", r.Total, r.Fresh, r.Unchanged, r.Failed, r.Skipped)
 	return err
 }
 

@@ -168,6 +168,7 @@ func (s *surface) bodies() map[string]object {
 			"limits": []any{object{"name": "rate", "count": 1, "seconds": 1}}},
 		"key.act_many": {"action": "suspend", "search": object{"ids": []string{s.A.APIKeyID}, "owner": s.A.ID, "member": "", "product": s.Product, "plan": "", "env": "test", "state": "active", "name": "", "q": s.A.APIKeyID},
 			"count": 1, "reason": "because", "dry_run": false},
+		"key.import":  {"product": s.Product, "plan": "pro", "env": "test", "owner": s.StaffID[licensing.RoleSupport], "source": "old", "format": "csv", "data": "reference,hash\n1," + strings.Repeat("0a", 32) + "\n", "reason": "because", "dry_run": true},
 		"key.credits": {"add": 5, "refill": 10, "every": "month", "reason": "because"}, "key.leak": {"key": "mtr_test_0000000000_0000000000000000000000000000"},
 		"key.template-set": {"scopes": []string{"a:b"}, "limits": []any{object{"name": "plan", "per": "plan", "count": 5, "seconds": 60}}, "credits": object{"balance": 5, "refill": 5, "every": "day"}, "days": 30, "most": 3, "on_leak": "rotate"},
 		"key.verify":       {"key": s.A.APIKey, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}},

@@ -29,6 +29,9 @@ func BulkRoutes(s *bulk.Service) []kit.Route {
 		kit.New(kit.Spec{Name: "key.act_many", Method: http.MethodPost, Path: "/v1/keys/actions", Tag: runs, Access: kit.Allow{Staff: admin, Machine: keys}, Fresh: true, Status: http.StatusAccepted, Body: bulk.MaxKeyAct,
 			Summary: "Do one thing to all API keys that a search finds", Detail: "Revoke, suspend or reinstate, as staff do with one: what was bought takes the keys made by its plan with it. A dry run answers how many it is about. Otherwise their number must be the one that the search finds at this moment, " +
 				"and the answer names a run, which can be cancelled and resumed; each key has its own row in the audit trail, and each is refused everywhere within two seconds of it."}, s.ActKeys).Again(s.ActKeysAgain),
+		kit.New(kit.Spec{Name: "key.import", Method: http.MethodPost, Path: "/v1/keys/import", Tag: runs, Access: kit.Allow{Staff: admin, Machine: keys}, Fresh: true, Body: bulk.MaxImportBytes, Switch: licensing.SwitchAPI,
+			Summary: "Import API keys of another system by their hashes", Detail: "From a CSV or JSON file that has the SHA-256 of each key's text and never a key. A dry run tells the problem of each row and what to do about it. Otherwise a run imports them, or nothing when a row has a problem. " +
+				"Imported keys verify, rotate and end like any other; a row is imported once, however often its file is."}, s.ImportKeys).Again(s.ImportAgain),
 		kit.New(kit.Spec{Name: "run.list", Method: http.MethodGet, Path: "/v1/runs", Tag: runs, Access: look,
 			Summary: "List the work on many licenses and API keys", Detail: "Bulk issues, imports and actions, the newest first."}, s.ListRuns),
 		kit.New(kit.Spec{Name: "run.get", Method: http.MethodGet, Path: "/v1/runs/{id}", Tag: runs, Access: look, Summary: "Read how far a run is"}, s.GetRun),

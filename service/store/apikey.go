@@ -110,6 +110,9 @@ func (s *apiKeys) AddKey(ctx context.Context, k apikey.Key, secret apikey.Secret
 func (s *apiKeys) addSecret(ctx context.Context, keyID string, slot int64, secret apikey.Secret) error {
 	_, err := s.db.Exec(ctx, `INSERT INTO api_secret (id, key_id, slot, hint, head, hash, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 		secret.ID, keyID, slot, secret.Hint, secret.Digest.Head(), secret.Digest[:], secret.CreatedAt)
+	if errors.Is(err, db.ErrUnique) {
+		err = apikey.ErrTaken.Because(err)
+	}
 	return err
 }
 

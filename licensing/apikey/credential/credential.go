@@ -111,6 +111,26 @@ func (f Format) Parse(s string) (Text, bool) {
 	return Text{Env: env, Hint: id, Full: s}, true
 }
 
+// The shortest and longest text of another system's credential, in bytes.
+const (
+	MinForeign = 16
+	MaxForeign = 512
+)
+
+// Foreign reports whether a text may be a credential that another system made: visible ASCII of a sane length that is not of the length and
+// prefix of f, whose texts have a checksum.
+func (f Format) Foreign(s string) bool {
+	if len(s) < MinForeign || len(s) > MaxForeign || len(s) == f.Len() && strings.HasPrefix(s, f.Prefix+"_") {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // Random draws n characters of the alphabet from random, or from crypto/rand if it is nil: 5.95 bits each.
 func Random(random io.Reader, n int) (string, error) {
 	if random == nil {
