@@ -227,7 +227,7 @@ func TestINV5_PlantedLookFirstFails(t *testing.T) {
 	if n := racing(t, w, usage.New(deps)); n <= 140 {
 		t.Fatalf("%d counted: the race finds nothing", n)
 	}
-	for _, change := range []string{`DELETE FROM usage_total`, `DELETE FROM usage_rollup`, `DELETE FROM usage_line`, `UPDATE usage_source SET events = 0, total = 0`} {
+	for _, change := range []string{`DELETE FROM usage_total`, `DELETE FROM usage_rollup`, `DELETE FROM usage_line`, `UPDATE usage_mark SET events = 0, total = 0`} {
 		if _, err := e.DB.Exec(t.Context(), change); err != nil { // or the invariants say so, as they must
 			t.Fatal(err)
 		}
@@ -279,7 +279,7 @@ func TestUsage_Gap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.DB.Exec(ctx, `UPDATE usage_source SET last_seq = 2 WHERE id = $1`, src); err != nil { // the older backup
+		if _, err := e.DB.Exec(ctx, `UPDATE usage_mark SET last_seq = 2 WHERE source = $1`, src); err != nil { // the older backup
 			t.Fatal(err)
 		}
 		b := w.batch(src, 5, 1)

@@ -55,7 +55,8 @@ func (s *accesses) Records(ctx context.Context, reach license.Reach, id string, 
 		ask("order", "oev_", "e.id", `e.at, e.kind, e.actor, e.order_id, '', '', e.detail, ''`+none, `order_renewal g JOIN order_event e ON e.order_id = g.order_id`, `g.license_id = $1`),
 		ask("mail", "ntc_", "n.id", `n.created_at, n.template, 'system:mail', n.subject, '', n.last_error, n.state, ''`+none, `notice n`,
 			`n.subject IN (SELECT $1 UNION ALL SELECT g.order_id FROM order_grant g WHERE g.object_id = $1 UNION ALL SELECT w.order_id FROM order_renewal w WHERE w.license_id = $1)`),
-		ask("usage", "src_", "s.id", `s.created_at, 'reported', CASE WHEN s.holder LIKE 'act%' THEN 'device:' WHEN s.holder LIKE 'key%' THEN 'machine:' ELSE 'holder:' END || s.holder, s.carrier, '', '', '', '', s.last_seq, s.events, s.last_at`, `usage_source s`, `s.carrier = $1`))
+		ask("usage", "src_", "s.id", `s.created_at, 'reported', CASE WHEN s.holder LIKE 'act%' THEN 'device:' WHEN s.holder LIKE 'key%' THEN 'machine:' ELSE 'holder:' END || s.holder, s.carrier, '', '', '', '', COALESCE(m.last_seq, 0), COALESCE(m.events, 0), m.last_at`,
+			`usage_source s LEFT JOIN usage_mark m ON m.source = s.id`, `s.carrier = $1`))
 	if err == nil && len(found) == 0 {
 		err = licensing.ErrNotFound
 	}

@@ -17,10 +17,10 @@ var licenseChecks = []struct{ invariant, sql string }{
 		WHERE l.seats_max >= 0 AND l.seats_used > l.seats_max AND l.seats_used > l.seats_kept`},
 	{"INV4", `SELECT a.license_id, 'one device or user holds two seats' FROM activation a
 		WHERE a.state = 'held' GROUP BY a.license_id, a.subject HAVING count(*) > 1`},
-	{"INV5", `SELECT s.carrier, 'what its sources counted is not what is added up for it' FROM usage_source s GROUP BY s.carrier
-		HAVING SUM(s.events) + (SELECT COALESCE(SUM(c.events), 0) FROM usage_correction c WHERE c.carrier = s.carrier)
+	{"INV5", `SELECT s.carrier, 'what its sources counted is not what is added up for it' FROM usage_source s LEFT JOIN usage_mark m ON m.source = s.id GROUP BY s.carrier
+		HAVING COALESCE(SUM(m.events), 0) + (SELECT COALESCE(SUM(c.events), 0) FROM usage_correction c WHERE c.carrier = s.carrier)
 				<> (SELECT COALESCE(SUM(t.events), 0) FROM usage_total t WHERE t.carrier = s.carrier AND t.span = 'quarter')
-			OR SUM(s.total) + (SELECT COALESCE(SUM(c.total), 0) FROM usage_correction c WHERE c.carrier = s.carrier)
+			OR COALESCE(SUM(m.total), 0) + (SELECT COALESCE(SUM(c.total), 0) FROM usage_correction c WHERE c.carrier = s.carrier)
 				<> (SELECT COALESCE(SUM(t.total), 0) FROM usage_total t WHERE t.carrier = s.carrier AND t.span = 'quarter')`},
 	{"INV5", `SELECT a.carrier, 'the lines of its account are not what is added up for it' FROM (
 			SELECT carrier, meter, events, total FROM usage_line UNION ALL SELECT carrier, meter, events, total FROM usage_correction

@@ -31,7 +31,9 @@ func (s *Store) Meters() usage.Meters { return &usages{s} }
 // UsageReads answers what was counted.
 func (s *Store) UsageReads() usage.Reads { return &usages{s} }
 
-const sourceColumns = `s.id, s.holder, s.nonce, s.carrier, s.product_id, s.env, s.last_seq, s.last_hash, s.last_at, s.forked_at, s.created_at`
+// sources asks for sources s with how far they have come: those with nothing counted have no mark.
+const sources = `SELECT s.id, s.holder, s.nonce, s.carrier, s.product_id, s.env, COALESCE(m.last_seq, 0), COALESCE(m.last_hash, ''), m.last_at, s.forked_at, s.created_at
+	FROM usage_source s LEFT JOIN usage_mark m ON m.source = s.id`
 
 func scanSource(row db.Row) (usage.Source, error) {
 	var s usage.Source
@@ -44,15 +46,15 @@ func scanSource(row db.Row) (usage.Source, error) {
 // OpenSource implements [usage.Store]. What it finds, it does not write.
 func (s *usages) OpenSource(ctx context.Context, src usage.Source) (usage.Source, error) {
 	found := func() (usage.Source, error) {
-		return scanSource(s.db.QueryRow(ctx, `SELECT `+sourceColumns+` FROM usage_source s WHERE s.holder = $1 AND s.nonce = $2`, src.Holder, src.Nonce))
+		return scanSource(s.db.QueryRow(ctx, sources+` WHERE s.holder = $1 AND s.nonce = $2`, src.Holder, src.Nonce))
 	}
 	there, err := found()
 	failpoint.Hit("usage-source-read")
 	if !errors.Is(err, licensing.ErrNotFound) {
 		return there, err
 	}
-	if _, err := s.db.Exec(ctx, `INSERT INTO usage_source (id, holder, nonce, carrier, product_id, env, last_seq, last_hash, events, total, created_at)
-		SELECT $1, $2, $3, c.id, c.product_id, c.env, 0, '', 0, 0, COALESCE($5, c.created_at) FROM (SELECT id, product_id, env, created_at FROM license WHERE id = $4
+	if _, err := s.db.Exec(ctx, `INSERT INTO usage_source (id, holder, nonce, carrier, product_id, env, created_at)
+		SELECT $1, $2, $3, c.id, c.product_id, c.env, COALESCE($5, c.created_at) FROM (SELECT id, product_id, env, created_at FROM license WHERE id = $4
 			UNION ALL SELECT id, product_id, env, created_at FROM api_key WHERE id = $4) c
 		WHERE true ON CONFLICT (holder, nonce) DO NOTHING`, src.ID, src.Holder, src.Nonce, src.Carrier, src.CreatedAt); err != nil {
 		return src, err
@@ -63,15 +65,21 @@ func (s *usages) OpenSource(ctx context.Context, src usage.Source) (usage.Source
 
 // Source implements [usage.Store].
 func (s *usages) Source(ctx context.Context, id string) (usage.Source, error) {
-	src, err := scanSource(s.db.QueryRow(ctx, `SELECT `+sourceColumns+` FROM usage_source s WHERE s.id = $1`, id))
+	src, err := scanSource(s.db.QueryRow(ctx, sources+` WHERE s.id = $1`, id))
 	failpoint.Hit("usage-source-read")
 	return src, err
 }
 
-// Advance implements [usage.Store]. The row that it locks is what makes batches of one source follow each other.
+// Advance implements [usage.Store]. The mark that it locks, or is the first to make, is what makes batches of one source follow each other.
 func (s *usages) Advance(ctx context.Context, b usage.Batch) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE usage_source SET last_seq = $4, last_hash = $5, last_at = $6, events = events + $7, total = total + $8
-		WHERE id = $1 AND holder = $2 AND last_seq = $3`, b.Source.ID, b.Source.Holder, b.From, b.Seq, b.Hash, b.At, b.Events, b.Total)
+	sql := `UPDATE usage_mark SET last_seq = $4, last_hash = $5, last_at = $6, events = events + $7, total = total + $8
+		WHERE source = $1 AND last_seq = $3 AND EXISTS (SELECT 1 FROM usage_source s WHERE s.id = $1 AND s.holder = $2)`
+	if b.From == 0 {
+		sql = `INSERT INTO usage_mark AS m (source, last_seq, last_hash, last_at, events, total) SELECT s.id, $4, $5, $6, $7, $8 FROM usage_source s WHERE s.id = $1 AND s.holder = $2
+			ON CONFLICT (source) DO UPDATE SET last_seq = EXCLUDED.last_seq, last_hash = EXCLUDED.last_hash, last_at = EXCLUDED.last_at, events = m.events + EXCLUDED.events, total = m.total + EXCLUDED.total
+			WHERE m.last_seq = $3`
+	}
+	n, err := s.db.Exec(ctx, sql, b.Source.ID, b.Source.Holder, b.From, b.Seq, b.Hash, b.At, b.Events, b.Total)
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -191,7 +199,8 @@ func (s *usages) Fresh(ctx context.Context, digests [][]byte) ([]bool, error) {
 
 // Tick implements [usage.Store].
 func (s *usages) Tick(ctx context.Context, source string, t *usage.Tally, at time.Time) error {
-	_, err := s.db.Exec(ctx, `UPDATE usage_source SET last_seq = last_seq + 1, last_at = $2, events = events + $3, total = total + $4 WHERE id = $1`,
+	_, err := s.db.Exec(ctx, `INSERT INTO usage_mark AS m (source, last_seq, last_hash, last_at, events, total) VALUES ($1, 1, '', $2, $3, $4)
+		ON CONFLICT (source) DO UPDATE SET last_seq = m.last_seq + 1, last_at = EXCLUDED.last_at, events = m.events + EXCLUDED.events, total = m.total + EXCLUDED.total`,
 		source, at, t.Events, t.Total)
 	failpoint.Hit("usage-source-row")
 	return err

@@ -103,7 +103,7 @@ func (s *usages) Counted(ctx context.Context, since time.Time, after usage.Mark,
 	if after.At.Before(since) {
 		after = usage.Mark{At: since}
 	}
-	rows, err := s.db.Query(ctx, `SELECT u.last_at, u.id, u.carrier FROM usage_source u JOIN license l ON l.id = u.carrier
-		WHERE u.last_at >= $1 AND (u.last_at > $1 OR u.id > $2) AND l.terms LIKE '%"meters":{"%' ORDER BY u.last_at, u.id LIMIT $3`, after.At, after.Source, limit)
+	rows, err := s.db.Query(ctx, `SELECT m.last_at, m.source, u.carrier FROM usage_mark m JOIN usage_source u ON u.id = m.source JOIN license l ON l.id = u.carrier
+		WHERE m.last_at >= $1 AND (m.last_at > $1 OR m.source > $2) AND l.terms LIKE '%"meters":{"%' ORDER BY m.last_at, m.source LIMIT $3`, after.At, after.Source, limit)
 	return db.Collect(rows, err, func(r db.Row) (m usage.Mark, err error) { return m, r.Scan(&m.At, &m.Source, &m.License) })
 }
