@@ -30,7 +30,7 @@ func newVerifier(b *testing.B, postgres string) *verifier {
 	ctx, call := context.WithoutCancel(b.Context()), operator(a)
 	var token struct{ Secret string }
 	var products struct{ Items []struct{ ID string } }
-	if err := call(ctx, http.MethodPost, "/v1/machine-tokens", map[string]any{"name": "back end", "scopes": []string{"keys:write", "keys:verify"}}, &token); err != nil {
+	if err := call(ctx, http.MethodPost, "/v1/machine-tokens", map[string]any{"name": "back end", "scopes": []string{"keys:write", "keys:verify", "usage:read"}}, &token); err != nil {
 		b.Fatal(err)
 	}
 	if err := call(ctx, http.MethodGet, "/v1/products", nil, &products); err != nil {
