@@ -2,6 +2,7 @@ package usage
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ type Count struct {
 	Ranges  []Range
 }
 
-// Glance answers which meters count something, with the numbers of this month and the last and what is used of quotas. At most three round
+// Glance answers which meters count something, with the numbers of this month and the last and what is used of quotas. At most four round
 // trips beside the product's meters, which are remembered.
 func (s *Service) Glance(ctx context.Context, r GlanceRequest) (GlanceResponse, error) {
 	sel, quotas, err := s.glanced(ctx, r)
@@ -100,10 +101,13 @@ func (s *Service) Glance(ctx context.Context, r GlanceRequest) (GlanceResponse, 
 		g, m := of(code), named(meters, code)
 		g.Month, g.Before = sums[0].of(&m), sums[1].of(&m)
 	}
+	views := make([]*QuotaView, len(codes))
 	for i, code := range codes {
 		m := named(meters, code)
-		of(code).Quota.Used = used[i].of(&m)
+		views[i] = of(code).Quota
+		views[i].Used = used[i].of(&m)
 	}
+	err = errors.Join(err, s.reachedOf(ctx, sel.Carrier, views))
 	out.Items = make([]Glance, 0, len(found))
 	for _, g := range found {
 		out.Items = append(out.Items, *g)

@@ -208,6 +208,8 @@ type QuotaView struct {
 	Used   int64      `json:"used" doc:"How much was counted."`
 	// Thresholds are the parts of the quota that the owner is told of.
 	Thresholds []int64 `json:"thresholds" doc:"Parts of the quota, in percent, at which its owner is told."`
+	// Reached are those that the owner was told of in the present period, the lowest first.
+	Reached []ReachedView `json:"reached" doc:"Those of which the owner was told in the present period."`
 }
 
 // QuotasResponse lists the quotas of a license.
@@ -255,5 +257,9 @@ func (s *Service) Quotas(ctx context.Context, r QuotasRequest) (QuotasResponse, 
 		}
 		out.Items = append(out.Items, v)
 	}
-	return out, nil
+	views := make([]*QuotaView, len(out.Items))
+	for i := range out.Items {
+		views[i] = &out.Items[i]
+	}
+	return out, s.reachedOf(ctx, l.ID, views)
 }

@@ -20,6 +20,8 @@ type Thresholds interface {
 	SetPercents(ctx context.Context, license, meter string, percents []int64, at time.Time) error
 	// Crossed are the parts of a quota that were told of in a period.
 	Crossed(ctx context.Context, license, meter string, starts time.Time) ([]int64, error)
+	// Told is what was told of a license's quotas in the periods that begin at any of some instants, the lowest parts first.
+	Told(ctx context.Context, license string, starts []time.Time) ([]Crossing, error)
 	// Cross keeps that a part was reached, and reports false when that was kept before.
 	Cross(ctx context.Context, c Crossing) (bool, error)
 	// Seen is what a license was seen to have used, in the present periods and those shortly before.
@@ -259,6 +261,42 @@ func (s *Service) reached(ctx context.Context, c Crossing, percents []int64) err
 func beyond(used, quota, percent int64) bool {
 	whole, rest := quota/100*percent, quota%100*percent
 	return used >= whole && (used-whole)*100 >= rest
+}
+
+// ReachedView is a part of a quota that its owner was told of.
+type ReachedView struct {
+	Percent int64     `json:"percent" doc:"The part of the quota, in percent."`
+	Used    int64     `json:"used" doc:"How much was counted when it was told of."`
+	Quota   int64     `json:"quota" doc:"The quota then."`
+	At      time.Time `json:"at" doc:"When it was told of, some seconds after it was reached."`
+}
+
+// reachedOf notes on quotas of a license what was told of them in their periods, by one question for all.
+func (s *Service) reachedOf(ctx context.Context, license string, views []*QuotaView) error {
+	var starts []time.Time
+	begin := func(v *QuotaView) time.Time {
+		if v.Starts != nil {
+			return *v.Starts
+		}
+		from, _ := period(v.Period, s.Clock.Now())
+		return from
+	}
+	for _, v := range views {
+		v.Reached = []ReachedView{}
+		starts = append(starts, begin(v))
+	}
+	if len(starts) == 0 {
+		return nil
+	}
+	told, err := s.Thresholds.Told(ctx, license, starts)
+	for _, c := range told {
+		for _, v := range views {
+			if v.Meter == c.Meter && begin(v).Equal(c.Starts) {
+				v.Reached = append(v.Reached, ReachedView{Percent: c.Percent, Used: c.Used, Quota: c.Quota, At: c.At})
+			}
+		}
+	}
+	return err
 }
 
 // ThresholdsRequest sets at which parts of a quota the owner of a license is told.

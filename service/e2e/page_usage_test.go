@@ -4,9 +4,12 @@ import (
 	"encoding/csv"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mintreu/mintreu/service/limit/limittest"
 )
 
 // usageVisits are those to the pages of usage.
@@ -17,8 +20,11 @@ func usageVisits() map[string][]visit {
 		"GET /account/usage/{id}/{meter}": {{as: customer, at: "/account/usage/{counting-key}/pages.rendered"}, {as: customer, at: "/account/usage/{counting-key}/pages.rendered?time=year&zone=Asia/Kathmandu"},
 			{as: customer, at: "/account/usage/{counting-key}/pages.rendered?by=subject"}, {as: customer, at: "/account/usage/{counting-key}/renderers?time=week"}, {as: customer, at: "/account/usage/{counting-key}/nothing?zone=Nowhere"},
 			{as: other, at: "/account/usage/{counting-key}/pages.rendered", status: 404}},
-		"GET /admin/usage":      {{as: owner, at: "/admin/usage"}},
-		"GET /admin/usage/{id}": {{as: owner, at: "/admin/usage/{product}?env=test"}, {as: owner, at: "/admin/usage/{draft-product}"}, {as: owner, at: "/admin/usage/{metered}"}},
+		"GET /account/usage/{id}/{meter}/alerts": {{as: customer, at: "/account/usage/{metered}/pages.rendered/alerts"}, {as: customer, at: "/account/usage/{metered}/exports/alerts"}, {as: customer, at: "/account/usage/{metered}/nothing/alerts", status: 404},
+			{as: customer, at: "/account/usage/{counting-key}/pages.rendered/alerts", status: 404}, {as: other, at: "/account/usage/{metered}/pages.rendered/alerts", status: 404}},
+		"GET /admin/usage/{id}/{meter}/alerts": {{as: owner, at: "/admin/usage/{metered}/pages.rendered/alerts"}},
+		"GET /admin/usage":                     {{as: owner, at: "/admin/usage"}},
+		"GET /admin/usage/{id}":                {{as: owner, at: "/admin/usage/{product}?env=test"}, {as: owner, at: "/admin/usage/{draft-product}"}, {as: owner, at: "/admin/usage/{metered}"}},
 		"GET /admin/usage/{id}/{meter}": {{as: owner, at: "/admin/usage/{product}/pages.rendered?env=test"}, {as: owner, at: "/admin/usage/{product}/pages.rendered?env=test&by=carrier"},
 			{as: owner, at: "/admin/usage/{counting-key}/pages.rendered?by=group"}},
 	}
@@ -59,6 +65,31 @@ func (s *stage) plantUsage(t testing.TB) {
 	if err != nil || status != http.StatusOK {
 		t.Fatalf("the events: %d %s (%v)", status, text, err)
 	}
+}
+
+// TestAlertPages: the owner of a license and staff see at which parts of a quota is told and what was reached, and set, change and remove them;
+// another sees and sets nothing.
+func TestAlertPages(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c, o, b := s.as(t, customer), s.as(t, other), s.as(t, owner)
+	page := "/usage/" + s.ids["metered"] + "/pages.rendered/alerts"
+	c.get(t, "/account/usage/"+s.ids["metered"]).shows(t, "the license's usage", 200, "told at 50, 80, 100", "/account"+page)
+	if !limittest.Eventually(time.Minute, func() bool { return strings.Contains(c.get(t, "/account"+page).text, "Told ") }) {
+		t.Error("the page never says that a part was reached")
+	}
+	c.get(t, "/account"+page).shows(t, "the alerts", 200, "850", "Reached", "Not reached in this period", `value="50, 80, 100"`)
+	o.get(t, "/account"+page).shows(t, "another's alerts", 404)
+	for _, step := range []struct {
+		who  *caller
+		at   string
+		form url.Values
+		says string
+	}{{c, "/account", url.Values{"percents": {"90, 40 %"}}, "told at 40, 90"}, {b, "/admin", url.Values{"percents": {"70"}}, "told at 70"}, {c, "/account", url.Values{"none": {"yes"}}, "Nobody is told"}} {
+		step.who.send(t, step.at+page, step.form).done(t, "alerts "+step.says)
+		step.who.get(t, step.at+"/usage/"+s.ids["metered"]).shows(t, "the usage", 200, step.says)
+	}
+	c.send(t, "/account"+page, url.Values{"percents": {"half"}}).shows(t, "no number", 422, "whole numbers")
 }
 
 // TestUsagePages: customers see what their licenses and keys used, with quotas, over time, by subject and as a file, staff that of products

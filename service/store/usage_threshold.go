@@ -58,6 +58,17 @@ func (s *usages) Crossed(ctx context.Context, license, meter string, starts time
 	return db.Collect(rows, err, func(r db.Row) (p int64, err error) { return p, r.Scan(&p) })
 }
 
+// Told implements [usage.Thresholds].
+func (s *usages) Told(ctx context.Context, license string, starts []time.Time) ([]usage.Crossing, error) {
+	args := []any{license}
+	marks := among(&args, starts)
+	rows, err := s.db.Query(ctx, `SELECT meter, starts, percent, used, quota, at FROM usage_crossing WHERE license_id = $1 AND starts IN (`+marks+`) ORDER BY meter, starts, percent`, args...)
+	return db.Collect(rows, err, func(r db.Row) (c usage.Crossing, err error) {
+		c.License = license
+		return c, r.Scan(&c.Meter, &c.Starts, &c.Percent, &c.Used, &c.Quota, &c.At)
+	})
+}
+
 // Cross implements [usage.Thresholds]. The primary key is what makes it once.
 func (s *usages) Cross(ctx context.Context, c usage.Crossing) (bool, error) {
 	n, err := s.db.Exec(ctx, `INSERT INTO usage_crossing (license_id, meter, starts, percent, used, quota, at) VALUES ($1, $2, $3, $4, $5, $6, $7)

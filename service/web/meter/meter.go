@@ -21,6 +21,8 @@ type operations struct {
 	Query    kit.Op[usage.QueryRequest, usage.QueryResponse]                          `op:"usage.query"`
 	Top      kit.Op[usage.TopRequest, usage.TopResponse]                              `op:"usage.top"`
 	Products kit.Op[catalog.ListProductsRequest, licensing.List[catalog.ProductView]] `op:"product.list"`
+	Quotas   kit.Op[usage.QuotasRequest, usage.QuotasResponse]                        `op:"usage.quotas"`
+	Set      kit.Op[usage.ThresholdsRequest, usage.ThresholdsView]                    `op:"usage.set-thresholds"`
 }
 
 type pages struct {
@@ -40,6 +42,8 @@ func Pages(s *site.Site) ([]site.Page, error) {
 		out = append(out,
 			site.Page{Name: "page.usage" + e.suffix, Pattern: "GET " + e.under + "/usage/{id}", For: e.For, Serve: p.glance(e.end)},
 			site.Page{Name: "page.usage_meter" + e.suffix, Pattern: "GET " + e.under + "/usage/{id}/{meter}", For: e.For, Serve: p.meter(e.end)},
+			site.Page{Name: "page.usage_alerts" + e.suffix, Pattern: "GET " + e.under + "/usage/{id}/{meter}/alerts", For: e.For, Serve: p.alerts(e.end)},
+			site.Page{Name: "page.usage_alerts_send" + e.suffix, Pattern: "POST " + e.under + "/usage/{id}/{meter}/alerts", For: e.For, Serve: p.alerts(e.end)},
 			site.Page{Name: "page.usage_file" + e.suffix, Pattern: "GET " + e.under + "/usage/{id}/{meter}/usage.csv", For: e.For, Serve: p.file(e.end)})
 	}
 	return out, kit.Fill(s.Routes, &p.ops)

@@ -17,6 +17,7 @@ func doors() []struct{ under, operation string } {
 		{"/admin/payments/*", "payment_event.inspect"}, {"/admin/payments", "payment_event.list"}, {"/admin/webhooks/new", "webhook.create"}, {"/admin/webhooks", "webhook.list"}, {"/admin/deliveries", "webhook.delivery"}, {"/admin/mail/kept", "mail.list"}, {"/admin/mail", "notice.list"}, {"/admin/jobs", "job.list"},
 		{"/admin/signing-keys", "keyring.list"}, {"/admin/root-exports", "root_export.list"}, {"/admin/audit", "audit.list"}, {"/admin/staff/new", "staff.create"}, {"/admin/staff/*", "staff.role"}, {"/admin/staff", "staff.list"}, {"/admin/tokens", "machine.list"},
 		{"/account/keys/new", "key.issue"}, {"/account/keys/*/rotate", "key.rotate"}, {"/account/keys/*/revoke", "key.revoke"}, {"/account/licenses/*/devices/*/release", "activation.release"},
+		{"/account/usage/*/*/alerts", "usage.set-thresholds"}, {"/admin/usage/*/*/alerts", "usage.set-thresholds"},
 		{"/account/licenses/*/devices/*/borrow", "activation.lend"}, {"/account/transfers/*/cancel", "transfer.cancel"}, {"/account/settings/erase", "account.erase"},
 	}
 }
