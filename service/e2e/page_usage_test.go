@@ -78,7 +78,7 @@ func TestAlertPages(t *testing.T) {
 	if !limittest.Eventually(time.Minute, func() bool { return strings.Contains(c.get(t, "/account"+page).text, "Told ") }) {
 		t.Error("the page never says that a part was reached")
 	}
-	c.get(t, "/account"+page).shows(t, "the alerts", 200, "850", "Reached", "Not reached in this period", `value="50, 80, 100"`)
+	c.get(t, "/account"+page).shows(t, "the alerts", 200, "850", "Reached", "Not told yet in this period", `value="50, 80, 100"`)
 	o.get(t, "/account"+page).shows(t, "another's alerts", 404)
 	for _, step := range []struct {
 		who  *caller

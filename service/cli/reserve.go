@@ -1,0 +1,76 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/mintreu/mintreu/service/app"
+)
+
+type apikeyReserve struct {
+	output
+	File  string        `required:"" help:"File with the key on its first line; - reads standard input. A key never belongs on a command line." placeholder:"FILE"`
+	Cost  int64         `required:"" help:"Units that the work may cost at most." placeholder:"N"`
+	For   time.Duration `help:"How long the reservation waits to be settled, at most 24h; after that all of it comes back." default:"5m" placeholder:"TIME"`
+	Scope []string      `help:"Scopes that the use needs." placeholder:"SCOPE,…"`
+	IP    string        `help:"Address that the use comes from." placeholder:"ADDRESS"`
+}
+
+// Run verifies a key, spends the most that the work may cost, and prints the reservation's id on a line of its own.
+func (c *apikeyReserve) Run(ctx context.Context, cfg app.Config, s streams) error {
+	key, err := readLine(s.in, c.File)
+	if err != nil {
+		return err
+	}
+	in := map[string]any{"key": key, "cost": c.Cost, "scopes": c.Scope, "seconds": int64(c.For.Seconds())}
+	if c.IP != "" {
+		in["ip"] = c.IP
+	}
+	return with(ctx, cfg, func(o *operator) error {
+		var raw json.RawMessage
+		if err := o.call(ctx, http.MethodPost, "/v1/keys/reserve", in, &raw); err != nil {
+			return err
+		}
+		var out struct {
+			Code        string `json:"code"`
+			Reservation *struct {
+				ID     string    `json:"id"`
+				EndsAt time.Time `json:"ends_at"`
+			} `json:"reservation"`
+		}
+		if err := json.Unmarshal(raw, &out); err != nil {
+			return err
+		}
+		if c.JSON {
+			if err := c.value(s.out, raw); err != nil {
+				return err
+			}
+		}
+		if out.Reservation == nil {
+			return fmt.Errorf("the key is not good for this: %s", word(out.Code))
+		}
+		if c.JSON {
+			return nil
+		}
+		_, _ = fmt.Fprintf(s.err, "%d reserved until %s; settle what the work did cost\n", c.Cost, out.Reservation.EndsAt.UTC().Format(time.RFC3339))
+		_, err := fmt.Fprintln(s.out, out.Reservation.ID)
+		return err
+	})
+}
+
+type apikeySettle struct {
+	output
+	ID   string `arg:"" help:"Id of the reservation, as \"mintreu apikey reserve\" prints it."`
+	Cost int64  `required:"" help:"Units that the work did cost, at most what was reserved; 0 gives all of it back." placeholder:"N"`
+}
+
+// Run ends a reservation with what the work did cost.
+func (c *apikeySettle) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return c.change(ctx, cfg, s, call{http.MethodPost, "/v1/key-reservations/" + url.PathEscape(c.ID) + "/settle", map[string]any{"cost": c.Cost}}, func(a map[string]any) string {
+		return fmt.Sprintf("%s is settled: %s of %s were used.", c.ID, cell(a["used"]), cell(a["cost"]))
+	})
+}
