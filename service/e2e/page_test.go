@@ -107,6 +107,7 @@ const tabs = 2
 func TestPages_Looked(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
+	s.told(t) // so that no page changes between two looks
 	chromium := browsertest.Start(t)
 	todo := make(chan visit)
 	var wg sync.WaitGroup

@@ -67,6 +67,15 @@ func (s *stage) plantUsage(t testing.TB) {
 	}
 }
 
+// told waits until the owner was told of what is used of the quota that the stage planted, which pages then say.
+func (s *stage) told(t testing.TB) {
+	t.Helper()
+	c, at := s.as(t, customer), "/account/usage/"+s.ids["metered"]+"/pages.rendered/alerts"
+	if !limittest.Eventually(3*time.Minute, func() bool { return strings.Count(c.get(t, at).text, "Told ") == 2 }) {
+		t.Fatal("the page never says that parts were reached")
+	}
+}
+
 // TestAlertPages: the owner of a license and staff see at which parts of a quota is told and what was reached, and set, change and remove them;
 // another sees and sets nothing.
 func TestAlertPages(t *testing.T) {
@@ -75,9 +84,7 @@ func TestAlertPages(t *testing.T) {
 	c, o, b := s.as(t, customer), s.as(t, other), s.as(t, owner)
 	page := "/usage/" + s.ids["metered"] + "/pages.rendered/alerts"
 	c.get(t, "/account/usage/"+s.ids["metered"]).shows(t, "the license's usage", 200, "told at 50, 80, 100", "/account"+page)
-	if !limittest.Eventually(time.Minute, func() bool { return strings.Contains(c.get(t, "/account"+page).text, "Told ") }) {
-		t.Error("the page never says that a part was reached")
-	}
+	s.told(t)
 	c.get(t, "/account"+page).shows(t, "the alerts", 200, "850", "Reached", "Not told yet in this period", `value="50, 80, 100"`)
 	o.get(t, "/account"+page).shows(t, "another's alerts", 404)
 	for _, step := range []struct {

@@ -54,7 +54,7 @@ func stageEmail(who string) string { return who + "@example.com" }
 // newStage starts a service and fills it.
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := bareStage(t, app.Config{WebhookLoopback: true})
+	s := bareStage(t, app.Config{})
 	s.plant(t)
 	return s
 }
@@ -63,6 +63,7 @@ func newStage(t *testing.T) *stage {
 func bareStage(t testing.TB, c app.Config) *stage {
 	t.Helper()
 	c.DataDir, c.Addr, c.OpsAddr, c.ShopName, c.MailFrom, c.LogLevel = shortDir(t), "127.0.0.1:0", "off", "Quill & Ink", "Quill <shop@shop.example>", "warn"
+	c.WebhookLoopback = true // a receiver of the stage is on this machine
 	log := &journal{}
 	a, err := app.New(t.Context(), c, app.Options{Log: log, Listen: true})
 	if err != nil {
