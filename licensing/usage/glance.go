@@ -2,7 +2,6 @@ package usage
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -46,7 +45,7 @@ type Count struct {
 	Ranges  []Range
 }
 
-// Glance answers which meters count something, with the numbers of this month and the last and what is used of quotas. At most four round
+// Glance answers which meters count something, with the numbers of this month and the last and what is used of quotas. At most three round
 // trips beside the product's meters, which are remembered.
 func (s *Service) Glance(ctx context.Context, r GlanceRequest) (GlanceResponse, error) {
 	sel, quotas, err := s.glanced(ctx, r)
@@ -72,19 +71,16 @@ func (s *Service) Glance(ctx context.Context, r GlanceRequest) (GlanceResponse, 
 			of(meters[i].Code)
 		}
 	}
-	var set map[string][]int64
-	if len(quotas) > 0 {
-		if set, err = s.Thresholds.Percents(ctx, sel.Carrier); err != nil {
-			return GlanceResponse{}, err
-		}
-	}
+	var views []*QuotaView
 	codes, asked := slices.Sorted(maps.Keys(quotas)), []Count{}
 	for _, code := range codes {
 		m := named(meters, code)
 		v, from, to := quotaView(&m, quotas[code], now)
-		v.Thresholds = percentsOf(set, code)
-		of(code).Quota = &v
+		of(code).Quota, views = &v, append(views, &v)
 		asked = append(asked, Count{Meter: code, Unique: m.Kind == KindUnique, Ranges: cover([]time.Time{from, to})})
+	}
+	if err := s.alert(ctx, sel.Carrier, views); err != nil {
+		return GlanceResponse{}, err
 	}
 	months, used := map[string]*[2]counted{}, make([]counted, len(codes))
 	err = s.Reads.Glance(ctx, sel, out.Since.AddDate(0, -1, 0), asked, func(meter string, starts time.Time, v Value, unique int64) {
@@ -101,13 +97,10 @@ func (s *Service) Glance(ctx context.Context, r GlanceRequest) (GlanceResponse, 
 		g, m := of(code), named(meters, code)
 		g.Month, g.Before = sums[0].of(&m), sums[1].of(&m)
 	}
-	views := make([]*QuotaView, len(codes))
 	for i, code := range codes {
 		m := named(meters, code)
-		views[i] = of(code).Quota
 		views[i].Used = used[i].of(&m)
 	}
-	err = errors.Join(err, s.reachedOf(ctx, sel.Carrier, views))
 	out.Items = make([]Glance, 0, len(found))
 	for _, g := range found {
 		out.Items = append(out.Items, *g)

@@ -242,16 +242,11 @@ func (s *Service) Quotas(ctx context.Context, r QuotasRequest) (QuotasResponse, 
 	if err != nil {
 		return out, err
 	}
-	set, err := s.Thresholds.Percents(ctx, l.ID)
-	if err != nil {
-		return out, err
-	}
 	now := s.Clock.Now()
 	for _, code := range slices.Sorted(maps.Keys(l.Terms.Meters)) {
 		q := l.Terms.Meters[code]
 		m := named(meters, code)
 		v, _, _ := quotaView(&m, q, now)
-		v.Thresholds = percentsOf(set, code)
 		if v.Used, err = s.used(ctx, l.ID, code, q.Period, meters, now); err != nil {
 			return out, err
 		}
@@ -261,5 +256,5 @@ func (s *Service) Quotas(ctx context.Context, r QuotasRequest) (QuotasResponse, 
 	for i := range out.Items {
 		views[i] = &out.Items[i]
 	}
-	return out, s.reachedOf(ctx, l.ID, views)
+	return out, s.alert(ctx, l.ID, views)
 }

@@ -20,8 +20,8 @@ type Thresholds interface {
 	SetPercents(ctx context.Context, license, meter string, percents []int64, at time.Time) error
 	// Crossed are the parts of a quota that were told of in a period.
 	Crossed(ctx context.Context, license, meter string, starts time.Time) ([]int64, error)
-	// Told is what was told of a license's quotas in the periods that begin at any of some instants, the lowest parts first.
-	Told(ctx context.Context, license string, starts []time.Time) ([]Crossing, error)
+	// Alerts are both by one question: the parts that were set, and what was told in the periods that begin at any of some instants, the lowest first.
+	Alerts(ctx context.Context, license string, starts []time.Time) (set map[string][]int64, told []Crossing, err error)
 	// Cross keeps that a part was reached, and reports false when that was kept before.
 	Cross(ctx context.Context, c Crossing) (bool, error)
 	// Seen is what a license was seen to have used, in the present periods and those shortly before.
@@ -271,27 +271,24 @@ type ReachedView struct {
 	At      time.Time `json:"at" doc:"When it was told of, some seconds after it was reached."`
 }
 
-// reachedOf notes on quotas of a license what was told of them in their periods, by one question for all.
-func (s *Service) reachedOf(ctx context.Context, license string, views []*QuotaView) error {
-	var starts []time.Time
-	begin := func(v *QuotaView) time.Time {
-		if v.Starts != nil {
-			return *v.Starts
-		}
-		from, _ := period(v.Period, s.Clock.Now())
-		return from
-	}
-	for _, v := range views {
-		v.Reached = []ReachedView{}
-		starts = append(starts, begin(v))
-	}
-	if len(starts) == 0 {
+// alert notes on quotas of a license at which parts its owner is told, and what was told in their periods.
+func (s *Service) alert(ctx context.Context, license string, views []*QuotaView) error {
+	if len(views) == 0 {
 		return nil
 	}
-	told, err := s.Thresholds.Told(ctx, license, starts)
-	for _, c := range told {
-		for _, v := range views {
-			if v.Meter == c.Meter && begin(v).Equal(c.Starts) {
+	begins := make([]time.Time, len(views))
+	for i, v := range views {
+		v.Reached = []ReachedView{}
+		begins[i], _ = period(v.Period, s.Clock.Now())
+		if v.Starts != nil {
+			begins[i] = *v.Starts
+		}
+	}
+	set, told, err := s.Thresholds.Alerts(ctx, license, begins)
+	for i, v := range views {
+		v.Thresholds = percentsOf(set, v.Meter)
+		for _, c := range told {
+			if v.Meter == c.Meter && begins[i].Equal(c.Starts) {
 				v.Reached = append(v.Reached, ReachedView{Percent: c.Percent, Used: c.Used, Quota: c.Quota, At: c.At})
 			}
 		}

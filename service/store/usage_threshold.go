@@ -58,15 +58,29 @@ func (s *usages) Crossed(ctx context.Context, license, meter string, starts time
 	return db.Collect(rows, err, func(r db.Row) (p int64, err error) { return p, r.Scan(&p) })
 }
 
-// Told implements [usage.Thresholds].
-func (s *usages) Told(ctx context.Context, license string, starts []time.Time) ([]usage.Crossing, error) {
+// Alerts implements [usage.Thresholds].
+func (s *usages) Alerts(ctx context.Context, license string, starts []time.Time) (map[string][]int64, []usage.Crossing, error) {
 	args := []any{license}
 	marks := among(&args, starts)
-	rows, err := s.db.Query(ctx, `SELECT meter, starts, percent, used, quota, at FROM usage_crossing WHERE license_id = $1 AND starts IN (`+marks+`) ORDER BY meter, starts, percent`, args...)
-	return db.Collect(rows, err, func(r db.Row) (c usage.Crossing, err error) {
-		c.License = license
-		return c, r.Scan(&c.Meter, &c.Starts, &c.Percent, &c.Used, &c.Quota, &c.At)
+	set, told := map[string][]int64{}, []usage.Crossing{}
+	rows, err := s.db.Query(ctx, `SELECT meter, percents, percent, used, quota, starts, at FROM (
+		SELECT meter, percents, 0 AS percent, 0 AS used, 0 AS quota, updated_at AS starts, updated_at AS at FROM usage_threshold WHERE license_id = $1
+		UNION ALL SELECT meter, '' AS percents, percent, used, quota, starts, at FROM usage_crossing WHERE license_id = $1 AND starts IN (`+marks+`)) x ORDER BY meter, starts, percent`, args...)
+	_, err = db.Collect(rows, err, func(r db.Row) (none struct{}, err error) {
+		c, text := usage.Crossing{License: license}, ""
+		if err := r.Scan(&c.Meter, &text, &c.Percent, &c.Used, &c.Quota, &c.Starts, &c.At); err != nil {
+			return none, err
+		}
+		if text == "" {
+			told = append(told, c)
+			return none, nil
+		}
+		var percents []int64
+		err = json.Unmarshal([]byte(text), &percents)
+		set[c.Meter] = percents
+		return none, err
 	})
+	return set, told, err
 }
 
 // Cross implements [usage.Thresholds]. The primary key is what makes it once.

@@ -25,15 +25,15 @@ func (p *pages) alerts(e end) func(*site.Visit) error {
 		if err := v.Ready(p.ops.Set.Spec()); err != nil {
 			return err
 		}
-		got, err := p.ops.Quotas.Call(v.Ctx(), usage.QuotasRequest{License: t.ID})
+		got, err := p.ops.Glance.Call(v.Ctx(), usage.GlanceRequest{Carrier: t.ID})
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(got.Items, func(q usage.QuotaView) bool { return q.Meter == v.Param("meter") })
+		i := slices.IndexFunc(got.Items, func(g usage.Glance) bool { return g.Meter == v.Param("meter") && g.Quota != nil })
 		if i < 0 {
 			return licensing.ErrNotFound
 		}
-		q, f, back := &got.Items[i], v.Form(), t.at("", url.Values{})
+		q, f, back := got.Items[i].Quota, v.Form(), t.at("", url.Values{})
 		f.Default("percents", percents(q.Thresholds))
 		if v.Posted() {
 			list := wanted(f)

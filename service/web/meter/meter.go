@@ -21,7 +21,6 @@ type operations struct {
 	Query    kit.Op[usage.QueryRequest, usage.QueryResponse]                          `op:"usage.query"`
 	Top      kit.Op[usage.TopRequest, usage.TopResponse]                              `op:"usage.top"`
 	Products kit.Op[catalog.ListProductsRequest, licensing.List[catalog.ProductView]] `op:"product.list"`
-	Quotas   kit.Op[usage.QuotasRequest, usage.QuotasResponse]                        `op:"usage.quotas"`
 	Set      kit.Op[usage.ThresholdsRequest, usage.ThresholdsView]                    `op:"usage.set-thresholds"`
 }
 
