@@ -104,6 +104,10 @@ func TestThresholdsOncePerPeriod(t *testing.T) {
 		want(t, w.crossings(), "100 2026-03")
 		count(6, 85, w.Clock.Now())
 		want(t, w.crossings(), "50 2026-04", "80 2026-04")
+		got, err := w.Quotas(staff(t.Context()), usage.QuotasRequest{License: w.license}) // only the present period's are shown
+		if err != nil || len(got.Items) != 1 || len(got.Items[0].Reached) != 2 || got.Items[0].Reached[1].Percent != 80 || got.Items[0].Reached[1].Used != 85 || !got.Items[0].Reached[1].At.Equal(w.Clock.Now()) {
+			t.Errorf("reached: %+v, %v", got, err)
+		}
 	})
 }
 
