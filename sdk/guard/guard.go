@@ -3,13 +3,15 @@
 //
 //	keys, err := guard.New(guard.Config{BaseURL: "https://shop.example"})
 //	mux.Handle("GET /notes", keys.Require(notes, "notes:read"))
+//	mux.Handle("POST /drafts", keys.Reserve(drafts, 500, 0, "notes:write"))
 //	mux.Handle("POST /export", guard.Feature(client, "export", export))
 //
 // Require asks Mintreu before each request, which also counts it against the
 // key's limits; whose key it was, the handler learns from [CallerFrom]. A
 // proxy can ask the same question (nginx auth_request, forward auth of Caddy and
-// Traefik, ext_authz of Envoy); then the API needs no code at all. Feature
-// asks nobody: it decides from the signed documents that the SDK keeps.
+// Traefik, ext_authz of Envoy); then the API needs no code at all. Reserve is for
+// work whose cost is known only afterwards. Feature asks nobody: it decides
+// from the signed documents that the SDK keeps.
 //
 // Refusals are problem details (RFC 9457) with a stable code. The package uses
 // the standard library alone and is safe for concurrent use.
@@ -45,6 +47,8 @@ type Config struct {
 	Env string
 	// Product is the id of the product whose keys are good; "" takes all.
 	Product string
+	// Token is a machine token with the scope keys:verify. Only Reserve needs it.
+	Token string
 	// Client asks; nil for one that waits two seconds. It never follows a
 	// redirect, so that a key goes to nobody else.
 	Client *http.Client
@@ -54,7 +58,8 @@ type Config struct {
 
 // Guard lets requests pass whose API key is good for them.
 type Guard struct {
-	at     string
+	base   string
+	token  string
 	query  url.Values
 	client http.Client
 	log    *slog.Logger
@@ -71,7 +76,7 @@ func New(c Config) (*Guard, error) {
 	case u.Scheme == "http" && !c.Plain && !loopback(u.Hostname()):
 		return nil, fmt.Errorf("guard: base URL %q is not https; Plain permits that", c.BaseURL)
 	}
-	g := &Guard{at: u.String() + "/v1/keys/authorize", query: url.Values{}, client: http.Client{Timeout: patience}, log: c.Logger}
+	g := &Guard{base: u.String(), token: c.Token, query: url.Values{}, client: http.Client{Timeout: patience}, log: c.Logger}
 	switch c.Env {
 	case "":
 	case "live", "test":
@@ -125,23 +130,17 @@ func (g *Guard) Require(next http.Handler, scopes ...string) http.Handler {
 	if len(scopes) > 0 {
 		query["scope"] = scopes
 	}
-	at := g.at
+	at := g.base + "/v1/keys/authorize"
 	if len(query) > 0 {
 		at += "?" + query.Encode()
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " "); !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(key) == "" {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			refuse(w, http.StatusUnauthorized, "unauthorized", "Send your API key as Authorization: Bearer.")
+		if bearer(w, r) == "" {
 			return
 		}
 		a, err := g.ask(r, at)
 		if err != nil {
-			if r.Context().Err() == nil {
-				g.log.WarnContext(r.Context(), "an API key could not be checked", "error", err)
-			}
-			w.Header().Set("Retry-After", "1")
-			refuse(w, http.StatusServiceUnavailable, "unavailable", "The key cannot be checked at the moment; try again.")
+			g.unanswered(w, r, err)
 			return
 		}
 		for _, name := range []string{"RateLimit", "RateLimit-Policy", "Retry-After", "WWW-Authenticate"} { // what the caller should know
@@ -157,6 +156,26 @@ func (g *Guard) Require(next http.Handler, scopes ...string) http.Handler {
 		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), callerKey{}, a.caller)))
 	})
+}
+
+// bearer is the key that a request came with. One without is refused.
+func bearer(w http.ResponseWriter, r *http.Request) string {
+	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if key = strings.TrimSpace(key); !strings.EqualFold(scheme, "Bearer") || key == "" {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		refuse(w, http.StatusUnauthorized, "unauthorized", "Send your API key as Authorization: Bearer.")
+		return ""
+	}
+	return key
+}
+
+// unanswered refuses a request about whose key Mintreu could not be asked.
+func (g *Guard) unanswered(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() == nil {
+		g.log.WarnContext(r.Context(), "an API key could not be checked", "error", err)
+	}
+	w.Header().Set("Retry-After", "1")
+	refuse(w, http.StatusServiceUnavailable, "unavailable", "The key cannot be checked at the moment; try again.")
 }
 
 // answer is what Mintreu said of a key.
