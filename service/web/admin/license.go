@@ -23,6 +23,7 @@ func (p *pages) licensePages() []site.Page {
 		get("license", "/admin/licenses/{id}", p.license),
 		post("license_reveal", "/admin/licenses/{id}/reveal", p.revealLicense),
 	}, both("license_change", "/admin/licenses/{id}/change", p.changeLicense)...)
+	out = append(out, both("license_users", "/admin/licenses/{id}/users", p.users)...)
 	return append(out, p.asked(
 		action{name: "license_suspend", path: "/admin/licenses/{id}/suspend", spec: p.ops.Suspend.Spec(), reason: true, back: back,
 			title: "Suspend the license", button: "Suspend it", done: "The license is suspended everywhere within two seconds.",

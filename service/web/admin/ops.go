@@ -49,6 +49,7 @@ type operations struct {
 	Usage         kit.Op[usage.OfLicenseRequest, licensing.List[usage.Total]]             `op:"usage.license"`
 	Activations   kit.Op[activation.ListRequest, licensing.List[activation.View]]         `op:"activation.list"`
 	Release       kit.Op[activation.ReleaseRequest, activation.View]                      `op:"activation.release"`
+	AddUser       kit.Op[activation.AddUserRequest, activation.View]                      `op:"license.add_user"`
 	Policies      kit.Op[license.ListPoliciesRequest, licensing.List[license.PolicyView]] `op:"policy.list"`
 	Policy        kit.Op[license.PolicyRequest, license.PolicyView]                       `op:"policy.get"`
 	CreatePolicy  kit.Op[license.CreatePolicyRequest, license.PolicyView]                 `op:"policy.create"`
