@@ -23,6 +23,9 @@ func usageVisits() map[string][]visit {
 		"GET /account/usage/{id}/{meter}/alerts": {{as: customer, at: "/account/usage/{metered}/pages.rendered/alerts"}, {as: customer, at: "/account/usage/{metered}/exports/alerts"}, {as: customer, at: "/account/usage/{metered}/nothing/alerts", status: 404},
 			{as: customer, at: "/account/usage/{counting-key}/pages.rendered/alerts", status: 404}, {as: other, at: "/account/usage/{metered}/pages.rendered/alerts", status: 404}},
 		"GET /admin/usage/{id}/{meter}/alerts": {{as: owner, at: "/admin/usage/{metered}/pages.rendered/alerts"}},
+		"GET /admin/meters":                    {{as: owner, at: "/admin/meters"}},
+		"GET /admin/meters/new":                {{as: owner, at: "/admin/meters/new?product={product}"}, {as: owner, at: "/admin/meters/new", sends: map[string]string{"code": "Not a code", "name": "Exports"}, status: 422}},
+		"GET /admin/meters/{id}":               {{as: owner, at: "/admin/meters/{meter}"}},
 		"GET /admin/usage":                     {{as: owner, at: "/admin/usage"}},
 		"GET /admin/usage/{id}":                {{as: owner, at: "/admin/usage/{product}?env=test"}, {as: owner, at: "/admin/usage/{draft-product}"}, {as: owner, at: "/admin/usage/{metered}"}},
 		"GET /admin/usage/{id}/{meter}": {{as: owner, at: "/admin/usage/{product}/pages.rendered?env=test"}, {as: owner, at: "/admin/usage/{product}/pages.rendered?env=test&by=carrier"},
@@ -122,4 +125,22 @@ func TestUsagePages(t *testing.T) {
 	b.get(t, "/admin/usage").shows(t, "the products", 200, "/admin/usage/"+s.ids["product"]+"?env=test")
 	b.get(t, "/admin/usage/"+s.ids["product"]+"/pages.rendered?env=test&by=carrier").shows(t, "who used most", 200, "/admin/usage/"+s.ids["counting-key"], "/admin/usage/"+s.ids["metered"], "2 of 2")
 	b.get(t, "/admin/usage/"+s.ids["product"]).shows(t, "live usage", 200, "Pages rendered")
+}
+
+// TestMeterPages: staff define a meter and change what may change of it, each once and never over another's change; a customer finds no such page.
+func TestMeterPages(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	b := s.as(t, owner)
+	b.get(t, "/admin/meters").shows(t, "the meters", 200, "Pages rendered", "pages.rendered", "Sum", "/admin/meters/"+s.ids["meter"])
+	b.send(t, "/admin/meters/new", url.Values{"product": {s.ids["product"]}, "code": {"Not a code"}, "kind": {"sum"}, "name": {"Exports"}}).shows(t, "a code that is none", 422, "Must be 1 to 64 of a-z")
+	b.send(t, "/admin/meters/new", url.Values{"product": {s.ids["product"]}, "code": {"pages.rendered"}, "kind": {"sum"}, "name": {"Pages"}}).shows(t, "a code that is taken", 409, "pages.rendered")
+	b.send(t, "/admin/meters/new", url.Values{"product": {s.ids["product"]}, "code": {"colours.used"}, "kind": {"unique"}, "name": {"Colours used"}, "value": {"colour"}}).done(t, "a meter")
+	b.get(t, "/admin/meters").shows(t, "both", 200, "Colours used", "Unique", "Pages rendered")
+	at := "/admin/meters/" + s.ids["meter"]
+	b.get(t, at).shows(t, "a meter", 200, `value="Pages rendered"`, `value="region"`)
+	b.send(t, at, url.Values{"version": {"1"}, "name": {"Sheets rendered"}, "unit": {"sheet"}, "event": {"rendered"}, "value": {"pages"}, "group": {"region"}}).done(t, "a change")
+	b.get(t, at).shows(t, "it is changed", 200, "Sheets rendered")
+	b.send(t, at, url.Values{"version": {"1"}, "name": {"Late"}, "event": {"rendered"}, "value": {"pages"}}).shows(t, "a change of what somebody else changed", 409, "Late")
+	s.as(t, customer).get(t, "/admin/meters").shows(t, "for a customer", 404)
 }

@@ -12,12 +12,12 @@ func doors() []struct{ under, operation string } {
 		{"/admin/orders", "order.list"}, {"/admin/tickets", "ticket.queue"}, {"/admin/customers", "customer.list"}, {"/admin/organisations", "organisation.list"},
 		{"/admin/access", "access.explain"}, {"/admin/transfers", "transfer.list"}, {"/admin/runs", "run.list"},
 		{"/admin/licenses/*/history", "license.timeline"}, {"/admin/licenses/*/renew", "license.renew"}, {"/admin/licenses/*/repolicy", "license.repolicy-preview"}, {"/admin/licenses/*/ends", "license.change"},
-		{"/admin/licenses/*/transfer", "license.transfer"}, {"/admin/keys/new", "key.issue"}, {"/admin/keys/try", "key.verify"}, {"/admin/keys/*/limits", "key.limits"},
+		{"/admin/licenses/*/transfer", "license.transfer"}, {"/admin/licenses/*/users", "license.add_user"}, {"/admin/keys/new", "key.issue"}, {"/admin/keys/try", "key.verify"}, {"/admin/keys/*/limits", "key.limits"},
 		{"/admin/products/new", "product.create"}, {"/admin/import", "catalog.import"}, {"/admin/files", "release.list"}, {"/admin/releases", "release.get"}, {"/admin/faq", "article.list"}, {"/admin/canned", "canned.list"},
 		{"/admin/payments/*", "payment_event.inspect"}, {"/admin/payments", "payment_event.list"}, {"/admin/webhooks/new", "webhook.create"}, {"/admin/webhooks", "webhook.list"}, {"/admin/deliveries", "webhook.delivery"}, {"/admin/mail/kept", "mail.list"}, {"/admin/mail", "notice.list"}, {"/admin/jobs", "job.list"},
 		{"/admin/signing-keys", "keyring.list"}, {"/admin/root-exports", "root_export.list"}, {"/admin/audit", "audit.list"}, {"/admin/staff/new", "staff.create"}, {"/admin/staff/*", "staff.role"}, {"/admin/staff", "staff.list"}, {"/admin/tokens", "machine.list"},
 		{"/account/keys/new", "key.issue"}, {"/account/keys/*/rotate", "key.rotate"}, {"/account/keys/*/revoke", "key.revoke"}, {"/account/licenses/*/devices/*/release", "activation.release"},
-		{"/account/usage/*/*/alerts", "usage.set-thresholds"}, {"/admin/usage/*/*/alerts", "usage.set-thresholds"},
+		{"/admin/meters/*", "meter.change"}, {"/account/usage/*/*/alerts", "usage.set-thresholds"}, {"/admin/usage/*/*/alerts", "usage.set-thresholds"},
 		{"/account/licenses/*/devices/*/borrow", "activation.lend"}, {"/account/transfers/*/cancel", "transfer.cancel"}, {"/account/settings/erase", "account.erase"},
 	}
 }
