@@ -12,7 +12,11 @@ import (
 	"github.com/mintreu/mintreu/service/db/dbtest/server"
 )
 
-const everything = "github.com/mintreu/mintreu/..."
+const (
+	everything = "github.com/mintreu/mintreu/..."
+	// golden is the package that takes longest, much of it waiting. It comes first, so that others run beside it.
+	golden = "github.com/mintreu/mintreu/service/e2e"
+)
 
 type testCommand struct {
 	Only string `name:"run" help:"Run only tests that match."`
@@ -37,7 +41,7 @@ func (c *testCommand) Run(ctx context.Context) error {
 	if err := errors.Join(run(ctx, nil, "go", "vet", everything), run(ctx, nil, "go", "-C", peers, "vet", ".")); err != nil {
 		t.broken = append(t.broken, "go vet")
 	}
-	if err := t.goTest(ctx, append(env, "MINTREU_PROOF=1"), "every test of both modules", append(args, everything)...); err != nil {
+	if err := t.goTest(ctx, append(env, "MINTREU_PROOF=1"), "every test of both modules", append(args, golden, everything)...); err != nil {
 		return err
 	}
 	if !c.Fast {
@@ -67,7 +71,7 @@ func racing() []string {
 }
 
 func kills() []string {
-	return []string{"github.com/mintreu/mintreu/service/failpoint", "github.com/mintreu/mintreu/service/e2e", "-run", "^(TestKill|TestFailpoint)"}
+	return []string{"github.com/mintreu/mintreu/service/failpoint", golden, "-run", "^(TestKill|TestFailpoint)"}
 }
 
 type e2eCommand struct{}
@@ -81,7 +85,7 @@ func (*e2eCommand) Run(ctx context.Context) error {
 	}
 	defer stop()
 	var t tally
-	if err := t.goTest(ctx, env, "the golden path", "-timeout", "25m", "-count", "1", "github.com/mintreu/mintreu/service/e2e"); err != nil {
+	if err := t.goTest(ctx, env, "the golden path", "-timeout", "25m", "-count", "1", golden); err != nil {
 		return err
 	}
 	if err := t.goTest(ctx, env, "kills at each step of the path", append([]string{"-tags", "failpoint", "-count", "1", "-timeout", "15m"}, kills()...)...); err != nil {

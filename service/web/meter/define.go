@@ -11,8 +11,8 @@ import (
 	"github.com/mintreu/mintreu/service/web/ui"
 )
 
-// kinds are those of meters, as a form has them.
-func kinds() []ui.Option {
+// kindOptions are the kinds of meter, as a form has them.
+func kindOptions() []ui.Option {
 	return []ui.Option{{Value: usage.KindSum, Name: "Sum: the numbers of events are added up"}, {Value: usage.KindCount, Name: "Count: how many events there were"},
 		{Value: usage.KindMax, Name: "Highest: the largest number"}, {Value: usage.KindUnique, Name: "Unique: how many different values there were"}, {Value: usage.KindLast, Name: "Newest: the latest number"}}
 }
