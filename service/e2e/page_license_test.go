@@ -207,14 +207,14 @@ func TestLicensePages(t *testing.T) {
 	c.send(t, at("named")+"/users", url.Values{"user": {"lovelace"}}).shows(t, "a user too many", 422, "Every seat of the license is taken")
 	s.as(t, other).send(t, at("named")+"/users", url.Values{"user": {"eve"}}).shows(t, "a user of another's license", 404)
 	c.get(t, at("license")+"/users").shows(t, "a license of devices", 200, "Devices take the seats")
-	staff := "/admin/licenses/" + s.ids["named"]
-	b.get(t, staff).shows(t, "the license for staff", 200, staff+"/users")
-	b.get(t, staff+"/users?who=grace").shows(t, "a user, for staff", 200, "Release", "All 3 seats are taken")
-	b.get(t, staff+"/users?who=nobody").shows(t, "a user who is not, for staff", 200, "nobody holds no seat")
-	b.send(t, staff+"/users", url.Values{"user": {"lovelace"}}).shows(t, "a user too many, by staff", 422, "Every seat of the license is taken")
+	seats := "/admin/licenses/" + s.ids["named"]
+	b.get(t, seats).shows(t, "the license for staff", 200, seats+"/users")
+	b.get(t, seats+"/users?who=grace").shows(t, "a user, for staff", 200, "Release", "All 3 seats are taken")
+	b.get(t, seats+"/users?who=nobody").shows(t, "a user who is not, for staff", 200, "nobody holds no seat")
+	b.send(t, seats+"/users", url.Values{"user": {"lovelace"}}).shows(t, "a user too many, by staff", 422, "Every seat of the license is taken")
 	s.must(t, http.MethodPost, "/v1/licenses/"+s.ids["named"]+"/users/remove", object{"user": "turing"}, nil)
-	b.send(t, staff+"/users", url.Values{"user": {"lovelace"}, "name": {"Countess"}}).shows(t, "a user, by staff", 303)
-	b.get(t, staff).shows(t, "whom staff added", 200, "Countess", "Not signed in yet")
+	b.send(t, seats+"/users", url.Values{"user": {"lovelace"}, "name": {"Countess"}}).shows(t, "a user, by staff", 303)
+	b.get(t, seats).shows(t, "whom staff added", 200, "Countess", "Not signed in yet")
 	b.get(t, "/admin/licenses/"+s.ids["license"]+"/users").shows(t, "devices, for staff", 200, "Devices take the seats")
 	c.get(t, at("floats")+"/borrowed").shows(t, "a borrowed seat", 200, "Train", "Borrowed until", "Change or end it")
 	island := at("license") + "/offline"
