@@ -45,7 +45,7 @@ func (c *testCommand) Run(ctx context.Context) error {
 		return err
 	}
 	if !c.Fast {
-		if err := t.goTest(ctx, env, "the packages that race, under the race detector", append(append([]string{"-race", "-short", "-skip", alone}, args...), racing()...)...); err != nil {
+		if err := t.goTest(ctx, env, "the packages that race, under the race detector", append(append([]string{"-race", "-short", "-p", "3", "-skip", alone}, args...), racing()...)...); err != nil {
 			return err
 		}
 		if err := t.goTest(ctx, env, "kills at each step of the path", append(append([]string{"-tags", "failpoint", "-count", "1"}, args...), kills()...)...); err != nil {
