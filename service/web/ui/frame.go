@@ -105,7 +105,7 @@ type Group struct {
 func consoleGroups() []Group {
 	return []Group{
 		{"Today", []Link{{"/admin", "Overview"}, {"/admin/orders", "Orders"}, {"/admin/tickets", "Tickets"}, {"/admin/customers", "Customers"}, {"/admin/organisations", "Organisations"}}},
-		{"Access", []Link{{"/admin/access", "Why access?"}, {"/admin/licenses", "Licenses"}, {"/admin/transfers", "Transfers"}, {"/admin/runs", "Runs"}, {"/admin/keys", "API keys"}, {"/admin/usage", "Usage"}, {"/admin/policies", "Policies"}}},
+		{"Access", []Link{{"/admin/access", "Why access?"}, {"/admin/licenses", "Licenses"}, {"/admin/transfers", "Transfers"}, {"/admin/runs", "Runs"}, {"/admin/keys", "API keys"}, {"/admin/usage", "Usage"}, {"/admin/meters", "Meters"}, {"/admin/policies", "Policies"}}},
 		{"Shop", []Link{{"/admin/products", "Products"}, {"/admin/import", "Import"}, {"/admin/files", "Files"}, {"/admin/faq", "FAQ"}}},
 		{"Operation", []Link{{"/admin/switches", "Switches"}, {"/admin/payments", "Payment events"}, {"/admin/webhooks", "Webhooks"}, {"/admin/mail", "Mail"}, {"/admin/jobs", "Jobs"}, {"/admin/signing-keys", "Signing keys"}, {"/admin/audit", "Audit"}}},
 		{"Team", []Link{{"/admin/staff", "Staff"}, {"/admin/tokens", "Machine tokens"}, {"/admin/settings", "My account"}}},
