@@ -33,7 +33,7 @@ func (c *testCommand) Run(ctx context.Context) error {
 	}
 	defer stop()
 	var t tally
-	args := []string{"-timeout", "25m"}
+	args := []string{"-timeout", "35m"}
 	if c.Only != "" {
 		args = append(args, "-run", c.Only)
 	}
