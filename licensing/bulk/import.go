@@ -69,7 +69,7 @@ const (
 var (
 	errImport = licensing.Fail(licensing.Invalid, "import-refused", "Rows have problems, so nothing was imported; a dry run tells all of them.")
 	errEmpty  = licensing.Fail(licensing.Invalid, "import-empty", "The file has no licenses.")
-	errLarge  = licensing.Fail(licensing.TooLarge, "import-too-large", "The file has more than %d licenses; split it.", MaxRows)
+	errLarge  = licensing.Fail(licensing.TooLarge, "import-too-large", "The file has more than %d rows; split it.", MaxRows)
 )
 
 // entry is a license of a file, from whichever system.
@@ -92,14 +92,8 @@ func (s *Service) ImportFile(ctx context.Context, r ImportRequest) (ImportReport
 		return ImportReport{}, err
 	}
 	m.Source, m.From = license.FromImport, r.Source
-	if r.Owner != "" || r.Email != "" && !r.DryRun {
-		owner, err := s.owner(ctx, r.Whom)
-		if err != nil {
-			return ImportReport{}, err
-		}
-		m.Owner = string(owner)
-	} else if r.Email != "" {
-		m.Owner = r.Email // so that rows without one have somebody
+	if m.Owner, err = s.heir(ctx, r.Whom, r.DryRun); err != nil {
+		return ImportReport{}, err
 	}
 	entries, skipped, err := readers[r.Source+"/"+r.Format](strings.TrimPrefix(r.Data, "\ufeff"), r.Only)
 	switch {
@@ -124,6 +118,15 @@ func (s *Service) ImportFile(ctx context.Context, r ImportRequest) (ImportReport
 	run, err := s.start(ctx, Run{About: Licenses, Kind: Import, ProductID: m.Product.ID, PolicyID: m.Policy, Env: m.Env, Reason: r.Reason, Total: int64(len(entries))}, m)
 	report.Run = &run
 	return report, err
+}
+
+// heir is who gets the rows of a file that name nobody, "" for no one. A dry run makes nobody a customer: there it may be an address.
+func (s *Service) heir(ctx context.Context, w Whom, dry bool) (string, error) {
+	if w.Owner == "" && (w.Email == "" || dry) {
+		return w.Email, nil
+	}
+	owner, err := s.owner(ctx, w)
+	return string(owner), err
 }
 
 // refused is the refusal of a file whose rows have problems.

@@ -118,16 +118,11 @@ func (s *Service) ImportKeys(ctx context.Context, r ImportKeysRequest) (ImportRe
 	if err := s.Switches.Check(ctx, licensing.SwitchAPI, r.Product); err != nil {
 		return ImportReport{}, err
 	}
-	m := &keyMaking{Product: r.Product, Source: r.Source, Owner: r.Owner}
-	if r.Owner != "" || r.Email != "" && !r.DryRun {
-		owner, err := s.owner(ctx, r.Whom)
-		if err != nil {
-			return ImportReport{}, err
-		}
-		m.Owner = string(owner)
-	} else if r.Email != "" {
-		m.Owner = r.Email // so that rows without one have somebody
+	heir, err := s.heir(ctx, r.Whom, r.DryRun)
+	if err != nil {
+		return ImportReport{}, err
 	}
+	m := &keyMaking{Product: r.Product, Source: r.Source, Owner: heir}
 	entries, err := keyReaders[r.Format](strings.TrimPrefix(r.Data, "\ufeff"))
 	switch {
 	case err != nil:

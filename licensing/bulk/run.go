@@ -3,6 +3,7 @@ package bulk
 import (
 	"context"
 	"encoding/csv"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,13 +55,12 @@ func (s *Service) ListRuns(ctx context.Context, r ListRequest) (licensing.List[R
 		if f.Env = a.Env; a.Product != "" {
 			f.Product = a.Product
 		}
-		for _, about := range []About{Licenses, APIKeys} {
-			if other := map[About]About{Licenses: APIKeys, APIKeys: Licenses}[about]; !a.Has(about.Scope()) {
-				if f.About == about {
-					return licensing.List[RunView]{Items: []RunView{}}, nil
-				}
-				f.About = other
-			}
+		open := slices.DeleteFunc([]About{Licenses, APIKeys}, func(about About) bool { return !a.Has(about.Scope()) || f.About != "" && f.About != about })
+		if len(open) == 0 {
+			return licensing.List[RunView]{Items: []RunView{}}, nil
+		}
+		if len(open) == 1 {
+			f.About = open[0]
 		}
 	}
 	list, err := s.Store.ListRuns(ctx, f, r.Page)
