@@ -16,7 +16,7 @@ func soak() bool { return os.Getenv("MINTREU_SOAK") == "1" }
 
 // Every flipped bit, every byte value inserted at every place and every cut of
 // sixteen documents is refused, over a million in all. Five of them get every byte value, the others
-// one of sixteen, and all get all of them in the long form.
+// one of sixteen, and all get all of them in the long form; in the short form, for the race detector, it is one of 128.
 func TestJ49_Mutants(t *testing.T) {
 	t.Parallel()
 	var tried atomic.Int64
@@ -25,8 +25,11 @@ func TestJ49_Mutants(t *testing.T) {
 			t.Run(v.name, func(t *testing.T) {
 				t.Parallel()
 				step := 16
-				if i < 5 && !testing.Short() || soak() {
+				switch {
+				case soak() || i < 5 && !testing.Short():
 					step = 1
+				case testing.Short():
+					step = 128
 				}
 				tried.Add(int64(mutate(t, v.text, step, v.accepts)))
 			})
