@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// settles is how often it is tried to say what a request did cost.
+// settles is how often it is tried to say what a request did cost, as long as nobody answers.
 const settles = 3
 
 // bill is what a request did cost so far.
@@ -80,7 +80,7 @@ func (g *Guard) Reserve(next http.Handler, most int64, within time.Duration, sco
 			q.IP = host
 		}
 		var v verdict
-		if err := g.post(r.Context(), "/v1/keys/reserve", q, &v); err != nil || v.Valid && (v.Reservation.ID == "" || v.Key == "" || v.Owner == "") {
+		if _, err := g.post(r.Context(), "/v1/keys/reserve", q, &v); err != nil || v.Valid && (v.Reservation.ID == "" || v.Key == "" || v.Owner == "") {
 			if err == nil {
 				err = errors.New("the answer is none of Mintreu's")
 			}
@@ -105,8 +105,12 @@ func (g *Guard) settle(ctx context.Context, reservation string, cost int64) {
 	ctx = context.WithoutCancel(ctx)
 	var err error
 	for range settles {
-		if err = g.post(ctx, "/v1/key-reservations/"+url.PathEscape(reservation)+"/settle", map[string]int64{"cost": cost}, &struct{}{}); err == nil {
+		var status int
+		if status, err = g.post(ctx, "/v1/key-reservations/"+url.PathEscape(reservation)+"/settle", map[string]int64{"cost": cost}, &struct{}{}); err == nil {
 			return
+		}
+		if status/100 == 4 { // such as that it has ended
+			break
 		}
 	}
 	g.log.WarnContext(ctx, "what a request did cost could not be settled; its reservation comes back whole", "reservation", reservation, "cost", cost, "error", err)
@@ -179,37 +183,38 @@ func (v *verdict) refuse(w http.ResponseWriter) {
 	}
 }
 
-// post asks as the machine token. Errors name the address and what was answered, never what was sent.
-func (g *Guard) post(ctx context.Context, path string, body, into any) error {
+// post asks as the machine token, and returns the status of the answer, 0 without one. Errors name the address and what was answered, never
+// what was sent.
+func (g *Guard) post(ctx context.Context, path string, body, into any) (status int, err error) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	q, err := http.NewRequestWithContext(ctx, http.MethodPost, g.base+path, bytes.NewReader(text))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	q.Header.Set("Authorization", "Bearer "+g.token)
 	q.Header.Set("Content-Type", "application/json")
 	res, err := g.client.Do(q)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	switch {
 	case err != nil:
-		return err
+		return 0, err
 	case len(answer) > maxAnswer:
-		return errors.New("the answer is too long")
+		return res.StatusCode, errors.New("the answer is too long")
 	case res.StatusCode != http.StatusOK:
 		var said struct {
 			Code string `json:"code"`
 		}
 		_ = json.Unmarshal(answer, &said) // a page of a proxy in between says none
-		return fmt.Errorf("mintreu answered %s %s", res.Status, said.Code)
+		return res.StatusCode, fmt.Errorf("mintreu answered %s %s", res.Status, said.Code)
 	case json.Unmarshal(answer, into) != nil:
-		return errors.New("the answer is none of Mintreu's")
+		return res.StatusCode, errors.New("the answer is none of Mintreu's")
 	}
-	return nil
+	return res.StatusCode, nil
 }

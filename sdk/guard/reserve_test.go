@@ -21,6 +21,7 @@ type ledger struct {
 	asked   map[string]any
 	settled []string
 	silent  int
+	ended   bool // settlements come too late
 }
 
 func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -36,6 +37,11 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.settled = append(l.settled, r.URL.Path+" "+string(body))
 		if l.silent--; l.silent >= 0 {
 			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		if l.ended {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, `{"code":"reservation-ended"}`)
 			return
 		}
 		_, _ = io.WriteString(w, `{}`)
@@ -58,7 +64,8 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // TestReserve: a request passes exactly when Mintreu reserves what it may cost, and what its handler did say it cost is settled once it
-// returned: all of it, if it never said, and what it said, if it panics. A settlement that is not heard is said again.
+// returned: all of it, if it never said, and what it said, if it panics. A settlement that is not heard is said again, and one that comes too late
+// is not.
 func TestReserve(t *testing.T) {
 	t.Parallel()
 	l := &ledger{}
@@ -128,6 +135,11 @@ func TestReserve(t *testing.T) {
 	call(h, "Bearer good")
 	if len(l.settled) != 3 || !strings.Contains(log.String(), "rsv_1") {
 		t.Errorf("settled %q; the log says %s", l.settled, log.String())
+	}
+	l.settled, l.silent, l.ended = nil, 0, true
+	call(h, "Bearer good")
+	if len(l.settled) != 1 || !strings.Contains(log.String(), "reservation-ended") {
+		t.Errorf("too late, settled %q; the log says %s", l.settled, log.String())
 	}
 
 	run, l.settled = func(http.ResponseWriter, *http.Request) { t.Error("a request passed") }, nil
