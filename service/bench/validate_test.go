@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mintreu/mintreu/service/app"
 	"github.com/mintreu/mintreu/service/db/pg"
@@ -45,7 +46,7 @@ func BenchmarkValidate(b *testing.B) {
 	if err := s.send(http.MethodPost, "/v1/licenses", map[string]any{"policy": s.policy, "owner": s.owner, "reason": "bench"}, &one); err != nil {
 		b.Fatal(err)
 	}
-	database, err := pg.Open(b.Context(), pg.Config{URL: url})
+	database, err := pg.Open(b.Context(), pg.Config{URL: url, StatementTimeout: time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -82,28 +83,21 @@ func validate(b *testing.B, s *issuer, key, code string) {
 	}
 }
 
-// copies makes n licenses of have, one at least, that are like the one with an id, each with a key and a token of its own: a thousand in a
-// transaction, which no timeout ends.
+// copies makes n licenses of have, one at least, that are like the one with an id, each with a key and a token of its own.
 func copies(ctx context.Context, d *pg.DB, id string, have, n int) error {
-	for ; have < n; have += 1000 {
-		numbers := fmt.Sprintf("generate_series(%d, %d)", have, min(have+1000, n)-1)
-		err := d.InTx(ctx, func(ctx context.Context) error {
-			for _, statement := range []string{
-				`INSERT INTO license SELECT (jsonb_populate_record(l, jsonb_build_object('id', 'lic_' || lpad(to_hex(g), 32, '0'), 'source_id', 'copy/' || g,
-					'key_lookup', '\x' || md5(g::text) || md5('k' || g), 'token_jti', 'tok_' || lpad(to_hex(g), 32, '0')))).* FROM license l, GENERATED g WHERE l.id = 'ID'`,
-				`INSERT INTO license_token SELECT (jsonb_populate_record(t, jsonb_build_object('jti', 'tok_' || lpad(to_hex(g), 32, '0'), 'license_id', 'lic_' || lpad(to_hex(g), 32, '0'),
-					'list', 1000 + g / 131072, 'idx', g % 131072))).* FROM license_token t, GENERATED g WHERE t.license_id = 'ID' AND t.current`,
-			} {
-				if _, err := d.Exec(ctx, strings.NewReplacer("GENERATED", numbers, "'ID'", "'"+id+"'").Replace(statement)); err != nil {
-					return err
-				}
+	return d.InTx(ctx, func(ctx context.Context) error {
+		for _, statement := range []string{
+			`INSERT INTO license SELECT (jsonb_populate_record(l, jsonb_build_object('id', 'lic_' || lpad(to_hex(g), 32, '0'), 'source_id', 'copy/' || g,
+				'key_lookup', '\x' || md5(g::text) || md5('k' || g), 'token_jti', 'tok_' || lpad(to_hex(g), 32, '0')))).* FROM license l, GENERATED g WHERE l.id = 'ID'`,
+			`INSERT INTO license_token SELECT (jsonb_populate_record(t, jsonb_build_object('jti', 'tok_' || lpad(to_hex(g), 32, '0'), 'license_id', 'lic_' || lpad(to_hex(g), 32, '0'),
+				'list', 1000 + g / 131072, 'idx', g % 131072))).* FROM license_token t, GENERATED g WHERE t.license_id = 'ID' AND t.current`,
+			`ANALYZE license, license_token`,
+		} {
+			statement = strings.NewReplacer("GENERATED", fmt.Sprintf("generate_series(%d, %d)", have, n-1), "'ID'", "'"+id+"'").Replace(statement)
+			if _, err := d.Exec(ctx, statement); err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return err
 		}
-	}
-	_, err := d.Exec(ctx, `ANALYZE license, license_token`)
-	return err
+		return nil
+	})
 }
