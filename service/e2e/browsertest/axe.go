@@ -26,7 +26,7 @@ func (p *Page) Accessible(t testing.TB) {
 
 // Colours fails the test for each text that axe-core finds too faint on what is behind it, and for links that only colour tells from the text
 // around. That takes far longer than all its other rules, and pages share their colours: of each combination of text, background, size and
-// weight it looks at the first that the browser shows, on whatever page.
+// weight it looks at the first that the browser shows, on whatever page, and about which axe-core can tell.
 func (p *Page) Colours(t testing.TB) {
 	t.Helper()
 	var all []string
@@ -55,7 +55,7 @@ func (p *Page) Colours(t testing.TB) {
 		return [...mintreuColours.keys()];
 	})()`, &all))
 	all = slices.DeleteFunc(all, func(c string) bool {
-		_, seen := p.browser.colours.LoadOrStore(c, true)
+		_, seen := p.browser.colours.Load(c)
 		return seen
 	})
 	if len(all) == 0 {
@@ -65,27 +65,39 @@ func (p *Page) Colours(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.violations(t, fmt.Sprintf(`{include: %s.map((c) => mintreuColours.get(c))}, {runOnly: ["color-contrast", "link-in-text-block"]`, fresh))
+	for _, c := range p.violations(t, fmt.Sprintf(`{include: %s.map((c) => mintreuColours.get(c))}, {runOnly: ["color-contrast", "link-in-text-block"]`, fresh)) {
+		p.browser.colours.Store(c, true)
+	}
 }
 
-// violations runs axe-core and fails the test for each violation. what is the context and the beginning of the options.
-func (p *Page) violations(t testing.TB, what string) {
+// violations runs axe-core and fails the test for each violation. what is the context and the beginning of the options. It returns the
+// combinations of colours about which axe-core could tell: not those of a text that something lay over, for example.
+func (p *Page) violations(t testing.TB, what string) (told []string) {
 	t.Helper()
 	var found string
 	p.run(t, "axe", chromedp.Evaluate("typeof axe", &found))
 	if found != "object" {
 		p.run(t, "load axe", chromedp.Evaluate(p.browser.axe, nil))
 	}
-	p.run(t, "axe", chromedp.Evaluate(`axe.run(`+what+`, resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => ({id: v.id, help: v.help, nodes: v.nodes.map(n => n.html.slice(0, 160) + " | " + n.failureSummary)}))))`,
-		&found, func(q *runtime.EvaluateParams) *runtime.EvaluateParams { return q.WithAwaitPromise(true) }))
-	var violations []struct {
-		ID, Help string
-		Nodes    []string
+	p.run(t, "axe", chromedp.Evaluate(`axe.run(`+what+`, elementRef: true, resultTypes: ["violations", "passes"]}).then((r) => {
+		const told = new Set(r.passes.concat(r.violations).filter((v) => v.id === "color-contrast").flatMap((v) => v.nodes.map((n) => n.element)));
+		return JSON.stringify({
+			violations: r.violations.map((v) => ({id: v.id, help: v.help, nodes: v.nodes.map((n) => n.html.slice(0, 160) + " | " + n.failureSummary)})),
+			told: [...(window.mintreuColours || [])].filter(([, e]) => told.has(e)).map(([c]) => c),
+		});
+	})`, &found, func(q *runtime.EvaluateParams) *runtime.EvaluateParams { return q.WithAwaitPromise(true) }))
+	var out struct {
+		Violations []struct {
+			ID, Help string
+			Nodes    []string
+		}
+		Told []string
 	}
-	if err := json.Unmarshal([]byte(found), &violations); err != nil {
+	if err := json.Unmarshal([]byte(found), &out); err != nil {
 		t.Fatalf("axe said %q: %v", found, err)
 	}
-	for _, v := range violations {
+	for _, v := range out.Violations {
 		t.Errorf("%s (%+v): %s: %s\n\t%s", p.Address(t), p.look, v.ID, v.Help, strings.Join(v.Nodes, "\n\t"))
 	}
+	return out.Told
 }

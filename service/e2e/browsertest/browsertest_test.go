@@ -134,17 +134,17 @@ func (h *heard) Errorf(format string, args ...any) {
 }
 
 // TestAccessible: a picture without words is found, faint text is in the look that has it, and a combination of colours that was looked at is
-// not again, on another page either.
+// not again, on another page either, unless nobody could tell.
 func TestAccessible(t *testing.T) {
 	t.Parallel()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/{page}", func(w http.ResponseWriter, r *http.Request) {
-		picture := map[string]string{"picture": `<img src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`}[r.PathValue("page")]
+		more := map[string]string{"covered": `<p style="position: relative"><u>Under</u><span style="position: absolute; inset: 0; background: #fff"></span></p>`, "bare": "<p><u>Above</u></p>", "picture": `<img src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==">`}[r.PathValue("page")]
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = fmt.Fprint(w, `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Faint</title><style>
-			p { color: #333 } i { color: #777 } body { background: #fff }
+			p { color: #333 } i { color: #777 } u { color: #999 } body { background: #fff }
 			@media (prefers-color-scheme: dark) { body { background: #000; color: #fff } p { color: #ccc } i { color: #444 } }
-			</style></head><body><main><h1>Faint</h1><p>Text <i>aside</i></p><p hidden><b>gone</b></p>`+picture+`</main></body></html>`)
+			</style></head><body><main><h1>Faint</h1><p>Text <i>aside</i></p><p hidden><b>gone</b></p>`+more+`</main></body></html>`)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
@@ -167,4 +167,8 @@ func TestAccessible(t *testing.T) {
 	p.Turn(t, Look{})
 	p.Visit(t, server.URL+"/picture")
 	look(p.Accessible, "image-alt: ")
+	p.Visit(t, server.URL+"/covered")
+	look(p.Accessible) // nobody can tell what is under it
+	p.Visit(t, server.URL+"/bare")
+	look(p.Accessible, "color-contrast: ")
 }
