@@ -134,13 +134,13 @@ func TestMeterPages(t *testing.T) {
 	b := s.as(t, owner)
 	b.get(t, "/admin/meters").shows(t, "the meters", 200, "Pages rendered", "pages.rendered", "Sum", "/admin/meters/"+s.ids["meter"])
 	b.send(t, "/admin/meters/new", url.Values{"product": {s.ids["product"]}, "code": {"Not a code"}, "kind": {"sum"}, "name": {"Exports"}}).shows(t, "a code that is none", 422, "Must be 1 to 64 of a-z")
-	b.send(t, "/admin/meters/new", url.Values{"product": {s.ids["product"]}, "code": {"pages.rendered"}, "kind": {"sum"}, "name": {"Pages"}}).shows(t, "a code that is taken", 422, "pages.rendered")
+	b.send(t, "/admin/meters/new", url.Values{"product": {s.ids["product"]}, "code": {"pages.rendered"}, "kind": {"sum"}, "name": {"Pages"}}).shows(t, "a code that is taken", 422, "already has a meter with this code")
 	b.send(t, "/admin/meters/new", url.Values{"product": {s.ids["product"]}, "code": {"colours.used"}, "kind": {"unique"}, "name": {"Colours used"}, "value": {"colour"}}).done(t, "a meter")
 	b.get(t, "/admin/meters").shows(t, "both", 200, "Colours used", "Unique", "Pages rendered")
 	at := "/admin/meters/" + s.ids["meter"]
 	b.get(t, at).shows(t, "a meter", 200, `value="Pages rendered"`, `value="region"`)
 	b.send(t, at, url.Values{"version": {"1"}, "name": {"Sheets rendered"}, "unit": {"sheet"}, "event": {"rendered"}, "value": {"pages"}, "group": {"region"}}).done(t, "a change")
 	b.get(t, at).shows(t, "it is changed", 200, "Sheets rendered")
-	b.send(t, at, url.Values{"version": {"1"}, "name": {"Late"}, "event": {"rendered"}, "value": {"pages"}}).shows(t, "a change of what somebody else changed", 422, "Late")
+	b.send(t, at, url.Values{"version": {"1"}, "name": {"Late"}, "event": {"rendered"}, "value": {"pages"}}).shows(t, "a change of what somebody else changed", 422, "was changed meanwhile", `value="Late"`)
 	s.as(t, customer).get(t, "/admin/meters").shows(t, "for a customer", 404)
 }
