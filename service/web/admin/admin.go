@@ -24,19 +24,20 @@ import (
 
 // pages are the pages of the console, each group over the operations it calls.
 type pages struct {
-	site  *site.Site
-	ops   operations
-	moves transferOps
-	terms termOps
-	roots rootOps
-	hooks webhookOps
+	site   *site.Site
+	ops    operations
+	moves  transferOps
+	meters meterOps
+	terms  termOps
+	roots  rootOps
+	hooks  webhookOps
 }
 
 // Pages are the pages of the console.
 func Pages(s *site.Site) ([]site.Page, error) {
 	p := &pages{site: s}
-	err := errors.Join(kit.Fill(s.Routes, &p.ops), kit.Fill(s.Routes, &p.moves), kit.Fill(s.Routes, &p.terms), kit.Fill(s.Routes, &p.roots), kit.Fill(s.Routes, &p.hooks))
-	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.organisationPages(), p.licensePages(), p.transferPages(), p.termPages(), p.rootPages(), p.runPages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
+	err := errors.Join(kit.Fill(s.Routes, &p.ops), kit.Fill(s.Routes, &p.moves), kit.Fill(s.Routes, &p.meters), kit.Fill(s.Routes, &p.terms), kit.Fill(s.Routes, &p.roots), kit.Fill(s.Routes, &p.hooks))
+	return slices.Concat(p.overviewPages(), p.orderPages(), p.customerPages(), p.organisationPages(), p.licensePages(), p.transferPages(), p.meterPages(), p.termPages(), p.rootPages(), p.runPages(), p.keyPages(), p.policyPages(), p.productPages(), p.planPages(), p.filePages(),
 		p.switchPages(), p.paymentPages(), p.mailPages(), p.jobPages(), p.signingPages(), p.auditPages(), p.teamPages(), p.webhookPages()), err
 }
 

@@ -1,4 +1,4 @@
-// Package meter has the pages of usage: which meters are defined, which count something, their numbers over time and who used most, as a chart, a list and a
+// Package meter has the pages of usage: which meters count something, their numbers over time and who used most, as a chart, a list and a
 // file. Customers see their licenses and keys, staff everything; both look at the same pages under their own addresses.
 package meter
 
@@ -22,10 +22,6 @@ type operations struct {
 	Top      kit.Op[usage.TopRequest, usage.TopResponse]                              `op:"usage.top"`
 	Products kit.Op[catalog.ListProductsRequest, licensing.List[catalog.ProductView]] `op:"product.list"`
 	Set      kit.Op[usage.ThresholdsRequest, usage.ThresholdsView]                    `op:"usage.set-thresholds"`
-	Meters   kit.Op[usage.ListMetersRequest, licensing.List[usage.MeterView]]         `op:"meter.list"`
-	Meter    kit.Op[usage.MeterRequest, usage.MeterView]                              `op:"meter.get"`
-	Define   kit.Op[usage.CreateMeterRequest, usage.MeterView]                        `op:"meter.create"`
-	Redefine kit.Op[usage.ChangeMeterRequest, usage.MeterView]                        `op:"meter.change"`
 }
 
 type pages struct {
@@ -36,14 +32,7 @@ type pages struct {
 // Pages are those of usage, for customers and for staff.
 func Pages(s *site.Site) ([]site.Page, error) {
 	p := &pages{site: s}
-	out := []site.Page{
-		{Name: "page.usage_products", Pattern: "GET /admin/usage", For: site.Staff, Serve: p.products},
-		{Name: "page.meters", Pattern: "GET /admin/meters", For: site.Staff, Serve: p.meters},
-		{Name: "page.meter_new", Pattern: "GET /admin/meters/new", For: site.Staff, Serve: p.define},
-		{Name: "page.meter_new_send", Pattern: "POST /admin/meters/new", For: site.Staff, Serve: p.define},
-		{Name: "page.meter_change", Pattern: "GET /admin/meters/{id}", For: site.Staff, Serve: p.redefine},
-		{Name: "page.meter_change_send", Pattern: "POST /admin/meters/{id}", For: site.Staff, Serve: p.redefine},
-	}
+	out := []site.Page{{Name: "page.usage_products", Pattern: "GET /admin/usage", For: site.Staff, Serve: p.products}}
 	for _, e := range []struct {
 		end
 		suffix string
