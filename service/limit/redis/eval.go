@@ -158,7 +158,7 @@ func (l *Limiter) health(n int, err error) {
 		l.cfg.Logger.Warn("redis is away; limits follow their degraded mode", "bucket", n, "error", err)
 	}
 	if failures >= 2 {
-		b.downUntil.Store(int64(time.Since(l.start) + pause))
+		b.downUntil.Store(int64(time.Since(l.start) + min(pause<<min(failures-2, 8), longPause)))
 	}
 	if l.cluster != nil && l.reloading.CompareAndSwap(false, true) { // its slots may have moved, to a replica that took over
 		go func() {

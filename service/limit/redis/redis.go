@@ -19,6 +19,7 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -39,8 +40,9 @@ import (
 const (
 	// maxBatch is how many checks one script decides at most.
 	maxBatch = 256
-	// pause is how long a bucket is left alone after two failures in a row.
-	pause = 200 * time.Millisecond
+	// pause is how long a bucket is left alone after two failures in a row. It doubles with each further one, up to longPause, so that a
+	// moment's trouble costs a moment and a server that is away is not asked all the time.
+	pause, longPause = 25 * time.Millisecond, 200 * time.Millisecond
 	// remembered is how long counters that were away count as such, since nobody may have asked for them since.
 	remembered = 10 * time.Second
 	// buckets is into how many parts a cluster's counters fall, by owner; each is one script.
@@ -148,12 +150,8 @@ func (l *Limiter) connect() error {
 		if err != nil {
 			return err
 		}
-		connect := dial.Trusted()
-		if opts.TLSConfig != nil {
-			connect = dial.OverTLS(connect, opts.TLSConfig)
-		}
 		opts.MaxRetries, opts.DialTimeout, opts.DialerRetries = -1, dialTimeout, 1
-		opts.Dialer = dial.Within(connect, dialTimeout)
+		opts.Dialer = dial.Within(l.dialer(opts.TLSConfig), dialTimeout)
 		opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = l.cfg.Budget, l.cfg.Budget, l.cfg.Budget
 		opts.PoolSize, opts.MinIdleConns = connections, 1
 		opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = true, true, quiet
@@ -164,12 +162,8 @@ func (l *Limiter) connect() error {
 	if err != nil {
 		return err
 	}
-	connect := dial.Trusted()
-	if opts.TLSConfig != nil {
-		connect = dial.OverTLS(connect, opts.TLSConfig)
-	}
 	opts.MaxRedirects, opts.MaxRetries, opts.DialTimeout, opts.DialerRetries = -1, -1, dialTimeout, 1
-	opts.Dialer = dial.Within(connect, dialTimeout)
+	opts.Dialer = dial.Within(l.dialer(opts.TLSConfig), dialTimeout)
 	opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = l.cfg.Budget, l.cfg.Budget, l.cfg.Budget
 	opts.PoolSize, opts.MinIdleConns = connections+lanes, 1
 	opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = true, true, quiet
@@ -179,6 +173,15 @@ func (l *Limiter) connect() error {
 		l.combiners = append(l.combiners, &combiner{})
 	}
 	return nil
+}
+
+// dialer opens connections, with TLS where there is a configuration for it.
+func (l *Limiter) dialer(config *tls.Config) dial.Dialer {
+	d := fair(dial.Trusted(), l.cfg.Budget)
+	if config != nil {
+		d = dial.OverTLS(d, config)
+	}
+	return d
 }
 
 // go-redis logs every failed dial to standard error, for the whole process; here the limiter's own logger is told once.
