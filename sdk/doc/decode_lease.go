@@ -10,6 +10,7 @@ var leaseNames = []string{"iss", "aud", "sub", "jti", "iat", "exp", "env", "act"
 
 func (l *Lease) decode(p *scanner) {
 	var o object
+	match := false
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
@@ -36,7 +37,7 @@ func (l *Lease) decode(p *scanner) {
 		case "dev":
 			l.Device = p.digests()
 		case "match":
-			l.Match = p.count()
+			l.Match, match = p.count(), true
 		case "recheck_at":
 			l.RecheckAt = p.time()
 		case "fresh_until":
@@ -67,6 +68,7 @@ func (l *Lease) decode(p *scanner) {
 	p.need("tok missing", l.Token != "")
 	p.need("seq missing", l.Seq > 0)
 	p.need("dev missing", l.Device != nil)
+	p.need("match missing", match)
 	p.need("recheck_at missing", l.RecheckAt >= l.IssuedAt)
 	p.need("fresh_until missing", l.FreshUntil >= l.IssuedAt)
 	p.need("ent missing", l.Ent != nil)

@@ -103,20 +103,22 @@ func (l *License) ends() bool {
 
 func (s *Seats) decode(p *scanner) {
 	var o object
+	had := 0
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
 		case "n":
-			s.N = p.count()
+			s.N, had = p.count(), had+1
 		case "by":
 			s.By = p.word(ByDevice, ByUser)
 		case "floating":
-			s.Floating = p.boolean()
+			s.Floating, had = p.boolean(), had+1
 		default:
 			p.skipUnknown(&o, seatNames)
 		}
 	}
 	p.need("seats.by missing", s.By != "")
+	p.need("seats incomplete", had == 2) // no member comes twice
 }
 
 func (c *StatusClaim) decode(p *scanner) {
@@ -134,41 +136,43 @@ func (c *StatusClaim) decode(p *scanner) {
 
 func (r *StatusRef) decode(p *scanner) {
 	var o object
+	had := false
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
 		case "idx":
-			r.Index = p.count()
+			r.Index, had = p.count(), true
 		case "uri":
 			r.URI = p.ident()
 		default:
 			p.skipUnknown(&o, refNames)
 		}
 	}
-	p.need("status idx out of range", r.Index < StatusListSize)
+	p.need("status idx missing or out of range", had && r.Index < StatusListSize)
 }
 
 func (l *Policy) decode(p *scanner) {
 	var o object
+	had := 0
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
 		case "expired":
 			l.Expired = p.word(ExpiredRestrict, ExpiredRevoke, ExpiredMaintain, ExpiredAllow)
 		case "expiry_grace":
-			l.ExpiryGrace = p.length()
+			l.ExpiryGrace, had = p.length(), had+1
 		case "activation":
 			l.Activation = p.word(ActivationNone, ActivationRequired)
 		case "match":
-			l.Match = p.count()
+			l.Match, had = p.count(), had+1
 		case "recheck":
-			l.Recheck = p.length()
+			l.Recheck, had = p.length(), had+1
 		case "fresh":
-			l.Fresh = p.length()
+			l.Fresh, had = p.length(), had+1
 		case "stale":
-			l.Stale = p.length()
+			l.Stale, had = p.length(), had+1
 		case "grace":
-			l.Grace = p.length()
+			l.Grace, had = p.length(), had+1
 		case "then":
 			l.Then = p.word(ThenStop, ThenDegrade, ThenAdvisory)
 		case "keep":
@@ -176,7 +180,7 @@ func (l *Policy) decode(p *scanner) {
 		case "status":
 			l.Status = p.word(StatusOff, StatusWarn, StatusRequire)
 		case "status_max_age":
-			l.StatusMaxAge = p.length()
+			l.StatusMaxAge, had = p.length(), had+1
 		default:
 			p.skipUnknown(&o, policyNames)
 		}
@@ -185,6 +189,7 @@ func (l *Policy) decode(p *scanner) {
 	p.need("pol.activation missing", l.Activation != "")
 	p.need("pol.then missing", l.Then != "")
 	p.need("pol.status missing", l.Status != "")
+	p.need("pol incomplete", had == 7)
 }
 
 // length reads a duration in seconds; more than the whole calendar is refused

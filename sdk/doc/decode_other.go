@@ -64,6 +64,7 @@ func (p *scanner) jwks() []JWK {
 
 func (k *JWK) decode(p *scanner) {
 	var o object
+	since := false
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
@@ -86,7 +87,7 @@ func (k *JWK) decode(p *scanner) {
 		case "state":
 			k.State = p.word(KeyActive, KeyStandby, KeyRetired, KeyRevoked)
 		case "nbf":
-			k.NotBefore = p.count()
+			k.NotBefore, since = p.count(), true
 		case "revoked_at":
 			k.RevokedAt = p.time()
 		default:
@@ -97,10 +98,12 @@ func (k *JWK) decode(p *scanner) {
 		}
 	}
 	p.need("key state missing", k.State != "")
+	p.need("key nbf missing", since)
 }
 
 func (s *StatusList) decode(p *scanner) {
 	var o object
+	ttl := false
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
@@ -113,7 +116,7 @@ func (s *StatusList) decode(p *scanner) {
 		case "exp":
 			s.Expires = p.time()
 		case "ttl":
-			s.TTL = p.length()
+			s.TTL, ttl = p.length(), true
 		case "status_list":
 			s.List.decode(p)
 		default:
@@ -124,6 +127,7 @@ func (s *StatusList) decode(p *scanner) {
 	p.need("sub missing", s.URI != "")
 	p.need("iat missing", s.IssuedAt != 0)
 	p.need("exp missing", s.Expires > s.IssuedAt)
+	p.need("ttl missing", ttl)
 	p.need("status_list missing", s.List.Bits != 0)
 }
 
@@ -146,6 +150,7 @@ func (l *StatusListBits) decode(p *scanner) {
 
 func (r *Release) decode(p *scanner) {
 	var o object
+	files := false
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
@@ -158,6 +163,7 @@ func (r *Release) decode(p *scanner) {
 		case "iat":
 			r.IssuedAt = p.time()
 		case "files":
+			files = true
 			p.array(64, func() {
 				var f ReleaseFile
 				f.decode(p)
@@ -171,17 +177,19 @@ func (r *Release) decode(p *scanner) {
 	p.need("aud missing", r.Audience != "")
 	p.need("version missing", r.Version != "")
 	p.need("iat missing", r.IssuedAt != 0)
+	p.need("files missing", files)
 }
 
 func (f *ReleaseFile) decode(p *scanner) {
 	var o object
+	size := false
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
 		case "name":
 			f.Name = p.label()
 		case "size":
-			f.Size = p.count()
+			f.Size, size = p.count(), true
 		case "sha256":
 			f.SHA256 = p.sha256()
 		case "url":
@@ -191,11 +199,13 @@ func (f *ReleaseFile) decode(p *scanner) {
 		}
 	}
 	p.need("file name missing", f.Name != "")
+	p.need("file size missing", size)
 	p.need("file sha256 missing", f.SHA256 != "")
 }
 
 func (r *Receipt) decode(p *scanner) {
 	var o object
+	seq := false
 	p.open(&o)
 	for p.next(&o) {
 		switch o.name {
@@ -204,7 +214,7 @@ func (r *Receipt) decode(p *scanner) {
 		case "sub":
 			r.Source = p.ident()
 		case "seq":
-			r.Seq = p.count()
+			r.Seq, seq = p.count(), true
 		case "sha":
 			r.SHA = p.sha256()
 		case "iat":
@@ -215,6 +225,7 @@ func (r *Receipt) decode(p *scanner) {
 	}
 	p.need("iss missing", r.Issuer != "")
 	p.need("sub missing", r.Source != "")
+	p.need("seq missing", seq)
 	p.need("sha missing", r.SHA != "")
 	p.need("iat missing", r.IssuedAt != 0)
 }

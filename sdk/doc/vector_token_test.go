@@ -193,6 +193,9 @@ func (f *tokenFile) claimCases(t *testing.T) {
 		f.add("without-"+name, "The claim "+name+" is missing.", raw(key(1), head(""), payload(t, `"`+name+`":`, `"other":`)), "payload")
 		f.add(name+"-null", "The claim "+name+" is null.", raw(key(1), head(""), payload(t, `"`+name+`":`, `"`+name+`":null,"other":`)), "payload")
 	}
+	for _, name := range []string{"n", "by", "floating", "expired", "expiry_grace", "activation", "match", "recheck", "fresh", "stale", "grace", "then", "status_max_age", "idx", "uri", "status_list"} {
+		f.add("without-member-"+name, "The member "+name+" is missing where it is needed; a number that is missing is not a zero.", raw(key(1), head(""), payload(t, `"`+name+`":`, `"other":`)), "payload")
+	}
 	for i, c := range []struct{ says, old, new, err string }{
 		{"The audience is a list.", `"aud":"editor"`, `"aud":["editor"]`, "payload"}, {"A feature is false.", `"export":true`, `"export":false`, "payload"},
 		{"A feature is null.", `"export":true`, `"export":null`, "payload"}, {"A feature is a fraction.", `"export":true`, `"export":1.5`, "payload"},
