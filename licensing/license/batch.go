@@ -37,7 +37,7 @@ func (s *Service) PrepareChange(ctx context.Context, r ChangeRequest) (commit fu
 		return nil, err
 	}
 	l := was
-	if err := r.over(&l); err != nil {
+	if err := r.over(&l, s.now()); err != nil {
 		return nil, err
 	}
 	same := l.Licensee == was.Licensee && l.Seats == was.Seats && l.ValidUntil.Equal(was.ValidUntil) && maps.Equal(l.Entitlements, was.Entitlements)

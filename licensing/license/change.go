@@ -86,7 +86,7 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	if err := r.over(&l); err != nil {
+	if err := r.over(&l, s.now()); err != nil {
 		return View{}, err
 	}
 	if err := l.signable(ErrChange); err != nil {
@@ -99,8 +99,8 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	return s.view(ctx, l.ID)
 }
 
-// over lays the change over l.
-func (r *ChangeRequest) over(l *License) error {
+// over lays the change over l. A term that waits for its first use begins with the end that it is given, which no first use moves then.
+func (r *ChangeRequest) over(l *License, now time.Time) error {
 	if r.Licensee != nil {
 		l.Licensee = *r.Licensee
 	}
@@ -109,6 +109,7 @@ func (r *ChangeRequest) over(l *License) error {
 	}
 	if r.ValidUntil != nil {
 		l.ValidUntil = r.ValidUntil.UTC().Truncate(time.Second)
+		l.StartedAt = earliest(l.StartedAt, now)
 	}
 	if r.UpdatesUntil != nil {
 		l.UpdatesUntil = r.UpdatesUntil.UTC().Truncate(time.Second)

@@ -291,3 +291,30 @@ func TestRevokeBySource(t *testing.T) {
 		}
 	})
 }
+
+// An end that was given to a license before its first use stays when it is used first: it is the license's own, and wins over what the policy
+// would have given.
+func TestChangedEndOutlastsTheFirstUse(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		terms := license.Terms{Type: doc.Timed, Duration: 30 * license.Day, ExpiryBasis: license.FromFirstActivation, Seats: license.Seats{N: 1}}
+		w := newWorld(t, e, terms)
+		d := w.issue(t, w.spec("line/1/1"))
+		end := e.Clock.Now().Add(400 * day).UTC().Truncate(time.Second)
+		if _, err := w.Change(w.ctx, license.ChangeRequest{ID: d.License.ID, Reason: "a friend", ValidUntil: &end}); err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(day)
+		now, err := w.Service.Store.LicenseByID(w.ctx, d.License.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		started, err := w.Start(w.ctx, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !started.ValidUntil.Equal(end) || started.StartedAt.IsZero() {
+			t.Errorf("it ends %s, begun %s, want %s", started.ValidUntil, started.StartedAt, end)
+		}
+	})
+}
