@@ -60,6 +60,9 @@ func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest
 	if l.Terms.Seats.By == doc.ByUser {
 		seek.Subject, seek.Parts = seek.User, nil
 	}
+	if a != nil && a.byUser() != (l.Terms.Seats.By == doc.ByUser) { // from when its policy counted the other: the subject of none now
+		a = nil
+	}
 	if a != nil && a.State == Held {
 		return s.again(ctx, &l, a, r)
 	}

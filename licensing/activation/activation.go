@@ -76,6 +76,9 @@ func deviceKey(parts []string) string {
 	return "dev:" + hex.EncodeToString(sum[:16])
 }
 
+// byUser reports whether a user holds or held the seat, not a device.
+func (a *Activation) byUser() bool { return strings.HasPrefix(a.Subject, userKey("")) }
+
 // partsOf lists a device's components with their digests, sorted.
 func partsOf(device map[string]string) []string {
 	parts := make([]string, 0, len(device))

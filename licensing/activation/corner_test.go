@@ -1,0 +1,152 @@
+package activation_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/activation"
+	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk"
+	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
+	"github.com/mintreu/mintreu/service/store/storetest"
+)
+
+// repolicy puts a license under other terms.
+func (w *world) repolicy(t *testing.T, d *license.Draft, change func(*license.Terms)) {
+	t.Helper()
+	ctx := staff(t.Context())
+	l, err := w.licenses.Get(ctx, license.GetRequest{ID: d.License.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.licenses.GetPolicy(ctx, license.PolicyRequest{ID: l.Policy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(&p.Terms)
+	if p, err = w.licenses.ChangePolicy(ctx, license.ChangePolicyRequest{ID: p.ID, Version: p.Version, Name: p.Name, Terms: p.Terms}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.licenses.Repolicy(ctx, license.RepolicyRequest{ID: l.ID, Version: l.Version, PolicyVersion: p.Version, Reason: "another edition"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The server judges a device whose seat was lent from afar by the lease that it has: one from a contact before that, which ends no later than
+// its license lets it run offline.
+func TestLentFromAfarIsJudgedByItsContact(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		d := w.issue(t, floating(1))
+		one, err := w.activate(t.Context(), d.Key, device(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(2 * day)
+		until := e.Clock.Now().Add(3 * day).Truncate(time.Second)
+		if _, err := w.Lend(staff(t.Context()), activation.LendRequest{ID: one.Activation, Until: until}); err != nil {
+			t.Fatal(err)
+		}
+		ask := func() eval.Decision {
+			t.Helper()
+			ctx, err := w.holder(t.Context(), d.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := w.Validate(ctx, activation.ValidateRequest{ValidateRequest: sdk.ValidateRequest{Product: "editor", Device: device(1)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out.Decision
+		}
+		if got := ask(); !got.Allowed {
+			t.Errorf("a day before its lease ends: %+v", got)
+		}
+		if _, err := w.beat(t.Context(), one.Lease); err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(3*day - time.Second)
+		if got := ask(); !got.Allowed || got.Code != eval.Valid {
+			t.Errorf("a second before the date: %+v", got)
+		}
+	})
+}
+
+// A seat that is borrowed for longer than a new policy lets a device run offline has leases that products accept.
+func TestBorrowedUnderAShorterPolicy(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		d := w.issue(t, floating(1))
+		one, err := w.activate(t.Context(), d.Key, device(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lent, err := w.borrow(t.Context(), one.Lease, 3*day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.repolicy(t, d, func(p *license.Terms) { p.Stale, p.Grace = license.Day, 0 })
+		beat, err := w.beat(t.Context(), lent.Lease)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.decision(t, beat.License, beat.Lease, device(1)); !got.Allowed || !w.lease(t, beat.Lease).Borrowed {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+// When a license goes over from seats of users to seats of devices, or back, nobody gets the seat back that was held as the other: a device's
+// lease is bound to the device, and each user takes a seat.
+func TestRevivalStaysWithItsKindOfSeat(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		p := terms(1)
+		p.Seats.By, p.ReviveWithin = doc.ByUser, 30*license.Day
+		d := w.issue(t, p)
+		user := func(name string, n int) (sdk.ActivateResponse, error) {
+			ctx, err := w.holder(t.Context(), d.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w.Activate(ctx, sdk.ActivateRequest{Product: "editor", Device: device(n), User: doc.UserDigest("editor", name)})
+		}
+		free := func() {
+			t.Helper()
+			list, err := w.List(staff(t.Context()), activation.ListRequest{Page: licensing.Page{}, License: d.License.ID, State: activation.Held})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range list.Items {
+				if _, err := w.Release(staff(t.Context()), activation.ReleaseRequest{ID: a.ID}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if _, err := w.AddUser(staff(t.Context()), activation.AddUserRequest{License: d.License.ID, User: "ada"}); err != nil {
+			t.Fatal(err)
+		}
+		free()
+		w.repolicy(t, d, func(p *license.Terms) { p.Seats.By = doc.ByDevice })
+		one, err := user("ada", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l := w.lease(t, one.Lease); l.Match != 2 || len(l.Device) != len(device(1)) {
+			t.Errorf("the lease is bound to %v by %d", l.Device, l.Match)
+		}
+		free()
+		w.repolicy(t, d, func(p *license.Terms) { p.Seats.By = doc.ByUser })
+		if _, err := user("ada", 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := user("bob", 1); err == nil {
+			t.Error("two users hold the one seat, since they use one device")
+		}
+	})
+}
