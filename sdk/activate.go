@@ -26,7 +26,7 @@ func (c *Client) Activate(ctx context.Context, key string) (eval.Decision, error
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.loaded(ctx); err != nil {
+	if err := c.latest(ctx); err != nil {
 		return eval.Decision{}, err
 	}
 	key = strings.TrimSpace(key)
@@ -90,7 +90,7 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.loaded(ctx); err != nil {
+	if err := c.latest(ctx); err != nil {
 		return eval.Decision{}, err
 	}
 	f := doc.File{License: strings.TrimSpace(text)}
@@ -152,7 +152,7 @@ func (c *Client) Deactivate(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.loaded(ctx); err != nil {
+	if err := c.latest(ctx); err != nil {
 		return err
 	}
 	if c.state.Activation != "" && c.state.Lease != "" {

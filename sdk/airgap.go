@@ -23,7 +23,7 @@ var ErrNoAnswer = errors.New("sdk: no lease from a license file on this machine"
 func (c *Client) OfflineRequest(ctx context.Context, key string) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.loaded(ctx); err != nil {
+	if err := c.latest(ctx); err != nil {
 		return "", err
 	}
 	if key = strings.TrimSpace(key); !visible(key) {
@@ -72,7 +72,7 @@ func (c *Client) answers(les *doc.Lease) error {
 func (c *Client) Return(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.loaded(ctx); err != nil {
+	if err := c.latest(ctx); err != nil {
 		return "", err
 	}
 	if c.lease == nil && c.state.Returned != "" {

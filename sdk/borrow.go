@@ -34,7 +34,7 @@ func (c *Client) lend(ctx context.Context, path string, body any) (eval.Decision
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.loaded(ctx); err != nil {
+	if err := c.latest(ctx); err != nil {
 		return eval.Decision{}, err
 	}
 	if c.state.Activation == "" || c.state.Lease == "" {

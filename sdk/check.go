@@ -27,8 +27,8 @@ func (c *Client) Check(ctx context.Context) (eval.Decision, error) {
 		return eval.Decision{}, err
 	}
 	now := c.now()
-	if c.state.License == "" {
-		c.sync(ctx, now)
+	if c.state.License == "" || max(now, c.state.Marks.Own)-c.saved >= 60 || c.state.Marks.Own < c.saved {
+		c.sync(ctx, now) // what is saved below must not undo what another process wrote
 	}
 	if c.due(now) && (now >= c.retryAt || now < c.triedAt) {
 		c.sync(ctx, now)
@@ -77,6 +77,15 @@ func (c *Client) Lease() *doc.Lease {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lease
+}
+
+// latest is loaded, with what another process of the product has written since: for what changes the state and saves it. Needs c.mu.
+func (c *Client) latest(ctx context.Context) error {
+	if err := c.loaded(ctx); err != nil {
+		return err
+	}
+	c.sync(ctx, c.now())
+	return nil
 }
 
 // loaded reads the state on first use. Needs c.mu.
@@ -283,7 +292,11 @@ func (c *Client) forget(before known, now int64) {
 // renew sends a heartbeat; if the seat is gone it asks for one again. Needs c.mu.
 func (c *Client) renew(ctx context.Context) error {
 	if c.license != nil && c.license.Pol.Activation != doc.ActivationRequired {
-		return c.fetchStatus(ctx)
+		err := c.fetchStatus(ctx)
+		if err == nil {
+			c.state.Refused = nil
+		}
+		return err
 	}
 	if c.state.Activation == "" || c.state.Lease == "" {
 		return c.activate(ctx, c.state.License)

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -42,6 +43,10 @@ func (c *Client) fetchStatus(ctx context.Context) error {
 		return fmt.Errorf("%w: status list at %q", errAnswer, uri)
 	}
 	text, err := c.send(ctx, request{method: http.MethodGet, path: PathStatus + pathPart(uri[i+len(PathStatus):])})
+	var p *Problem
+	if errors.As(err, &p) { // that there is no list, or none for now, says nothing of the license
+		return &Problem{Title: p.Title, Status: p.Status, Detail: p.Detail, ID: p.ID, Retry: p.Retry}
+	}
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,9 @@ func (c *Client) Verify(token string) (*doc.License, error) {
 	if c.closed.Load() {
 		return nil, ErrClosed
 	}
+	if len(token) > doc.MaxLicense { // before it is looked up, which reads all of it
+		return nil, doc.ErrTooLong
+	}
 	t := c.trust.Load()
 	if t.keys == nil {
 		c.mu.Lock()
@@ -106,7 +109,7 @@ func (c *Client) Verify(token string) (*doc.License, error) {
 func (c *Client) Refresh(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.loaded(ctx); err != nil {
+	if err := c.latest(ctx); err != nil {
 		return err
 	}
 	if err := c.fetchKeys(ctx); err != nil {
