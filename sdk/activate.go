@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/sdk/eval"
@@ -196,14 +197,14 @@ func (c *Client) Validate(ctx context.Context, key, feature string, n int64) (ev
 	return res.Decision, nil
 }
 
-// visible reports whether s can stand in a header: printable ASCII of a sane
-// length.
+// visible reports whether s can stand in a header: text of a sane length without control characters. A key that was imported may have letters of
+// any script.
 func visible(s string) bool {
-	if s == "" || len(s) > doc.MaxLicense {
+	if s == "" || len(s) > doc.MaxLicense || !utf8.ValidString(s) {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] > '~' {
+		if s[i] < ' ' || s[i] == 0x7f {
 			return false
 		}
 	}
