@@ -57,7 +57,7 @@ type LimitView struct {
 	Seconds    int64           `json:"seconds" doc:"The period in seconds."`
 	Burst      int64           `json:"burst" doc:"Units that can be taken at once."`
 	Every      licensing.Every `json:"every,omitempty" doc:"The calendar period of a quota." enum:"hour,day,week,month,year"`
-	Remaining  int64           `json:"remaining" doc:"Units that could be taken at once now."`
+	Remaining  int64           `json:"remaining" doc:"Units that could be taken at once now. What other replicas hold up front, about a second at most, counts as used."`
 	Reset      float64         `json:"reset_seconds" doc:"Seconds until the counter is as if never used."`
 	RetryAfter float64         `json:"retry_after_seconds,omitempty" doc:"Seconds until the same cost would be admitted; absent when it was."`
 	Allowed    bool            `json:"allowed" doc:"Whether this limit would admit the use."`

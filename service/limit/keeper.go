@@ -28,6 +28,15 @@ type Engine interface {
 	LookAt(ctx context.Context, groups [][]Check, known Known) ([][]Result, error)
 }
 
+// Holder is an engine that takes units of quotas up front and spends them by itself. Its counters hold them as used, and so must the ledger: a
+// counter that is lost would begin without them, and they would be spent beside it.
+type Holder interface {
+	// Held is what is held of quotas and not spent.
+	Held() []Spent
+	// Return gives all of it back.
+	Return(ctx context.Context)
+}
+
 // Spent is what one process has admitted of a quota's period.
 type Spent struct {
 	Counter string
@@ -67,7 +76,7 @@ type Keeper struct {
 // total is what this process has admitted of one period.
 type total struct {
 	Spent
-	written int64
+	written int64 // with what was held then
 }
 
 var _ Limiter = (*Keeper)(nil)
@@ -148,7 +157,9 @@ func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result, by
 		}
 		return nil
 	}
-	results, err := by(ctx, left, func(counter string) (int64, bool) { return used[counter] + k.own(counter), true })
+	results, err := by(ctx, left, func(counter string) (int64, bool) {
+		return used[counter] + k.own(counter) + k.held()[counter].Used, true
+	})
 	if err != nil {
 		return err
 	}
@@ -158,6 +169,20 @@ func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result, by
 		}
 	}
 	return nil
+}
+
+// held is what the engine holds up front, by counter.
+func (k *Keeper) held() map[string]Spent {
+	h, ok := k.engine.(Holder)
+	if !ok {
+		return nil
+	}
+	held := map[string]Spent{}
+	for _, s := range h.Held() {
+		s.Used += held[s.Counter].Used
+		held[s.Counter] = s
+	}
+	return held
 }
 
 func (k *Keeper) own(counter string) int64 {
@@ -196,14 +221,18 @@ func (k *Keeper) add(units []Check, sign int64) {
 		if !c.IsQuota() {
 			continue
 		}
-		counter := Counter(c)
-		t := k.spent[counter]
-		if t == nil {
-			t = &total{Spent: Spent{Counter: counter, Until: c.Quota.Until}}
-			k.spent[counter] = t
-		}
-		t.Used += sign * c.Cost
+		k.total(Counter(c), c.Quota.Until).Used += sign * c.Cost
 	}
+}
+
+// total is what was admitted of a period. Needs k.mu.
+func (k *Keeper) total(counter string, until time.Time) *total {
+	t := k.spent[counter]
+	if t == nil {
+		t = &total{Spent: Spent{Counter: counter, Until: until}}
+		k.spent[counter] = t
+	}
+	return t
 }
 
 // Give implements [Limiter].
@@ -212,17 +241,22 @@ func (k *Keeper) Give(ctx context.Context, units []Check) {
 	k.engine.Give(ctx, units)
 }
 
-// Flush writes what was admitted and is not written yet.
+// Flush writes what was admitted, or is held up front, and is not written yet.
 func (k *Keeper) Flush(ctx context.Context) error {
 	k.writing.Lock()
 	defer k.writing.Unlock()
 	now := k.clock.Now()
+	held := k.held() // first: what is spent of it meanwhile counts twice this time, and not never
 	var changed []Spent
 	k.mu.Lock()
+	for counter, h := range held {
+		k.total(counter, h.Until)
+	}
 	for counter, t := range k.spent {
-		if t.Used != t.written {
-			changed = append(changed, t.Spent)
-		} else if now.After(t.Until.Add(flushEvery)) {
+		all := t.Spent
+		if all.Used += held[counter].Used; all.Used != t.written {
+			changed = append(changed, all)
+		} else if held[counter].Used == 0 && now.After(t.Until.Add(flushEvery)) {
 			delete(k.spent, counter)
 		}
 	}
@@ -248,7 +282,7 @@ func (k *Keeper) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Run flushes every second until the context ends, and once more then.
+// Run flushes every second until the context ends, and then gives back what is held and flushes once more.
 func (k *Keeper) Run(ctx context.Context) {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
@@ -257,6 +291,9 @@ func (k *Keeper) Run(ctx context.Context) {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
+			if h, ok := k.engine.(Holder); ok {
+				h.Return(last)
+			}
 			if err := k.Flush(last); err != nil {
 				k.logger.ErrorContext(ctx, "what was used of quotas in the last second is not written", "error", err)
 			}

@@ -41,7 +41,8 @@ func Run(t *testing.T, open func(t *testing.T) Env) {
 		"A13_QuotaExactUnderConcurrency": quotaExact, "QuotaPeriods": periods, "QuotaWithRate": quotaWithRate, "QuotasRefused": quotas,
 		"QuotaLowered": lowered, "A21_GivenBack": given, "QuotaOutlivesItsCounter": outlives,
 		"Look": look, "A13_HotCounterIsExact": hotExact, "HotCounterTakesFewTrips": hotTrips, "HotCounterOfADeadReplica": hotLost, "A14_HotCounterBound": hotBound,
-		"A18_FloodReachesNobody": flood,
+		"A18_FloodReachesNobody": flood, "A13_HotQuotaIsExact": hotQuotaExact, "HotQuotaTakesFewTrips": hotQuotaTrips, "HotQuotaOfADeadReplica": hotQuotaLost,
+		"HotQuotaLastAreFound": hotQuotaLast, "HotQuotaChanged": hotQuotaChanged, "HotQuotaGivenBack": hotQuotaGiven,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -68,6 +68,7 @@ type script struct {
 
 	owing map[string]debt // what is owed, as sent
 	warm  []string        // counters whose tokens up front were well used a moment ago
+	back  []limit.Check   // what of quotas was taken up front and goes back with the script
 	wants []leasing       // what is taken up front beside the groups
 }
 
@@ -128,8 +129,14 @@ func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 		if err == nil {
 			results, err = l.results(s, answers[n], asked)
 		}
-		if err != nil && !unsent(err) { // what was never sent is still owed
+		switch {
+		case err == nil:
+		case !unsent(err):
 			l.pay(s, nil)
+		default: // what was never sent is still owed
+			for i := range s.back {
+				l.away.give(&s.back[i])
+			}
 		}
 		l.health(s.bucket, err)
 		for j, i := range s.places {
@@ -202,7 +209,12 @@ func (l *Limiter) prepare(s *script) {
 				at = len(s.keys)
 				place[counter] = at
 				owed, start := l.owes(s, counter), int64(rateBegins)
+				back := int64(0)
+				if spent == nil || spent[counter] { // who only looks leaves it where it is
+					back = l.takeBack(s, c, counter)
+				}
 				if c.IsQuota() {
+					owed -= back
 					if start, there = s.known[i](counter); !there {
 						start = unknownBegins
 						unknown[counter] = len(told) + 1
@@ -210,13 +222,7 @@ func (l *Limiter) prepare(s *script) {
 				} else {
 					interval := c.Rate.Interval().Microseconds()
 					start -= (max(owed, 0) + l.others(s.bucket, c, owed)) * interval
-					owed *= interval
-					if spent == nil || spent[counter] { // who only looks leaves it where it is
-						back, warm := l.stocks.drop(counter)
-						if owed -= back; warm {
-							s.warm = append(s.warm, counter)
-						}
-					}
+					owed = owed*interval - back
 				}
 				if c.IsQuota() || owed != 0 {
 					told[0]++
@@ -227,8 +233,8 @@ func (l *Limiter) prepare(s *script) {
 		}
 	}
 	s.wants = s.leasings()
-	for _, w := range s.wants {
-		checks = tuple(append(checks, 1), &w.check, place[w.counter], hotLeft*w.check.Cost)
+	for i := range s.wants {
+		checks = s.wants[i].ask(checks, place[s.wants[i].counter])
 	}
 	s.args = packed(append(told, float64(len(s.groups)+len(s.wants))), checks)
 }
@@ -342,8 +348,9 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 	paid := map[string]bool{}
 	if rest := len(numbers) - 2*len(s.wants); rest >= 0 {
 		for i, w := range s.wants {
-			if over, used := numbers[rest+2*i], numbers[rest+2*i+1]; over == 0 {
-				l.stock(w, used, asked)
+			if n := w.took(numbers[rest+2*i]); n > 0 {
+				w.check.Cost = n
+				l.stock(w, numbers[rest+2*i+1], asked)
 			}
 		}
 		numbers = numbers[:rest]
@@ -361,12 +368,17 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 			case over < 0:
 				decided = false
 			case c.IsQuota():
+				if g.look { // what lies here can be taken
+					if used -= l.stocks.held(g.counters[i], c); used+c.Cost <= c.Quota.Most {
+						over = 0
+					}
+				}
 				results[i] = limit.QuotaAnswer(c.Quota, used, now, over == 0)
 				paid[g.counters[i]] = true
 				l.away.saw(c, g.counters[i], used)
 			default:
 				if g.look { // what lies here can be taken
-					back := l.stocks.held(g.counters[i], c.Rate)
+					back := l.stocks.held(g.counters[i], c)
 					used, over = max(used-back, 0), max(over-back, 0)
 				}
 				results[i] = limit.Answer(c.Rate, used, over)
@@ -419,10 +431,15 @@ func unsent(err error) bool {
 // and not answered stays spent, unless Redis did give it back.
 func (l *Limiter) Give(ctx context.Context, units []limit.Check) {
 	of := map[int][]int{}
+	units = slices.Clone(units)
 	for i := range units {
 		g := l.group(units[i : i+1])
 		of[g.bucket] = append(of[g.bucket], i)
 		l.refused.forget(g.counters[0])
+		if c := &units[i]; c.IsQuota() { // what lies here goes with it
+			back, _ := l.stocks.drop(g.counters[0])
+			c.Cost += back
+		}
 	}
 	for bucket, places := range of {
 		var keys []string

@@ -58,7 +58,7 @@ func TestLook_LeavesStocks(t *testing.T) {
 	l.stock(leasing{counter: "k", check: c}, (10 * time.Hour).Microseconds(), time.Now())
 	c.Cost = 155
 	out, err := l.Look(t.Context(), [][]limit.Check{{c}})
-	if held := l.stocks.held("k", c.Rate); err != nil || !out[0][0].Allowed || out[0][0].Remaining != 160 || held != (10*time.Hour).Microseconds() {
+	if held := l.stocks.held("k", &c); err != nil || !out[0][0].Allowed || out[0][0].Remaining != 160 || held != (10*time.Hour).Microseconds() {
 		t.Errorf("%+v, %v; %d held", out, err, held)
 	}
 	if taken, err := l.Take(t.Context(), []limit.Check{c}); err != nil || !taken[0].Allowed || taken[0].Remaining != 5 {

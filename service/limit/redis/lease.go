@@ -118,6 +118,18 @@ func (l *leases) left(counter string) int64 {
 	return 0
 }
 
+// quotas is what is left of leases of quotas.
+func (l *leases) quotas() (held []limit.Spent) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for counter, have := range l.of {
+		if have.check.IsQuota() && have.tokens > 0 {
+			held = append(held, limit.Spent{Counter: counter, Used: have.tokens, Until: have.check.Quota.Until})
+		}
+	}
+	return held
+}
+
 // rest empties the leases and returns what is left of them.
 func (l *leases) rest() []limit.Check {
 	l.mu.Lock()

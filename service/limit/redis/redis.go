@@ -5,8 +5,9 @@
 // together in the next. A batch is one script; on a cluster it is one script for each bucket, of 64 by owner, and the scripts for a
 // node go out together. A script has a budget, 10 ms unless said, and is never sent twice: a lost reply leaves its tokens spent.
 //
-// Of a rate that many ask for at once a replica takes tokens up front, with a batch that is under way anyhow, and spends them without asking.
-// What it does not spend goes back; a replica that dies wastes them, and no window admits more for it. Quotas are asked for each time.
+// Of a limit that many ask for at once a replica takes tokens up front, with a batch that is under way anyhow, and spends them without asking.
+// What it does not spend goes back; a replica that dies wastes them, and no window admits more for it. Of a quota they are a 64th part of what
+// is left at most, and stand in the ledger as used: see [Limiter.Held].
 //
 // What was refused is refused again from memory for as long as Redis said, two seconds at most, so that a flood over a limit
 // reaches nobody.
@@ -107,6 +108,7 @@ type bucket struct {
 var (
 	_ limit.Limiter = (*Limiter)(nil)
 	_ limit.Engine  = (*Limiter)(nil)
+	_ limit.Holder  = (*Limiter)(nil)
 )
 
 // New makes a limiter. It does not connect: until Redis answers, limits follow their degraded mode.

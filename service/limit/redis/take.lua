@@ -5,10 +5,10 @@
 -- The number of counters about which there is something to say, then for each its place in KEYS, what it begins at when it is
 -- not there (-1 unknown; below that a rate, which begins at -2 less this), and what is owed to it when it is. Then the number of groups, and for each group its size and for each of its checks the counter's
 -- place and three numbers: of a rate the span (burst intervals), the need (cost intervals) and, as a number below 0 or 0, what must be left of
--- the span after it; of a quota its most, the cost and the end of its period. Times are microseconds. A size below 0 is that of a group that is
+-- the span after it; of a quota its most, the cost and the end of its period. A cost below 0 takes as much of a quota up front, or what is sensible. Times are microseconds. A size below 0 is that of a group that is
 -- looked at: it is decided and not spent.
 -- Returns for each check two numbers, in the same form: by how much a rate is over its span, or 1 for a quota that is, 0 when admitted, -1 when the group
--- is undecided for want of a quota's beginning; and how much is used after the decision.
+-- is undecided for want of a quota's beginning, and less than that the number, below 0, that was taken up front; and how much is used after the decision.
 local call, read, show, max = redis.call, struct.unpack, string.format, math.max
 local args = ARGV[1]
 local t = call('TIME')
@@ -62,13 +62,20 @@ for _ = 1, groups do
       ends[k] = till
       saved[c] = value[k]
       over, used = 0, value[k]
+      local part = need < 0
+      if part then
+        need = math.min(-need, math.floor((most - used) / 64))
+      end
       if used < 0 then
         known = false
-      elseif used + need > most then
+      elseif used + need > most or part and need < 2 then
         over = 1
       else
         used = used + need
         value[k] = used
+        if part then
+          over = -need
+        end
       end
     else
       local tat = value[k] or 0
