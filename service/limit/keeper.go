@@ -56,6 +56,9 @@ type Ledger interface {
 // flushEvery is how often a [Keeper] writes, and so how much of a quota's use is forgotten when process and counters are lost together.
 const flushEvery = time.Second
 
+// flushMost is how many quotas are written at once: where one writer keeps all others waiting, those get their turn between.
+const flushMost = 500
+
 // Keeper is the limiter of a service: an [Engine] whose quotas outlive it. What it admits of a quota it writes to the ledger, once a
 // second; when a counter is not there, because Redis lost it or the process is new, it begins at what the ledger says. It is safe
 // for concurrent use.
@@ -158,7 +161,8 @@ func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result, by
 		return nil
 	}
 	results, err := by(ctx, left, func(counter string) (int64, bool) {
-		return used[counter] + k.own(counter) + k.held()[counter].Used, true
+		// what is given back may be written before what was taken, which may be lost altogether
+		return max(used[counter]+k.own(counter)+k.held()[counter].Used, 0), true
 	})
 	if err != nil {
 		return err
@@ -270,14 +274,16 @@ func (k *Keeper) Flush(ctx context.Context) error {
 		}
 		return 1
 	})
-	k.seq++
-	if err := k.ledger.Keep(ctx, k.process, k.seq, changed); err != nil {
-		return err
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, s := range changed {
-		k.spent[s.Counter].written = s.Used
+	for part := range slices.Chunk(changed, flushMost) {
+		k.seq++
+		if err := k.ledger.Keep(ctx, k.process, k.seq, part); err != nil {
+			return err
+		}
+		k.mu.Lock()
+		for _, s := range part {
+			k.spent[s.Counter].written = s.Used
+		}
+		k.mu.Unlock()
 	}
 	return nil
 }

@@ -161,3 +161,24 @@ func TestINV7_UndecidedIsRefused(t *testing.T) {
 		t.Errorf("%d written of what was not admitted", b.Total())
 	}
 }
+
+// TestINV7_GivenBackBeforeWritten: units that another process took and has not written down, because it died or is about to, are given back by
+// this one and the counter is lost: the quota begins at nothing used, not below, on every engine alike.
+func TestINV7_GivenBackBeforeWritten(t *testing.T) {
+	t.Parallel()
+	c, b := newClock(), limittest.NewLedger()
+	engine := limit.NewLocal(c.Now)
+	dies, lives := keeper(engine, b, "p1", c), keeper(engine, b, "p2", c)
+	check := limit.Check{Key: "q", Quota: c.month(10), Cost: 6}
+	if !allowed(t, dies, check) {
+		t.Fatal("not admitted")
+	}
+	lives.Give(t.Context(), []limit.Check{check})
+	engine.Clear()
+	for i, want := range []int64{4, 4} {
+		out, err := lives.Take(t.Context(), []limit.Check{check})
+		if err != nil || out[0].Allowed != (i == 0) || out[0].Remaining != want {
+			t.Errorf("take %d after the loss: %+v, %v", i, out, err)
+		}
+	}
+}

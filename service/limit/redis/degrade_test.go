@@ -296,3 +296,26 @@ func TestINV7_LossCycles(t *testing.T) {
 		t.Errorf("%v", worst)
 	}
 }
+
+// TestINV7_GivenBackBeforeWritten: where units are given back that another process took and never wrote down, and the counter is lost, the quota
+// begins at nothing used; less than nothing would be taken for something else and shut the quota for the rest of its period.
+func TestINV7_GivenBackBeforeWritten(t *testing.T) {
+	t.Parallel()
+	url, prefix, ledger := limittest.Redis(t), "given-"+strconv.Itoa(rand.Int()), limittest.NewLedger()
+	l := open(t, redis.Config{URL: url, Prefix: prefix, Budget: 20 * time.Second})
+	dies := limit.NewKeeper(l, ledger, "a", time.Now, slog.New(slog.DiscardHandler))
+	lives := limit.NewKeeper(l, ledger, "b", time.Now, slog.New(slog.DiscardHandler))
+	for _, cost := range []int64{1, 6} { // both below nothing, which stand for two things of their own
+		check := limit.Check{Key: "quota" + strconv.FormatInt(cost, 10), Quota: month(10), Cost: cost}
+		if out := take(t, dies, check); !out.Allowed {
+			t.Fatalf("%+v", out)
+		}
+		lives.Give(t.Context(), []limit.Check{check})
+		if err := client(t, url).Del(t.Context(), prefix+":"+limit.Counter(&check)).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if out := take(t, lives, check); !out.Allowed || out.Remaining != 10-cost {
+			t.Errorf("after the loss: %+v", out)
+		}
+	}
+}
