@@ -122,6 +122,8 @@ func TestA04_CredentialsInQueriesAreRefused(t *testing.T) {
 		"with=mtr_live_0123456789_abcdefghijklmnopqrstuv_0abcde", "x=acme_test_0123456789abcdefghij", "with=eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ4In0.c2ln",
 		"access_token=CANARY0", "API_KEY=CANARY1", "with=MINT-AAAAA-BBBBB-CCCCC-DDDDD-EEEEE-CANAR", "a=1;secret=CANARY2", "with=%6dtr_live_0123456789_CANARY3aaaaaaaaa", "license%5fkey=CANARY4",
 		"with=mts_CANARY9abcdefghijklmnopqrstuvwxyz0123456789ABCDE",
+		"mtr_live_0123456789_abcdefghijklmnopqrstuv_0abcde", "mtr_live_0123456789_abcdefghijklmnopqrstuv_0abcde=with", "with=Bearer+mtr_live_0123456789_abcdefghijklmnopqrstuv_0abcde",
+		"with=%20mtr_live_0123456789_abcdefghijklmnopqrstuv_0abcde%0A", "license%20eyJhbGciOiJFZERTQSJ9.eyJzdWIiOiJ4In0.c2ln",
 	} {
 		problem(t, h.send("GET", "/v1/widgets/wid_1?"+q, "", "Authorization", "Bearer customer"), 401, "unauthorized")
 	}

@@ -83,11 +83,21 @@ func smuggled(u *url.URL) bool {
 	}
 	for pair := range strings.FieldsFuncSeq(u.RawQuery, func(r rune) bool { return r == '&' || r == ';' }) {
 		name, value, _ := strings.Cut(pair, "=")
-		if slices.Contains(credentialNames, strings.ToLower(unescape(name))) || credentialShape.MatchString(unescape(value)) {
+		name, value = unescape(name), unescape(value)
+		if slices.Contains(credentialNames, strings.ToLower(name)) || credentialLike(name) || credentialLike(value) {
 			return true
 		}
 	}
 	return false
+}
+
+// credentialLike reports whether s looks like a credential, alone or behind the name of its scheme.
+func credentialLike(s string) bool {
+	s = strings.TrimSpace(s)
+	if scheme, credential, ok := strings.Cut(s, " "); ok && schemes[strings.ToLower(scheme)] != "" {
+		s = strings.TrimSpace(credential)
+	}
+	return credentialShape.MatchString(s)
 }
 
 func unescape(s string) string {
