@@ -72,7 +72,7 @@ type AuthorizeRequest struct {
 	Product string        `query:"product" doc:"Id of the product of the resource; a key of another does not fit."`
 	Env     licensing.Env `query:"env" doc:"Environment of the resource; a key of the other does not fit." enum:"live,test"`
 	Scopes  []string      `query:"scope" doc:"Scope that the use needs; may be repeated."`
-	Cost    int64         `query:"cost" doc:"Units that the use spends of every limit; 1 unless said."`
+	Cost    *int64        `query:"cost" doc:"Units that the use spends of every limit; 1 unless said."`
 }
 
 // AuthorizeResponse lets a request pass.
@@ -108,9 +108,13 @@ func (a authorizer) authorize(ctx context.Context, r AuthorizeRequest) (Authoriz
 	if actor.Kind != licensing.APIKey {
 		return AuthorizeResponse{}, apikey.ErrCredential.Because(errors.New("no API key was presented"))
 	}
-	v, err := a.keys.Authorize(ctx, apikey.Question{
-		KeyID: actor.ID, Product: r.Product, Env: r.Env, Scopes: r.Scopes, Cost: r.Cost, IP: kit.ClientIP(ctx),
-	})
+	q := apikey.Question{KeyID: actor.ID, Product: r.Product, Env: r.Env, Scopes: r.Scopes, IP: kit.ClientIP(ctx)}
+	if r.Cost != nil {
+		if q.Cost = *r.Cost; q.Cost < 1 { // 0 stands for 1 in a question, and nobody asks for that
+			return AuthorizeResponse{}, apikey.ErrCost.With("cost", "must be at least 1")
+		}
+	}
+	v, err := a.keys.Authorize(ctx, q)
 	header := rateLimitFields(v.Limits)
 	if err != nil {
 		if len(header) == 0 {

@@ -167,7 +167,7 @@ func TestAuthorizeAnswers(t *testing.T) {
 		"good": {"", free.Secret, "", 200}, "scope": {"?scope=docs:read", free.Secret, "", 200}, "missing scope": {"?scope=docs:read&scope=docs:write", free.Secret, "", 403},
 		"other product": {"?product=prd_b", free.Secret, "", 403}, "other environment": {"?env=test", free.Secret, "", 403},
 		"inside": {"", fenced.Secret, "192.0.2.7", 200}, "outside": {"", fenced.Secret, "203.0.113.9", 403}, "spoofed before the proxy": {"", fenced.Secret, "192.0.2.7, 203.0.113.9", 403},
-		"bad cost": {"?cost=-1", free.Secret, "", 400}, "key in the query": {"?key=" + free.Secret, free.Secret, "", 401},
+		"bad cost": {"?cost=-1", free.Secret, "", 400}, "no cost": {"?cost=0", free.Secret, "", 400}, "a cost": {"?cost=2", free.Secret, "", 200}, "key in the query": {"?key=" + free.Secret, free.Secret, "", 401},
 	} {
 		var headers []string
 		if c.from != "" {
