@@ -3,6 +3,7 @@ package apikey
 import (
 	"context"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -33,19 +34,33 @@ func (r VerifyRequest) Validate() error {
 	case len(r.Batch) > maxQuestions:
 		return e.With("/batch", "must have at most %d keys", maxQuestions)
 	}
-	for _, c := range append([]VerifyCheck{r.VerifyCheck}, r.Batch...) {
-		if c.Cost != nil && *c.Cost < 1 {
-			return e.With("/cost", "must be at least 1")
+	if len(r.Batch) == 0 {
+		return r.VerifyCheck.fault(e, "")
+	}
+	if c := r.VerifyCheck; c.Cost != nil || len(c.Scopes) > 0 || c.IP != "" || c.Product != "" || c.Env != "" {
+		return e.With("/batch", "each of a batch says by itself what it is for; beside it nothing can be said")
+	}
+	for i := range r.Batch {
+		if err := r.Batch[i].fault(e, "/batch/"+strconv.Itoa(i)); err != nil {
+			return err
 		}
-		if bad := badScope(c.Scopes); bad != "" {
-			return e.With("/scopes", "%s", bad)
-		}
-		if c.IP == "" {
-			continue
-		}
-		if _, err := netip.ParseAddr(c.IP); err != nil {
-			return e.With("/ip", "must be an address")
-		}
+	}
+	return nil
+}
+
+// fault is e with what is wrong with a check that is found at a place of the request, nil when nothing is.
+func (c *VerifyCheck) fault(e *licensing.Error, at string) error {
+	if c.Cost != nil && *c.Cost < 1 {
+		return e.With(at+"/cost", "must be at least 1")
+	}
+	if bad := badScope(c.Scopes); bad != "" {
+		return e.With(at+"/scopes", "%s", bad)
+	}
+	if c.IP == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(c.IP); err != nil {
+		return e.With(at+"/ip", "must be an address")
 	}
 	return nil
 }

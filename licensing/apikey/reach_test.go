@@ -285,3 +285,30 @@ func TestKeyNamesItsLiveTexts(t *testing.T) {
 		}
 	})
 }
+
+// TestVerify_BatchIsTakenByItsWord: a batch says of each key what it is for, so a cost, scopes, an address, a product or an environment beside it
+// is refused and not dropped, and what is wrong with one of its keys is named by its place.
+func TestVerify_BatchIsTakenByItsWord(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	_, text := r.issue(t, nil)
+	key := apikey.VerifyCheck{Key: text}
+	for at, q := range map[string]apikey.VerifyRequest{
+		"/key":            {VerifyCheck: key, Batch: []apikey.VerifyCheck{key}},
+		"/batch":          {VerifyCheck: apikey.VerifyCheck{Cost: ptr(int64(5))}, Batch: []apikey.VerifyCheck{key}},
+		"/batch/1/cost":   {Batch: []apikey.VerifyCheck{key, {Key: text, Cost: ptr(int64(0))}}},
+		"/batch/1/scopes": {Batch: []apikey.VerifyCheck{key, {Key: text, Scopes: []string{"Read"}}}},
+		"/batch/2/ip":     {Batch: []apikey.VerifyCheck{key, key, {Key: text, IP: "192.0.2.256"}}},
+		"/cost":           {VerifyCheck: apikey.VerifyCheck{Key: text, Cost: ptr(int64(-1))}},
+	} {
+		var told *licensing.Error
+		if _, err := r.Verify(as(t, machine), q); !errors.As(err, &told) || told.Kind != licensing.Invalid || len(told.Fields) != 1 || told.Fields[0].Name != at {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+	for name, beside := range map[string]apikey.VerifyCheck{"scopes": {Scopes: []string{"read"}}, "address": {IP: "192.0.2.1"}, "product": {Product: "prd_a"}, "environment": {Env: licensing.Live}} {
+		if _, err := r.Verify(as(t, machine), apikey.VerifyRequest{VerifyCheck: beside, Batch: []apikey.VerifyCheck{key}}); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("%s beside a batch: %v", name, err)
+		}
+	}
+}
