@@ -94,3 +94,23 @@ func TestParseDigest(t *testing.T) {
 		}
 	}
 }
+
+// TestA06_AskedBeforeItCame: a text that was asked for in vain a moment before its key was imported is good as soon as the change arrives, on every
+// replica, since what is not there is not remembered beyond that.
+func TestA06_AskedBeforeItCame(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r, other := newRig(t, e), newRig(t, e)
+		r.bring(t, "sk_first_of_all_0123456789")
+		const text = "sk_comes_later_0123456789"
+		for _, replica := range []*rig{r, other} {
+			replica.poll(t)
+			expect(t, "before its import", replica.code(t, text), apikey.NotFound)
+		}
+		r.bring(t, text)
+		for _, replica := range []*rig{r, other} {
+			replica.poll(t)
+			expect(t, "imported", replica.code(t, text), apikey.Valid)
+		}
+	})
+}

@@ -87,7 +87,9 @@ func (s *Service) Invalidate(id string) {
 		s.cache.Reset()
 		return
 	}
-	s.cache.Invalidate(id)
+	if !s.cache.Invalidate(id) {
+		s.cache.ForgetMisses() // its text may have been asked for before it was imported
+	}
 }
 
 // IssueSpec says what to issue. A zero ExpiresAt means never; no Limits means unlimited.
