@@ -2,6 +2,8 @@ package apikey
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,13 +51,13 @@ func (t *traces) fresh(misuse map[misused]struct{}, now time.Time) {
 	}
 }
 
-func (t *traces) written(misuse map[misused]struct{}) {
+func (t *traces) written(misuse []misused) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.told == nil {
 		t.told = map[misused]struct{}{}
 	}
-	for m := range misuse {
+	for _, m := range misuse {
 		t.told[m] = struct{}{}
 	}
 }
@@ -113,19 +115,12 @@ func (s *Service) Flush(ctx context.Context) error {
 	if len(used) == 0 && len(misuse) == 0 {
 		return nil
 	}
-	err := s.Tx.InTx(licensing.AsSystem(ctx, "key.uses"), func(ctx context.Context) error {
-		if err := s.Uses.TouchKeys(ctx, used); err != nil {
-			return err
-		}
-		for m := range misuse {
-			if err := s.Audit.Record(ctx, licensing.Event{Action: "key.misuse", Target: m.KeyID, Product: m.Product, Detail: map[string]any{"code": m.Code}}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	ctx = licensing.AsSystem(ctx, "key.uses")
+	err := s.flushUses(ctx, used)
 	if err == nil {
-		s.traces.written(misuse)
+		err = s.flushMisuse(ctx, misuse)
+	}
+	if err == nil {
 		return nil
 	}
 	s.traces.mu.Lock()
@@ -145,4 +140,45 @@ func (s *Service) Flush(ctx context.Context) error {
 		s.traces.misuse[m] = struct{}{}
 	}
 	return err
+}
+
+// flushMost is how many traces one transaction writes: where one writer keeps all others waiting, those get their turn between.
+const flushMost = 400
+
+// flushUses writes down when keys were used, and takes out of used what is written.
+func (s *Service) flushUses(ctx context.Context, used map[string]time.Time) error {
+	for part := range slices.Chunk(slices.Sorted(maps.Keys(used)), flushMost) {
+		at := make(map[string]time.Time, len(part))
+		for _, id := range part {
+			at[id] = used[id]
+		}
+		if err := s.Tx.InTx(ctx, func(ctx context.Context) error { return s.Uses.TouchKeys(ctx, at) }); err != nil {
+			return err
+		}
+		for _, id := range part {
+			delete(used, id)
+		}
+	}
+	return nil
+}
+
+// flushMisuse writes down what keys were presented for that they do not open, and takes out of misuse what is written.
+func (s *Service) flushMisuse(ctx context.Context, misuse map[misused]struct{}) error {
+	for part := range slices.Chunk(slices.Collect(maps.Keys(misuse)), flushMost) {
+		if err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+			for _, m := range part {
+				if err := s.Audit.Record(ctx, licensing.Event{Action: "key.misuse", Target: m.KeyID, Product: m.Product, Detail: map[string]any{"code": m.Code}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		s.traces.written(part)
+		for _, m := range part {
+			delete(misuse, m)
+		}
+	}
+	return nil
 }

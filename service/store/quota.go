@@ -52,6 +52,14 @@ func (s *quotas) Used(ctx context.Context, counters []string, but string) (map[s
 }
 
 // PurgeQuotas forgets what was used in periods that ended before an instant, and reports how many rows that were.
-func (s *Store) PurgeQuotas(ctx context.Context, before time.Time) (int64, error) {
-	return s.db.Exec(ctx, `DELETE FROM quota_spent WHERE until < $1`, before)
+func (s *Store) PurgeQuotas(ctx context.Context, before time.Time) (purged int64, err error) {
+	for {
+		n, err := s.db.Exec(ctx, `DELETE FROM quota_spent WHERE (counter, process) IN (SELECT counter, process FROM quota_spent WHERE until < $1 ORDER BY until LIMIT $2)`, before, purgeMost)
+		if purged += n; err != nil || n < purgeMost {
+			return purged, err
+		}
+	}
 }
+
+// purgeMost is how many rows of quotas are forgotten by one statement: the quotas of a month end all at once, and whoever writes meanwhile gets his turn.
+const purgeMost = 1000
