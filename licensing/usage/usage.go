@@ -51,10 +51,11 @@ type Store interface {
 	// OpenSource makes a source for a license or API key that is there, or returns the one of the same holder and nonce.
 	OpenSource(ctx context.Context, s Source) (Source, error)
 	Source(ctx context.Context, id string) (Source, error)
-	// Advance moves a source from From to Seq and reports whether it was there; a step of more than one is kept as a gap. In the
-	// caller's transaction.
+	// Advance moves a source from From to Seq and reports whether it was there; a step of more than one is kept as a gap, and one that
+	// would bring the source above [MostOfSource] is [ErrTooMuch]. In the caller's transaction.
 	Advance(ctx context.Context, b Batch) (bool, error)
-	// Add adds a batch's sums. In the caller's transaction, after Advance.
+	// Add adds a batch's sums. It returns [ErrTooMuch] when a license or key would come above [MostOfMonth], so that nothing that is added
+	// up can grow beyond what a number holds. In the caller's transaction, after Advance.
 	Add(ctx context.Context, b Batch) error
 	// HandOver gives a source to another activation of the same license, if its holder has no seat any more.
 	HandOver(ctx context.Context, id, license, to string) (bool, error)
@@ -62,7 +63,7 @@ type Store interface {
 	Flag(ctx context.Context, id string, at time.Time) error
 	// Fresh keeps digests of events and reports which of them are new. In the caller's transaction.
 	Fresh(ctx context.Context, digests [][]byte) ([]bool, error)
-	// Tick moves a source of events up by one. In the caller's transaction.
+	// Tick moves a source of events up by one, as Advance does. In the caller's transaction.
 	Tick(ctx context.Context, source string, t *Tally, at time.Time) error
 	// MetersFor returns every meter of a product.
 	MetersFor(ctx context.Context, product string) ([]Meter, error)
@@ -139,6 +140,13 @@ func New(d Deps) *Service {
 	return &Service{Deps: d}
 }
 
+// The most that is counted, of events and of their numbers: of a meter of a license or key in a calendar month what JSON carries exactly and
+// quotas go up to, and of all meters of a source at any time a part of what the database's numbers hold.
+const (
+	MostOfMonth  = 1<<53 - 1
+	MostOfSource = 1 << 60
+)
+
 // What a product is told. The codes are those of package sdk.
 var (
 	// ErrUnknown answers for a source that is not there and for one of somebody else.
@@ -148,6 +156,9 @@ var (
 		"The source is used by two, or was set back to an earlier state. Go on under a new source.")
 	// ErrGap refuses a batch when one before it is missing.
 	ErrGap = licensing.Fail(licensing.Conflict, sdk.CodeUsageGap, "A batch before this one is missing.")
+
+	// ErrTooMuch refuses what nobody uses: with more, the sums of everybody who uses the product could no longer be kept.
+	ErrTooMuch = licensing.Fail(licensing.Conflict, "usage-too-much", "More was reported than can be counted of a meter in a month. None of it was.")
 
 	errForm = licensing.Fail(licensing.Invalid, "usage-form", "The batch cannot be counted; see the fields.")
 	errBusy = licensing.Fail(licensing.Unavailable, sdk.CodeUnavailable, "Too much happened at once to this source; try again.").After(time.Second)

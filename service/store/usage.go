@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -79,15 +80,28 @@ func (s *usages) Advance(ctx context.Context, b usage.Batch) (bool, error) {
 			ON CONFLICT (source) DO UPDATE SET last_seq = EXCLUDED.last_seq, last_hash = EXCLUDED.last_hash, last_at = EXCLUDED.last_at, events = m.events + EXCLUDED.events, total = m.total + EXCLUDED.total
 			WHERE m.last_seq = $3`
 	}
-	n, err := s.db.Exec(ctx, sql, b.Source.ID, b.Source.Holder, b.From, b.Seq, b.Hash, b.At, b.Events, b.Total)
-	if err != nil || n == 0 {
+	if done, err := ofSource(s.db.QueryRow(ctx, sql+` RETURNING events, total`, b.Source.ID, b.Source.Holder, b.From, b.Seq, b.Hash, b.At, b.Events, b.Total)); err != nil || !done {
 		return false, err
 	}
 	failpoint.Hit("usage-source-row")
 	if b.Seq > b.From+1 {
-		_, err = s.db.Exec(ctx, `INSERT INTO usage_gap (source_id, from_seq, to_seq, at) VALUES ($1, $2, $3, $4)`, b.Source.ID, b.From+1, b.Seq-1, b.At)
+		_, err := s.db.Exec(ctx, `INSERT INTO usage_gap (source_id, from_seq, to_seq, at) VALUES ($1, $2, $3, $4)`, b.Source.ID, b.From+1, b.Seq-1, b.At)
+		return true, err
 	}
-	return true, err
+	return true, nil
+}
+
+// ofSource reads what a source has come to, and reports whether there was a row.
+func ofSource(row db.Row) (bool, error) {
+	var events, total int64
+	err := row.Scan(&events, &total)
+	if errors.Is(err, db.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil && max(events, total) > usage.MostOfSource {
+		err = usage.ErrTooMuch
+	}
+	return err == nil, err
 }
 
 // usageColumns are what sums are made of, after their key.
@@ -96,8 +110,9 @@ const usageColumns = `events, total, peak, late, last_at, last_id, last_value`
 // chunks are the sizes of the statements that add sums: few statements, each prepared once, and few of them a batch.
 var chunks = [...]int{64, 16, 4, 1}
 
-// upsert adds rows of a table of sums whose key has the given columns.
-func upsert(table, key string, rows [][]any) []db.Statement {
+// upsert adds rows of a table of sums whose key has the given columns. What where does not allow to grow stays as it is, and is not among the
+// rows that the statement says it wrote.
+func upsert(table, key, where string, rows [][]any) []db.Statement {
 	var out []db.Statement
 	for _, size := range chunks {
 		for ; len(rows) >= size; rows = rows[size:] {
@@ -110,7 +125,7 @@ func upsert(table, key string, rows [][]any) []db.Statement {
 					peak = CASE WHEN EXCLUDED.peak > t.peak THEN EXCLUDED.peak ELSE t.peak END,
 					last_at = CASE WHEN ` + newer + ` THEN EXCLUDED.last_at ELSE t.last_at END,
 					last_id = CASE WHEN ` + newer + ` THEN EXCLUDED.last_id ELSE t.last_id END,
-					last_value = CASE WHEN ` + newer + ` THEN EXCLUDED.last_value ELSE t.last_value END`, Args: args})
+					last_value = CASE WHEN ` + newer + ` THEN EXCLUDED.last_value ELSE t.last_value END ` + where, Args: args})
 		}
 	}
 	return out
@@ -137,7 +152,7 @@ func tuples(rows, columns int) string {
 
 // Add implements [usage.Store].
 func (s *usages) Add(ctx context.Context, b usage.Batch) error {
-	statements := added(&b.Tally)
+	statements, sums := added(&b.Tally)
 	for _, l := range b.Lines {
 		statements = append(statements, db.Statement{SQL: `INSERT INTO usage_line AS t (carrier, meter, day, source, month, first_seq, last_seq, batches, events, total, late)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
@@ -145,13 +160,27 @@ func (s *usages) Add(ctx context.Context, b usage.Batch) error {
 				batches = t.batches + EXCLUDED.batches, events = t.events + EXCLUDED.events, total = t.total + EXCLUDED.total, late = t.late + EXCLUDED.late`,
 			Args: []any{l.Carrier, l.Meter, l.Day, l.Source, l.Month, l.First, l.Last, l.Batches, l.Events, l.Total, l.Late}})
 	}
-	_, err := s.db.Batch(ctx, statements)
+	wrote, err := s.db.Batch(ctx, statements)
 	failpoint.Hit("usage-batch-row")
-	return err
+	if err != nil {
+		return err
+	}
+	rows := int64(0)
+	for _, n := range wrote[:sums] {
+		rows += n
+	}
+	if rows < int64(len(b.Rows)+len(b.Rolled)) {
+		return usage.ErrTooMuch
+	}
+	return nil
 }
 
-// added are the statements that add sums and different values.
-func added(t *usage.Tally) []db.Statement {
+// bounded keeps the sums of a license or key within what is counted of it. Those of a product, whose scope has a slash, are not bounded: who
+// reports too much keeps nobody else from being counted. What is of one subject is part of what is bounded.
+var bounded = fmt.Sprintf(`WHERE t.scope LIKE '%%/%%' OR t.events <= %[1]d - EXCLUDED.events AND t.total <= %[1]d - EXCLUDED.total`, int64(usage.MostOfMonth))
+
+// added are the statements that add sums and different values, of which the first ones, so many, add sums.
+func added(t *usage.Tally) (out []db.Statement, sums int) {
 	value := func(v *usage.Value) []any {
 		return []any{v.Events, v.Total, v.Max, v.Late, nullable(v.LastAt), v.LastID, v.Last}
 	}
@@ -166,7 +195,8 @@ func added(t *usage.Tally) []db.Statement {
 		m := &t.Members[i]
 		members[i] = []any{m.Scope, m.Meter, string(m.Span), m.Subject, m.Group, m.Starts, m.Digest[:]}
 	}
-	out := append(upsert("usage_total", "carrier, meter, span, subject, grp, starts_at", rows), upsert("usage_rollup", "scope, meter, span, grp, starts_at", rolled)...)
+	out = append(upsert("usage_total", "carrier, meter, span, subject, grp, starts_at", "", rows), upsert("usage_rollup", "scope, meter, span, grp, starts_at", bounded, rolled)...)
+	sums = len(out)
 	for _, size := range chunks {
 		for ; len(members) >= size; members = members[size:] {
 			args := make([]any, 0, size*7)
@@ -176,7 +206,7 @@ func added(t *usage.Tally) []db.Statement {
 			out = append(out, db.Statement{SQL: `INSERT INTO usage_member (scope, meter, span, subject, grp, starts_at, member) VALUES ` + tuples(size, 7) + ` ON CONFLICT DO NOTHING`, Args: args})
 		}
 	}
-	return out
+	return out, sums
 }
 
 // Fresh implements [usage.Store].
@@ -199,9 +229,9 @@ func (s *usages) Fresh(ctx context.Context, digests [][]byte) ([]bool, error) {
 
 // Tick implements [usage.Store].
 func (s *usages) Tick(ctx context.Context, source string, t *usage.Tally, at time.Time) error {
-	_, err := s.db.Exec(ctx, `INSERT INTO usage_mark AS m (source, last_seq, last_hash, last_at, events, total) VALUES ($1, 1, '', $2, $3, $4)
-		ON CONFLICT (source) DO UPDATE SET last_seq = m.last_seq + 1, last_at = EXCLUDED.last_at, events = m.events + EXCLUDED.events, total = m.total + EXCLUDED.total`,
-		source, at, t.Events, t.Total)
+	_, err := ofSource(s.db.QueryRow(ctx, `INSERT INTO usage_mark AS m (source, last_seq, last_hash, last_at, events, total) VALUES ($1, 1, '', $2, $3, $4)
+		ON CONFLICT (source) DO UPDATE SET last_seq = m.last_seq + 1, last_at = EXCLUDED.last_at, events = m.events + EXCLUDED.events, total = m.total + EXCLUDED.total
+		RETURNING events, total`, source, at, t.Events, t.Total))
 	failpoint.Hit("usage-source-row")
 	return err
 }
