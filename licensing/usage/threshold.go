@@ -31,11 +31,12 @@ type Thresholds interface {
 	// Watched is up to when usage was looked through, zero before the first time; Watch moves that on.
 	Watched(ctx context.Context) (time.Time, error)
 	Watch(ctx context.Context, at time.Time) error
-	// Counted are sources of licenses with quotas that counted something since an instant, in order, after one of them.
+	// Counted are sources of licenses with quotas that counted something since an instant, and such licenses that changed since, in order,
+	// after one of them.
 	Counted(ctx context.Context, since time.Time, after Mark, limit int) ([]Mark, error)
 }
 
-// Mark is a source that counted something: when, and for which license.
+// Mark is a source that counted something: when, and for which license. For a license that changed Source is its own id.
 type Mark struct {
 	At      time.Time
 	Source  string
@@ -87,7 +88,8 @@ func percentsOf(set map[string][]int64, meter string) []int64 {
 // lay a week ago, by what came in late. A part of a period that is over is told of only when what came in since it was last looked at reached
 // it: parts that are new, a quota that was lowered, and a meter that has a quota for the first time are no news of the past. Each part is told
 // of once a period: what was told is kept under a key of license, meter, period and part, in the transaction that tells, so that any number of
-// processes may look at once and again. A license that cannot be looked at keeps no other from being told of,
+// processes may look at once and again. A license that changed is looked at, too: where its quota was lowered below what is used, and its product stops
+// for that, nothing more may be counted. A license that cannot be looked at keeps no other from being told of,
 // and is come back to for an hour. It runs every few seconds.
 func (s *Service) Look(ctx context.Context) error {
 	began := s.Clock.Now()

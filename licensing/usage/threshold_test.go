@@ -331,3 +331,32 @@ func TestLookKeepsItsProgress(t *testing.T) {
 		}
 	})
 }
+
+// A quota that is lowered below what is used is told of without more usage: the product that minds it reports none. It is told of once.
+func TestThresholds_LoweredQuota(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		w.Clock.Set(time.Date(2026, 3, 10, 20, 0, 0, 0, time.UTC))
+		w.limited(t, map[string]license.Meter{"pages": {Quota: 1000, Period: "month"}})
+		ctx := w.seat(t, "act_1", "held")
+		if _, err := w.Count(ctx, w.batch(w.open(t, ctx), 1, 90)); err != nil {
+			t.Fatal(err)
+		}
+		w.look(t)
+		w.Clock.Advance(time.Hour)
+		w.look(t)
+		want(t, w.crossings())
+		w.Clock.Advance(time.Hour)
+		w.limited(t, map[string]license.Meter{"pages": {Quota: 100, Period: "month"}})
+		for range 2 {
+			if _, err := w.DB.Exec(t.Context(), `INSERT INTO change (kind, id, at) VALUES ('license', $1, $2)`, w.license, w.Clock.Now()); err != nil { // as whoever changes it does
+				t.Fatal(err)
+			}
+		}
+		w.look(t)
+		want(t, w.crossings(), "50 2026-03", "80 2026-03")
+		w.look(t)
+		want(t, w.crossings())
+	})
+}

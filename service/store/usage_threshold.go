@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing/usage"
@@ -123,12 +125,25 @@ func (s *usages) Watch(ctx context.Context, at time.Time) error {
 	return err
 }
 
-// Counted implements [usage.Thresholds]. Most licenses have no quota, and are left out here.
+// Counted implements [usage.Thresholds]. Most licenses have no quota, and are left out here. Those that changed are in the change feed, under their
+// own id.
 func (s *usages) Counted(ctx context.Context, since time.Time, after usage.Mark, limit int) ([]usage.Mark, error) {
 	if after.At.Before(since) {
 		after = usage.Mark{At: since}
 	}
-	rows, err := s.db.Query(ctx, `SELECT m.last_at, m.source, u.carrier FROM usage_mark m JOIN usage_source u ON u.id = m.source JOIN license l ON l.id = u.carrier
-		WHERE m.last_at >= $1 AND (m.last_at > $1 OR m.source > $2) AND l.terms LIKE '%"meters":{"%' ORDER BY m.last_at, m.source LIMIT $3`, after.At, after.Source, limit)
-	return db.Collect(rows, err, func(r db.Row) (m usage.Mark, err error) { return m, r.Scan(&m.At, &m.Source, &m.License) })
+	var marks []usage.Mark
+	each := func(r db.Row) error {
+		var m usage.Mark
+		err := r.Scan(&m.At, &m.Source, &m.License)
+		marks = append(marks, m)
+		return err
+	}
+	args := []any{after.At, after.Source, limit}
+	err := s.db.Ask(ctx,
+		db.Question{SQL: `SELECT m.last_at, m.source, u.carrier FROM usage_mark m JOIN usage_source u ON u.id = m.source JOIN license l ON l.id = u.carrier
+			WHERE m.last_at >= $1 AND (m.last_at > $1 OR m.source > $2) AND l.terms LIKE '%"meters":{"%' ORDER BY m.last_at, m.source LIMIT $3`, Args: args, Each: each},
+		db.Question{SQL: `SELECT c.at, c.id, c.id FROM change c JOIN license l ON l.id = c.id
+			WHERE c.at >= $1 AND c.kind = 'license' AND (c.at > $1 OR c.id > $2) AND l.terms LIKE '%"meters":{"%' ORDER BY c.at, c.id LIMIT $3`, Args: args, Each: each})
+	slices.SortFunc(marks, func(a, b usage.Mark) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Source, b.Source)) })
+	return marks[:min(len(marks), limit)], err // each list has the first ones, so both together do
 }
