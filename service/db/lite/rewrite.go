@@ -1,6 +1,7 @@
 package lite
 
 import (
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,7 +29,7 @@ func (r *rewriter) rewrite(sql string) statement {
 		return s.(statement)
 	}
 	s := Rewrite(sql)
-	st := statement{sql: s, writes: writes(s)}
+	st := statement{sql: unnumbered(s), writes: writes(s)}
 	if r.count.Add(1) <= maxRemembered {
 		r.known.Store(sql, st)
 	}
@@ -61,6 +62,30 @@ func Rewrite(sql string) string {
 			n = 1
 		}
 		i += n
+	}
+	return b.String()
+}
+
+// unnumbered is a statement in SQLite's spelling without the numbers of its parameters, if they are 1, 2, 3 and so on as they come: SQLite
+// takes each number for a name, and goes through all names for each value that is bound.
+func unnumbered(sql string) string {
+	var b strings.Builder
+	b.Grow(len(sql))
+	next := 1
+	for i := 0; i < len(sql); {
+		n := max(skip(sql[i:]), 1)
+		b.WriteString(sql[i : i+n])
+		if i += n; sql[i-n] != '?' {
+			continue
+		}
+		digits := i
+		for i < len(sql) && isDigit(sql[i]) {
+			i++
+		}
+		if sql[digits:i] != strconv.Itoa(next) {
+			return sql
+		}
+		next++
 	}
 	return b.String()
 }

@@ -52,3 +52,22 @@ func FuzzRewrite(f *testing.F) {
 		writes(Rewrite(s))
 	})
 }
+
+// Parameters lose their numbers where they come in order, each once, outside of quoted text; anywhere else they keep them all.
+func TestUnnumbered(t *testing.T) {
+	t.Parallel()
+	for in, out := range map[string]string{
+		`SELECT a FROM t WHERE b = $1 AND c IN ($2, $3)`:                                `SELECT a FROM t WHERE b = ? AND c IN (?, ?)`,
+		`INSERT INTO t VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12), ('$1 ?1', $13)`: `INSERT INTO t VALUES (?,?,?,?,?,?,?,?,?,?,?,?), ('$1 ?1', ?)`,
+		`SELECT a FROM t WHERE b = $1 OR c = $1`:                                        `SELECT a FROM t WHERE b = ?1 OR c = ?1`,
+		`SELECT a FROM t WHERE b = $2 AND c = $1`:                                       `SELECT a FROM t WHERE b = ?2 AND c = ?1`,
+		`SELECT $1, $3`:  `SELECT ?1, ?3`,
+		`SELECT '?', $1`: `SELECT '?', ?`,
+		`SELECT 1`:       `SELECT 1`,
+		``:               ``,
+	} {
+		if got := new(rewriter).rewrite(in).sql; got != out {
+			t.Errorf("%s\n became %q\n want %q", in, got, out)
+		}
+	}
+}

@@ -15,6 +15,11 @@ func (d *DB) Exec(ctx context.Context, query string, args ...any) (int64, error)
 }
 
 func (d *DB) exec(ctx context.Context, st statement, args []any) (int64, error) {
+	return d.execBy(ctx, st, nil, args)
+}
+
+// execBy is exec by a statement that was prepared in the transaction of ctx, if it is not nil.
+func (d *DB) execBy(ctx context.Context, st statement, prepared *sql.Stmt, args []any) (int64, error) {
 	vals, err := values(args)
 	t := d.txFrom(ctx)
 	if err != nil {
@@ -25,7 +30,11 @@ func (d *DB) exec(ctx context.Context, st statement, args []any) (int64, error) 
 		if err := t.usable(); err != nil {
 			return 0, err
 		}
-		res, err = t.sql.ExecContext(ctx, st.sql, vals...)
+		if prepared != nil {
+			res, err = prepared.ExecContext(ctx, vals...)
+		} else {
+			res, err = t.sql.ExecContext(ctx, st.sql, vals...)
+		}
 	} else {
 		conn, release, taken := d.takeWriter(ctx)
 		if taken != nil {
@@ -192,8 +201,10 @@ func (d *DB) each(ctx context.Context, q db.Question) error {
 func (d *DB) Batch(ctx context.Context, statements []db.Statement) ([]int64, error) {
 	affected := make([]int64, 0, len(statements))
 	err := d.InTx(ctx, func(ctx context.Context) error {
+		var same repeated
+		defer same.end()
 		for i, s := range statements {
-			n, err := d.one(ctx, s)
+			n, err := d.one(ctx, s, &same, i+1 < len(statements) && statements[i+1].Insert == nil && statements[i+1].SQL == s.SQL)
 			if err != nil {
 				return fmt.Errorf("statement %d of the batch: %w", i+1, err)
 			}
@@ -207,11 +218,36 @@ func (d *DB) Batch(ctx context.Context, statements []db.Statement) ([]int64, err
 	return affected, nil
 }
 
-func (d *DB) one(ctx context.Context, s db.Statement) (int64, error) {
+// repeated is a statement of a batch that comes several times in a row: to read it takes as long as to run it, so it is read once.
+type repeated struct {
+	text string
+	stmt *sql.Stmt
+}
+
+func (r *repeated) end() {
+	if r.stmt != nil {
+		_ = r.stmt.Close()
+	}
+	*r = repeated{}
+}
+
+// one runs a statement of a batch, in its transaction; again says that the next one has the same text.
+func (d *DB) one(ctx context.Context, s db.Statement, same *repeated, again bool) (int64, error) {
 	if r := s.Insert; r != nil {
 		return d.BulkInsert(ctx, r.Table, r.Columns, r.Rows)
 	}
-	return d.Exec(ctx, s.SQL, s.Args...)
+	if same.text != s.SQL {
+		same.end()
+	}
+	st := d.rewriter.rewrite(s.SQL)
+	if t := d.txFrom(ctx); again && same.stmt == nil && t.usable() == nil {
+		stmt, err := t.sql.PrepareContext(ctx, st.sql)
+		if err != nil {
+			return 0, d.note(t, wrap(ctx, err))
+		}
+		*same = repeated{s.SQL, stmt}
+	}
+	return d.execBy(ctx, st, same.stmt, s.Args)
 }
 
 // maxParameters is below SQLite's limit of parameters in one statement.
