@@ -169,6 +169,10 @@ func decodeEvent(b []byte) (e event, err error) {
 	return e, nil
 }
 
+// batchRows is how many rows a batch has at most. A server takes more ([MaxUsageRows]); but what weeks without a network left, or hundreds of meters,
+// would keep one that has a single writer from everybody else for too long.
+const batchRows = 100
+
 // rows sums events up.
 type rows struct {
 	list []UsageRow
@@ -185,7 +189,7 @@ func (r *rows) add(e event) bool {
 	key := rowKey{e.meter, e.at - ((e.at%UsageBucket)+UsageBucket)%UsageBucket}
 	i, ok := r.at[key]
 	if !ok {
-		if len(r.list) == MaxUsageRows {
+		if len(r.list) == batchRows {
 			return false
 		}
 		if r.at == nil {

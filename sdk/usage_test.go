@@ -322,6 +322,30 @@ func TestL23_CloseDuringReport(t *testing.T) {
 	counted(t, s, key, "calls", sdktest.Used{Events: acked, Sum: acked, Max: 1})
 }
 
+// What is of many meters, or of many quarters of an hour, goes in batches that no server needs long for, one after the other, each event once.
+func TestReport_ManyRowsAreSeveralBatches(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	c := client(t, s)
+	key := s.Issue(sdktest.Spec{Product: "editor"})
+	activate(t, c, key)
+	for range 2 {
+		for i := range 150 {
+			report(t, c, fmt.Sprint("m", i), 2)
+		}
+		s.Clock.Advance(15 * time.Minute)
+	}
+	flush(t, c)
+	if got := s.Usage(key); len(got) != 150 || c.UsageStats().Seq != 3 {
+		t.Fatalf("%d meters in %d batches", len(got), c.UsageStats().Seq)
+	}
+	for meter, got := range s.Usage(key) {
+		if (got != sdktest.Used{Events: 2, Sum: 4, Max: 2}) {
+			t.Errorf("%s: %+v", meter, got)
+		}
+	}
+}
+
 func ExampleClient_Report() {
 	srv := sdktest.NewServer()
 	defer srv.Close()
