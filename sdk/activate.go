@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/sdk/eval"
@@ -197,14 +196,14 @@ func (c *Client) Validate(ctx context.Context, key, feature string, n int64) (ev
 	return res.Decision, nil
 }
 
-// visible reports whether s can stand in a header: text of a sane length without control characters. A key that was imported may have letters of
-// any script.
+// visible reports whether s can stand in a header: printable ASCII of a sane
+// length.
 func visible(s string) bool {
-	if s == "" || len(s) > doc.MaxLicense || !utf8.ValidString(s) {
+	if s == "" || len(s) > doc.MaxLicense {
 		return false
 	}
 	for i := 0; i < len(s); i++ {
-		if s[i] < ' ' || s[i] == 0x7f {
+		if s[i] < ' ' || s[i] > '~' {
 			return false
 		}
 	}

@@ -108,27 +108,3 @@ func TestJ39_ClientRefusesLongTextsUnread(t *testing.T) {
 		t.Errorf("64 MiB were refused in %v", least)
 	}
 }
-
-// An imported key is sent byte for byte, whatever script it is in; what would break a header is no key.
-func TestActivate_KeysOfAnyScript(t *testing.T) {
-	t.Parallel()
-	s := server(t)
-	var sent atomic.Value
-	through := &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
-		sent.Store(r.Header.Get("Authorization"))
-		return http.DefaultTransport.RoundTrip(r)
-	})}
-	c := client(t, s, sdk.WithHTTPClient(through))
-	for _, key := range []string{"Schlüssel-Grün-7", "лицензия №4", "鍵-一二三"} {
-		expect(t, activate(t, c, key), false, eval.NotFound)
-		if got := sent.Load(); got != sdk.SchemeLicense+" "+key {
-			t.Errorf("%q was sent as %q", key, got)
-		}
-	}
-	sent.Store("")
-	for _, bad := range []string{"a\x7fb", "a\xffb", "a\x00b", "a\r\nb"} {
-		if expect(t, activate(t, c, bad), false, eval.NotFound); sent.Load() != "" {
-			t.Errorf("%q was sent", bad)
-		}
-	}
-}
