@@ -269,6 +269,7 @@ func (e *entry) check(s *Service, m *making) {
 	c.that(e.Owner != "" || e.Email != "" || m.Owner != "", "/email", "is missing; add the customer's address, or say who gets those that name nobody")
 	c.that(e.Key == "" || len(e.Key) >= minKey && len(e.Key) <= maxKey, "/key", "must have %d to %d bytes", minKey, maxKey)
 	c.that(plain(e.Key) && strings.TrimSpace(e.Key) == e.Key, "/key", "must be one line without space at its ends, as products send it")
+	c.that(strings.IndexFunc(e.Key, func(r rune) bool { return r > '~' }) < 0, "/key", "must be ASCII, as products send it in a header; leave it out to give the license a key of ours")
 	c.that(e.IssuedAt == nil || !e.IssuedAt.After(s.Clock.Now()), "/issued_at", "lies in the future")
 	if e.State == "" {
 		e.State = license.Active

@@ -170,12 +170,13 @@ func TestImport_DryRun(t *testing.T) {
 			"9,A-GOOD-KEY-11,bob@example.com,,,,,\n" +
 			"12,A-GOOD-KEY-4,bob@example.com,,,,,\n" +
 			"13,A-GOOD-KEY-13,bob@example.com,,,2020-01-01,,\n" + // ends before it was issued
-			"14,A-GOOD-KEY-14,bob@example.com,suspended,2,2099-01-01,standard,7\n"
+			"14,SCHLÜSSEL-14,bob@example.com,,,,,\n" + // no product could send it
+			"15,A-GOOD-KEY-14,bob@example.com,suspended,2,2099-01-01,standard,7\n"
 		report, err := w.ImportFile(w.ctx, w.importing("mintreu", "csv", file, true))
-		if err != nil || report.Run != nil || report.Fresh != 1 || report.Unchanged != 1 || report.Failed != 12 {
+		if err != nil || report.Run != nil || report.Fresh != 1 || report.Unchanged != 1 || report.Failed != 13 {
 			t.Fatalf("%+v, %v", report, err)
 		}
-		want := map[int]string{3: "key", 4: "key", 5: "email", 6: "state", 7: "seats", 8: "valid_until", 9: "policy", 10: "email", 11: "reference", 12: "reference", 13: "key", 14: "valid_until"}
+		want := map[int]string{3: "key", 4: "key", 5: "email", 6: "state", 7: "seats", 8: "valid_until", 9: "policy", 10: "email", 11: "reference", 12: "reference", 13: "key", 14: "valid_until", 15: "key"}
 		for _, row := range report.Rows {
 			if field := want[row.Line]; field != "" && (len(row.Problems) == 0 || row.Problems[0].Name != field || row.Problems[0].Detail == "") {
 				t.Errorf("line %d: %+v, want a problem of %s", row.Line, row.Problems, field)
