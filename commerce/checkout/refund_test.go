@@ -11,6 +11,7 @@ import (
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/service/store"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
@@ -98,6 +99,15 @@ func TestW11_DisputeSuspendsAndItsEndReinstates(t *testing.T) {
 		dispute(after.ID, true)
 		if n := active(); n != 0 {
 			t.Errorf("%d active while disputed", n)
+		}
+		if err := store.MigrateDown(t.Context(), s.DB, 61); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Migrate(t.Context(), s.DB); err != nil {
+			t.Fatal(err)
+		}
+		if n := s.count(t, `license WHERE disputed_at IS NOT NULL AND held_at IS NULL AND state = 'suspended'`); n != s.count(t, `license`) {
+			t.Errorf("%d licenses are disputed for the program after that knew one mark alone", n)
 		}
 		dispute(after.ID, false)
 		dispute(before.ID, false)

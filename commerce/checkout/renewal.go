@@ -30,7 +30,7 @@ func (s *Service) freezeRenewal(ctx context.Context, o *order.Order, line *order
 		return refuse("is a license of another plan")
 	case !plan.Renews():
 		return refuse("the plan gives more than a license, or is paid for otherwise")
-	case l.State == string(license.Suspended) && l.Reason != license.ReasonExpired:
+	case l.HeldAt != nil || l.DisputedAt != nil:
 		return refuse("is suspended")
 	case licensing.Env(l.Env) != grantEnv(*o, order.Grant{Env: licensing.Env(l.Env)}):
 		return refuse("is live, and payments are in test mode")

@@ -274,3 +274,36 @@ func TestW11_RenewalOfARevokedLicense(t *testing.T) {
 		}
 	})
 }
+
+// Under a policy that revokes at the end, a license whose renewal a dispute took back is not revoked while that is open: it has expired, and a dispute
+// that is won gives everything back. One that is lost, by the refund of the payment, lets it end for good.
+func TestW11_DisputedRenewalDoesNotEndForGood(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		y := &yearly{shop: newShop(t, e)}
+		must(y.licenses.CreatePolicy(y.staff, license.CreatePolicyRequest{ProductID: y.product.ID, Code: "month", Name: "Month",
+			Terms: license.Terms{Type: doc.Timed, Duration: 30 * license.Day, Expired: doc.ExpiredRevoke, Seats: license.Seats{N: 1}}}))(t)
+		y.plan = y.timed(t, "month", catalog.Grant{License: &catalog.LicenseGrant{Policy: "month"}})
+		y.id = y.paid(t, y.buy(t, "", 1)).Grants[0].ID
+		renewal := y.buy(t, y.id, 2)
+		y.paid(t, renewal)
+		lapse := func(what, want string) {
+			t.Helper()
+			must(y.licenses.Lapse(t.Context()))(t)
+			if l := must(y.licenses.Get(y.as(t.Context(), "cus_eve"), license.GetRequest{ID: y.id}))(t); l.State != want {
+				t.Errorf("%s: %s, want %s", what, l.State, want)
+			}
+		}
+		y.Clock.Advance(month + 24*time.Hour)
+		y.set(t, renewal, func(p *payment.Session) { p.Disputed = true })
+		y.ends(t, "disputed", month)
+		lapse("disputed", "expired")
+		y.set(t, renewal, func(p *payment.Session) { p.Disputed = false })
+		y.ends(t, "the dispute is won", 3*month)
+		lapse("the dispute is won", "active")
+		y.set(t, renewal, func(p *payment.Session) { p.Disputed = true })
+		lapse("disputed again", "expired")
+		y.set(t, renewal, func(p *payment.Session) { p.Disputed, p.Refunded = false, 2000 })
+		lapse("refunded", "revoked")
+	})
+}

@@ -32,6 +32,8 @@ func Types() []Type {
 		return Type{Name: name, Summary: summary, actions: order, members: members, when: when}
 	}
 	changed := func(d map[string]any) bool { return d["changed"] != false }
+	// A license that something else suspends as well stays as it is.
+	moved := func(d map[string]any) bool { return d["from"] == nil || d["from"] != d["to"] }
 	list := []Type{
 		plain("order.created", "Somebody ordered; nothing is paid yet.", "order.create"),
 		of("order.paid", "The money of an order arrived.", func(d map[string]any) bool { return d["paid"] == true }),
@@ -48,8 +50,8 @@ func Types() []Type {
 		{Name: "license.changed", Summary: "A license has other terms, another name, or a new key, or its term began.",
 			actions: []string{"license.change", "license.repolicy", "license.reissue", "license.start"}, members: []string{"seats", "valid_until", "changes"}},
 		plain("license.transferred", "A license belongs to somebody else.", "license.transfer", "from", "to"),
-		plain("license.suspended", "A license is suspended.", "license.suspend", "from", "to"),
-		plain("license.reinstated", "A suspended license is good again.", "license.reinstate", "from", "to"),
+		{Name: "license.suspended", Summary: "A license is suspended.", actions: []string{"license.suspend", "license.dispute"}, members: []string{"from", "to"}, when: moved},
+		{Name: "license.reinstated", Summary: "A suspended license is good again.", actions: []string{"license.reinstate", "license.dispute-end"}, members: []string{"from", "to"}, when: moved},
 		plain("license.revoked", "A license is revoked for good.", "license.revoke", "from", "to"),
 		plain("license.expired", "A license ended by its terms.", "license.lapse"),
 

@@ -105,7 +105,7 @@ type change func(ctx context.Context) (bool, error)
 
 // refused reports whether an error is about one license or key alone, of which nothing was written.
 func refused(err error) bool {
-	return errors.Is(err, license.ErrState) || errors.Is(err, apikey.ErrNotLive) || errors.Is(err, apikey.ErrNotHeld)
+	return errors.Is(err, license.ErrState) || errors.Is(err, license.ErrDisputed) || errors.Is(err, apikey.ErrNotLive) || errors.Is(err, apikey.ErrNotHeld)
 }
 
 func (p *actionPlan) prepare(ctx context.Context, r *Run, from int64, n int) (func(context.Context) ([]Row, error), error) {

@@ -32,11 +32,14 @@ type Telling struct {
 type About struct {
 	Product, Env       string
 	ValidUntil, EndsAt *time.Time
+	// Held, Disputed and Lapsed are what suspends it: staff, a dispute of its payment, the end of its term.
+	Held, Disputed, Lapsed bool
 }
 
 // Of is what is told of a license.
 func Of(v *license.View) About {
-	return About{Product: v.Called(), Env: v.Env, ValidUntil: v.ValidUntil, EndsAt: v.EndsAt}
+	return About{Product: v.Called(), Env: v.Env, ValidUntil: v.ValidUntil, EndsAt: v.EndsAt,
+		Held: v.HeldAt != nil, Disputed: v.DisputedAt != nil, Lapsed: v.LapsedAt != nil}
 }
 
 // Code puts a code of package sdk/eval into words. allowed is whether the product runs all the same.
@@ -61,7 +64,7 @@ func tell(code eval.Code, allowed bool, a About) Telling {
 		}
 		return say("Expired", "bad", "The license expired on "+day(a.ValidUntil)+", and the product stops.", "Buy or renew it to go on. Your devices and data stay as they are.")
 	case eval.Suspended:
-		return say("Suspended", "wait", "The license is suspended: the product stops until that ends. Your devices keep their seats.", "Ask us what is needed to lift it.")
+		return suspended(a)
 	case eval.Revoked:
 		return say("Revoked", "bad", "The license was revoked for good. Devices stop at their next contact, at the latest when their offline time ends.", "If you did not expect this, ask us.")
 	case eval.NotFound:
@@ -108,6 +111,33 @@ func tell(code eval.Code, allowed bool, a About) Telling {
 	return say("Unclear", "bad", "The license cannot be judged.", "Ask us, and quote "+string(code)+".")
 }
 
+// The words for a license that a dispute or the end of its term suspends, and staff do not.
+const (
+	wordDisputed = "Payment disputed"
+	wordLapsed   = "Suspended at its end"
+)
+
+// suspended tells who suspends a license: what staff did before what ends by itself.
+func suspended(a About) Telling {
+	t := Telling{Word: "Suspended", Tone: "wait", Text: "The license is suspended: the product stops until that ends. Your devices keep their seats.", Do: "Ask us what is needed to lift it."}
+	switch {
+	case a.Held && a.Disputed:
+		t.Text = "We have suspended the license, and its payment is disputed: the product stops until both end. Your devices keep their seats."
+		t.Do = "Ask us what is needed to lift it, and settle the dispute with your bank."
+	case a.Held && a.Lapsed:
+		t.Text = "We have suspended the license, and its term is over: the product stops until that ends and it is renewed. Your devices keep their seats."
+	case a.Held:
+		t.Text = "We have suspended the license: the product stops until that ends. Your devices keep their seats."
+	case a.Disputed:
+		t.Word, t.Text = wordDisputed, "The payment of the license is disputed: the product stops until that ends. Your devices keep their seats."
+		t.Do = "Settle the dispute with your bank, or ask us."
+	case a.Lapsed:
+		t.Word, t.Text = wordLapsed, "The license is suspended because its term is over: the product stops until it is renewed. Your devices keep their seats."
+		t.Do = "Renew it to go on."
+	}
+	return t
+}
+
 // Decision puts a decision into words: first what decides, then whatever else was found.
 func Decision(d eval.Decision, a About) []Telling {
 	out := []Telling{Code(d.Code, d.Allowed, a)}
@@ -129,12 +159,16 @@ func (t Telling) ForStaff() Telling {
 		eval.ExpiringSoon: "Nothing yet; tell the customer to renew it before then.",
 	}[eval.Code(t.Code)]; {
 	case t.Do == "":
+	case t.Word == wordDisputed:
+		t.Do = "Wait for the end of the dispute; the license then goes on by itself."
+	case t.Word == wordLapsed:
+		t.Do = "Renew it if it is paid; else tell the customer to renew it."
 	case own != "":
 		t.Do = own
 	default:
 		t.Do = "Tell the customer: " + t.Do
 	}
-	t.Text = strings.ReplaceAll(t.Text, " Your devices", " Its devices")
+	t.Text = strings.ReplaceAll(strings.ReplaceAll(t.Text, " Your devices", " Its devices"), "We have suspended", "Staff have suspended")
 	return t
 }
 

@@ -53,3 +53,26 @@ func TestCode(t *testing.T) {
 		t.Errorf("a license without an end: %+v", got)
 	}
 }
+
+// Who suspends a license is told apart, to its owner and to staff, with what each can do about it.
+func TestSuspendedByWhom(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		v                 license.View
+		word, text, owner string
+		staff             string
+	}{
+		{license.View{HeldAt: &at}, "Suspended", "We have suspended", "Ask us", "Look in its history"},
+		{license.View{DisputedAt: &at}, "Payment disputed", "is disputed", "Settle the dispute", "Wait for the end"},
+		{license.View{LapsedAt: &at}, "Suspended at its end", "its term is over", "Renew it", "Renew it if it is paid"},
+		{license.View{HeldAt: &at, DisputedAt: &at}, "Suspended", "We have suspended the license, and its payment is disputed", "settle the dispute", "Look in its history"},
+		{license.View{HeldAt: &at, LapsedAt: &at}, "Suspended", "its term is over", "Ask us", "Look in its history"},
+		{license.View{DisputedAt: &at, LapsedAt: &at}, "Payment disputed", "is disputed", "Settle the dispute", "Wait for the end"},
+	} {
+		got := Code(eval.Suspended, false, Of(&c.v))
+		if staff := got.ForStaff(); got.Word != c.word || !strings.Contains(got.Text, c.text) || !strings.Contains(got.Do, c.owner) || !strings.Contains(staff.Do, c.staff) || strings.Contains(staff.Text, "We have") {
+			t.Errorf("%+v; for staff %+v", got, staff)
+		}
+	}
+}

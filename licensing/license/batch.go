@@ -7,24 +7,24 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// Move takes a license to a state in the caller's transaction, as Suspend, Reinstate and Revoke do. It reports false when the license is in
-// that state already, and [ErrState] when it cannot come to it.
+// Move takes a license to a state in the caller's transaction, as Suspend, Reinstate and Revoke do. It reports false when it is so already, [ErrState]
+// when it cannot come to it, and [ErrDisputed] when a dispute suspends it.
 func (s *Service) Move(ctx context.Context, id string, to State, reason string) (bool, error) {
-	action, from := "license.suspend", []State{Active}
-	switch to {
-	case Active:
-		action, from = "license.reinstate", []State{Suspended}
-	case Revoked:
-		action, from = "license.revoke", []State{Active, Suspended}
-	}
 	l, err := s.load(ctx, id)
 	if err != nil {
 		return false, err
 	}
-	if l.State == to {
+	do, there := s.suspend, !l.HeldAt.IsZero() && l.State == Suspended
+	switch to {
+	case Active:
+		do, there = s.reinstate, l.State == Active
+	case Revoked:
+		do, there = s.revoke, l.State == Revoked
+	}
+	if there {
 		return false, nil
 	}
-	err = s.transition(ctx, &l, reason, action, to, from)
+	err = do(ctx, &l, reason)
 	return err == nil, err
 }
 

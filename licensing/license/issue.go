@@ -153,8 +153,11 @@ func (s *Service) fresh(spec IssueSpec, p Policy) (License, error) {
 	if spec.State != "" {
 		l.State = spec.State
 	}
-	if l.State == Revoked {
+	switch l.State {
+	case Revoked:
 		l.RevokedAt = now
+	case Suspended:
+		l.HeldAt = now
 	}
 	if spec.Seats != nil {
 		l.Seats = *spec.Seats

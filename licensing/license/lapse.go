@@ -17,7 +17,7 @@ const lapseBatch = 200
 var errNotDue = errors.New("license: it lapses later or never")
 
 // Lapse does to licenses what their terms say of their end: it revokes those whose policy revokes on expiry, and suspends
-// subscriptions that are no longer paid for. It reports how many. A job runs it; it is safe to run anywhere, at once and again.
+// subscriptions that are no longer paid for; none is revoked while a dispute has a renewal of it taken back. It reports how many. A job runs it; it is safe to run anywhere, at once and again.
 func (s *Service) Lapse(ctx context.Context) (int, error) {
 	ctx = licensing.AsSystem(ctx, "license.lapse")
 	total := 0
@@ -50,7 +50,7 @@ func (s *Service) lapse(ctx context.Context, l *License) (bool, error) {
 	}
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
 		_, to := l.LapsesAt()
-		done, err := s.Store.SetState(ctx, l.ID, Active, to, ReasonExpired, now)
+		done, err := s.Store.SetState(ctx, Turn{ID: l.ID, Revoke: to == Revoked, By: ByLapse, On: true, Only: Active, Reason: ReasonExpired, At: now})
 		if err != nil {
 			return err
 		}

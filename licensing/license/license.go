@@ -19,6 +19,28 @@ const (
 	Revoked   State = "revoked"
 )
 
+// Stop is what suspends a license. Each does so apart from the others: whoever suspended it ends his own suspension alone.
+type Stop string
+
+// What suspends a license.
+const (
+	ByStaff   Stop = "staff"   // until staff reinstate it
+	ByDispute Stop = "dispute" // while its payment is disputed
+	ByLapse   Stop = "lapse"   // since its term is over, until it is renewed
+)
+
+// Turn is a change of the state of a license: it ends for good or, with Revoke unset, By suspends it from now on, or does so no longer. Only, unless
+// it is "", is the state from which alone it is changed.
+type Turn struct {
+	ID     string
+	Revoke bool
+	By     Stop
+	On     bool
+	Only   State
+	Reason string
+	At     time.Time
+}
+
 // The kinds of [Source].
 const (
 	FromOrderUnit = "order_unit"
@@ -36,21 +58,23 @@ type Source struct {
 
 // License is a license as it stands. Zero times mean none.
 type License struct {
-	ID           string
-	Source       Source
-	ProductID    string
-	ProductSlug  string
-	ProductName  string // as the catalogue has it now; only where people are to read it, else empty
-	PlanID       string
-	PlanCode     string
-	PolicyID     string
-	Owner        licensing.Owner
-	Env          licensing.Env
-	Licensee     string
-	State        State
-	Reason       string // the text given when the state last changed
-	Terms        Terms  // frozen at issue
-	Entitlements Entitlements
+	ID          string
+	Source      Source
+	ProductID   string
+	ProductSlug string
+	ProductName string // as the catalogue has it now; only where people are to read it, else empty
+	PlanID      string
+	PlanCode    string
+	PolicyID    string
+	Owner       licensing.Owner
+	Env         licensing.Env
+	Licensee    string
+	State       State
+	Reason      string // the text given when the state last changed; while it is suspended, that of staff, else of the dispute, else of the end
+	// Since when each suspends it, zero for not; it is suspended for as long as any of them does.
+	HeldAt, DisputedAt, LapsedAt time.Time
+	Terms                        Terms // frozen at issue
+	Entitlements                 Entitlements
 	// EntUntil are ends of single entitlements in seconds since 1970 that stand in for those of the terms; 0 takes one's end away.
 	EntUntil     map[string]int64
 	ValidUntil   time.Time
@@ -191,12 +215,13 @@ type Store interface {
 	// LicenseFrom loads by source.
 	LicenseFrom(ctx context.Context, s Source) (License, error)
 	ListLicenses(ctx context.Context, f Filter, page licensing.Page) (licensing.List[License], error)
-	// SetState moves a license from one state to another, and reports whether it was there. Revoking also ends its token
-	// and every activation that holds a seat.
-	SetState(ctx context.Context, id string, from, to State, reason string, at time.Time) (bool, error)
+	// SetState turns a license, and reports whether there was anything to change: not when it is revoked. It is suspended as long as anything
+	// suspends it. Revoking also ends its token and every activation that holds a seat.
+	SetState(ctx context.Context, t Turn) (bool, error)
 	// SaveLicense writes owner, licensee, policy, terms, entitlements, times, seats and key of l if the row still has version was.
 	SaveLicense(ctx context.Context, l License, was int64) (bool, error)
-	// DueToLapse returns active licenses whose time to lapse has come, the longest due first.
+	// DueToLapse returns active licenses whose time to lapse has come, the longest due first. One that would be revoked, which is final, is not due
+	// while a disputed payment has one of its renewals taken back: it has expired until then, and a dispute that is won gives all of it back.
 	DueToLapse(ctx context.Context, now time.Time, limit int) ([]License, error)
 	// RetimeSeats sets when silence frees the seats that are held, zero for never, but none before its lease ends.
 	RetimeSeats(ctx context.Context, id string, diesAt time.Time) error

@@ -22,7 +22,10 @@ type View struct {
 	Env          string       `json:"env" doc:"Environment." enum:"live,test"`
 	Licensee     string       `json:"licensee,omitempty" doc:"Name shown to the user."`
 	State        string       `json:"state" doc:"State; expired is computed from valid_until." enum:"active,suspended,revoked,expired"`
-	Reason       string       `json:"reason,omitempty" doc:"The reason given when the state last changed."`
+	Reason       string       `json:"reason,omitempty" doc:"The reason given when the state last changed; while it is suspended, the one that staff gave, else that of the dispute."`
+	HeldAt       *time.Time   `json:"held_at,omitempty" doc:"Since when staff suspend it, until they reinstate it."`
+	DisputedAt   *time.Time   `json:"disputed_at,omitempty" doc:"Since when it is suspended because its payment is disputed, until that ends."`
+	LapsedAt     *time.Time   `json:"lapsed_at,omitempty" doc:"Since when it is suspended because its term is over, until it is renewed."`
 	Type         string       `json:"type" doc:"Kind of term." enum:"perpetual,timed,subscription,trial"`
 	ValidUntil   *time.Time   `json:"valid_until,omitempty" doc:"Commercial end; absent when there is none or the term has not begun."`
 	UpdatesUntil *time.Time   `json:"updates_until,omitempty" doc:"Versions released until then are covered."`
@@ -62,6 +65,9 @@ func (s *Service) viewOf(l *License, now time.Time) View {
 		ValidUntil: optional(l.ValidUntil), UpdatesUntil: optional(l.UpdatesUntil), Seats: l.Seats, SeatsMax: l.SeatsMax,
 		SeatsUsed: l.SeatsUsed, Entitlements: l.Entitlements, KeyHint: l.KeyHint, SourceKind: l.Source.Kind, SourceID: l.Source.ID,
 		Version: l.Version, CreatedAt: l.CreatedAt, UpdatedAt: l.UpdatedAt, Terms: l.Terms, StartedAt: optional(l.StartedAt), Renewable: l.renewable(),
+	}
+	if l.State == Suspended {
+		v.HeldAt, v.DisputedAt, v.LapsedAt = optional(l.HeldAt), optional(l.DisputedAt), optional(l.LapsedAt)
 	}
 	for name, end := range l.EntitledUntil() {
 		if v.EntUntil == nil {

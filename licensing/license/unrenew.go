@@ -134,13 +134,13 @@ func (s *Service) ApplyReversal(ctx context.Context, r *Reversal) (bool, error) 
 			"was": optional(r.before.ValidUntil), "updates_until": optional(l.UpdatesUntil)}})
 }
 
-// revive makes a license good again that was suspended because its term was over, in the caller's transaction, and returns the version of its
-// row from then on.
+// revive ends the suspension of a license whose term was over, in the caller's transaction, and returns the version of its row from then on. What
+// else suspends it stays.
 func (s *Service) revive(ctx context.Context, before, after *License) (int64, error) {
-	if before.State != Suspended || before.Reason != ReasonExpired {
+	if before.LapsedAt.IsZero() {
 		return before.Version, nil
 	}
-	back, err := s.Store.SetState(ctx, after.ID, Suspended, Active, "", after.UpdatedAt)
+	back, err := s.Store.SetState(ctx, Turn{ID: after.ID, By: ByLapse, At: after.UpdatedAt})
 	if err == nil && !back {
 		err = ErrChanged
 	}

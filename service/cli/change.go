@@ -125,7 +125,7 @@ func renewed(l *license.View, to license.Ends) []map[string]any {
 	if l.UpdatesUntil != nil {
 		rows = append(rows, row("updates until", end(l.UpdatesUntil), end(&to.UpdatesUntil)))
 	}
-	if l.State == string(license.Suspended) && l.Reason == license.ReasonExpired {
+	if l.LapsedAt != nil && l.HeldAt == nil && l.DisputedAt == nil {
 		rows = append(rows, row("state", l.State, string(license.Active)))
 	}
 	return rows

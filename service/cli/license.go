@@ -75,7 +75,11 @@ type licenseChange struct {
 func (c *licenseChange) apply(ctx context.Context, cfg app.Config, s streams, verb string) error {
 	in := map[string]any{"reason": c.Reason}
 	return c.change(ctx, cfg, s, call{http.MethodPost, "/v1/licenses/" + url.PathEscape(c.ID) + "/" + verb, in}, func(a map[string]any) string {
-		return fmt.Sprintf("%s is %s.", c.ID, cell(a["state"]))
+		text := fmt.Sprintf("%s is %s.", c.ID, cell(a["state"]))
+		if a["disputed_at"] != nil {
+			text += " Its payment is disputed; that ends by itself."
+		}
+		return text
 	})
 }
 

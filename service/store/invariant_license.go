@@ -46,6 +46,8 @@ var licenseChecks = []struct{ invariant, sql string }{
 	{"TOKEN", `SELECT l.id, 'it has no valid token' FROM license l
 		WHERE l.state <> 'revoked'
 			AND NOT EXISTS (SELECT 1 FROM license_token t WHERE t.jti = l.token_jti AND t.license_id = l.id AND t.current)`},
+	{"STOPS", `SELECT l.id, 'its state is not what follows from who suspends it' FROM license l
+		WHERE l.state <> 'revoked' AND (l.state = 'active') <> (l.held_at IS NULL AND l.disputed_at IS NULL AND l.lapsed_at IS NULL)`},
 	{"KEYS", `SELECT 'signing_key', 'there is not exactly one active signing key' FROM keyset k
 		WHERE k.num = 1 AND (SELECT count(*) FROM signing_key s WHERE s.role = 'signing' AND s.state = 'active') <> 1`},
 	{"KEYS", `SELECT s.kid, 'the active signing key has no private part' FROM signing_key s
@@ -59,6 +61,7 @@ var licenseChecks = []struct{ invariant, sql string }{
 //	INV5   what sources of usage counted is what is added up, by every span and scope, and what the lines of accounts say
 //	INV9   a revoked license has no activation with a seat and no valid token
 //	TOKEN  every other license has a valid token
+//	STOPS  a license is suspended exactly while staff, a dispute or the end of its term suspends it
 //	KEYS   exactly one signing key is active, and it can sign
 func (s *Store) LicenseViolations(ctx context.Context, _ time.Time) ([]Violation, error) {
 	var out []Violation

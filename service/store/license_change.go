@@ -41,7 +41,9 @@ func (s *licenses) SaveLicense(ctx context.Context, l license.License, was int64
 
 // DueToLapse implements [license.Store].
 func (s *licenses) DueToLapse(ctx context.Context, now time.Time, limit int) ([]license.License, error) {
-	rows, err := s.db.Query(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.state = 'active' AND l.lapses_at <= $1 ORDER BY l.lapses_at LIMIT $2`, now, limit)
+	rows, err := s.db.Query(ctx, `SELECT `+licenseColumns+fromLicense+`WHERE l.state = 'active' AND l.lapses_at <= $1
+			AND NOT (l.terms LIKE '%"expired":"revoke"%' AND EXISTS (SELECT 1 FROM order_renewal g WHERE g.license_id = l.id AND g.state = 'suspended'))
+		ORDER BY l.lapses_at LIMIT $2`, now, limit)
 	return db.Collect(rows, err, scanLicense)
 }
 

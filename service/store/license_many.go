@@ -50,14 +50,14 @@ func (s *manyLicenses) AddLicenses(ctx context.Context, ls []license.License) er
 		}
 		rows[i] = []any{l.ID, l.Source.Kind, l.Source.ID, l.ProductID, l.ProductSlug, l.PlanID, l.PlanCode, l.PolicyID, string(l.Owner), string(l.Env), l.Licensee, string(l.State),
 			l.Reason, string(terms), string(entitlements), nullable(l.ValidUntil), nullable(l.UpdatesUntil), nullable(l.StartedAt), l.Seats, l.SeatsMax, int64(0), int64(0),
-			l.Terms.Match, "", l.KeyPrefix, l.KeyLookup, l.KeySealed, l.KeyHint, l.Token.JTI, l.Version, l.CreatedAt, l.UpdatedAt, ended, lapses(l)}
+			l.Terms.Match, "", l.KeyPrefix, l.KeyLookup, l.KeySealed, l.KeyHint, l.Token.JTI, l.Version, l.CreatedAt, l.UpdatedAt, ended, lapses(l), nullable(l.HeldAt), heldWhy(l)}
 		t := &l.Token
 		tokens[i] = []any{t.JTI, l.ID, t.List, t.Index, !revoked, t.KID, t.Text, t.CreatedAt, t.SignedAt, ended}
 	}
 	err := s.write(ctx,
 		db.Insert("license", []string{"id", "source_kind", "source_id", "product_id", "product_slug", "plan_id", "plan_code", "policy_id", "owner", "env", "licensee", "state", "state_reason",
 			"terms", "entitlements", "valid_until", "updates_until", "started_at", "seats", "seats_max", "seats_used", "seats_kept", "device_match", "seat_taken_by", "key_prefix",
-			"key_lookup", "key_sealed", "key_hint", "token_jti", "version", "created_at", "updated_at", "revoked_at", "lapses_at"}, rows),
+			"key_lookup", "key_sealed", "key_hint", "token_jti", "version", "created_at", "updated_at", "revoked_at", "lapses_at", "held_at", "held_why"}, rows),
 		db.Insert("license_token", []string{"jti", "license_id", "list", "idx", "current", "kid", "token", "created_at", "signed_at", "ended_at"}, tokens),
 		db.Insert("change", []string{"kind", "id", "at"}, [][]any{{"license", newLicenses, s.clock.Now()}}))
 	if errors.Is(err, db.ErrUnique) {
@@ -68,6 +68,14 @@ func (s *manyLicenses) AddLicenses(ctx context.Context, ls []license.License) er
 		s.noteChange(ctx, "license", newLicenses)
 	}
 	return err
+}
+
+// heldWhy is why staff suspend a license that is brought along suspended.
+func heldWhy(l *license.License) string {
+	if l.HeldAt.IsZero() {
+		return ""
+	}
+	return l.Reason
 }
 
 // IDsFrom implements [license.ManyStore].

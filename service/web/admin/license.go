@@ -30,8 +30,8 @@ func (p *pages) licensePages() []site.Page {
 			what: "Products refuse to work under it until it is reinstated. Devices that are offline learn of it with their next status list. Seats stay held.",
 			do:   plain(func() op[license.StateRequest, license.View] { return p.ops.Suspend }, state)},
 		action{name: "license_reinstate", path: "/admin/licenses/{id}/reinstate", spec: p.ops.Reinstate.Spec(), reason: true, calm: true, back: back,
-			title: "End the suspension", button: "Reinstate it", done: "The license is good again.",
-			what: "Products work under it again as before.",
+			title: "End the suspension", button: "Reinstate it", done: "The suspension is ended.",
+			what: "Products work under it again as before. While its payment is disputed it stays suspended; that ends by itself.",
 			do:   plain(func() op[license.StateRequest, license.View] { return p.ops.Reinstate }, state)},
 		action{name: "license_revoke", path: "/admin/licenses/{id}/revoke", spec: p.ops.RevokeLicense.Spec(), reason: true, back: back,
 			title: "Revoke the license", button: "Revoke it for good", done: "The license is revoked.",
@@ -176,7 +176,16 @@ func explain(l license.View) []string {
 	case "active":
 		out = append(out, "It is good: products work under it.")
 	case "suspended":
-		out = append(out, "It is suspended: products refuse to work under it until it is reinstated.")
+		out = append(out, "It is suspended: products refuse to work under it.")
+		if l.HeldAt != nil {
+			out = append(out, "Staff suspended it, until they reinstate it.")
+		}
+		if l.DisputedAt != nil {
+			out = append(out, "Its payment is disputed, which ends by itself.")
+		}
+		if l.LapsedAt != nil {
+			out = append(out, "Its term is over, and a renewal makes it good again.")
+		}
 	case "expired":
 		out = append(out, "Its term is over. What products do now is what its policy says about expired licenses.")
 	case "revoked":

@@ -46,7 +46,7 @@ func (p *pages) renew(v *site.Visit) error {
 // sold is the plan that renews the license, nil when none on sale does.
 func (r *renewView) sold() *catalog.ItemPlan {
 	for i := range r.Plans {
-		if plan := &r.Plans[i]; plan.Code == r.Plan && plan.Renews && (r.Type == doc.Perpetual || r.Terms.Duration > 0) && (r.State != string(license.Suspended) || r.Reason == license.ReasonExpired) {
+		if plan := &r.Plans[i]; plan.Code == r.Plan && plan.Renews && (r.Type == doc.Perpetual || r.Terms.Duration > 0) && r.HeldAt == nil && r.DisputedAt == nil {
 			return plan
 		}
 	}
