@@ -13,6 +13,8 @@ type call struct {
 	checks  int
 	known   limit.Known
 	results [][]limit.Result
+	single  [1]group  // where groups lies when it is one
+	names   [2]string // where its counters lie when they are few
 }
 
 // combiner lets one batch be under way at a time, and gathers those who come meanwhile. One who is under way already gets his results, which the

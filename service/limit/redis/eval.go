@@ -2,30 +2,15 @@ package redis
 
 import (
 	"context"
-	_ "embed"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"math"
 	"net"
 	"slices"
-	"strings"
 	"time"
-
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/limit"
-)
-
-var (
-	//go:embed take.lua
-	takeSource string
-	//go:embed give.lua
-	giveSource string
-
-	takeScript, giveScript = goredis.NewScript(takeSource), goredis.NewScript(giveSource)
 )
 
 // group is a group of checks with the names of its counters.
@@ -37,9 +22,14 @@ type group struct {
 }
 
 func (l *Limiter) group(checks []limit.Check) group {
-	g := group{checks: checks, counters: make([]string, len(checks))}
+	return l.named(checks, make([]string, 0, len(checks)))
+}
+
+// named is group with room for the names.
+func (l *Limiter) named(checks []limit.Check, room []string) group {
+	g := group{checks: checks, counters: room}
 	for i := range checks {
-		g.counters[i] = limit.Counter(&checks[i])
+		g.counters = append(g.counters, limit.Counter(&checks[i]))
 	}
 	if len(l.buckets) > 1 {
 		g.bucket = int(crc32.ChecksumIEEE([]byte(checks[0].Unit()))) % buckets
@@ -55,27 +45,17 @@ func (l *Limiter) key(bucket int, counter string) string {
 	return fmt.Sprintf("%s:{b%02d}:%s", l.cfg.Prefix, bucket, counter)
 }
 
-// script is one run of the script for a bucket: part of a batch.
-type script struct {
-	bucket int
-	groups []group
-	places []int // of the groups in the batch
-	checks int
-	known  []limit.Known
-
-	keys []string
-	args []byte // numbers, as take.lua reads them
-
-	owing map[string]debt // what is owed, as sent
-	warm  []string        // counters whose tokens up front were well used a moment ago
-	back  []limit.Check   // what of quotas was taken up front and goes back with the script
-	wants []leasing       // what is taken up front beside the groups
-}
-
 // run decides the groups of several calls in as few batches as their number of checks asks for.
 func (l *Limiter) run(calls []*call) {
-	var all []group
-	var known []limit.Known
+	if c := calls[0]; len(calls) == 1 && c.checks <= maxBatch {
+		c.results = l.batch(c.groups, slices.Repeat([]limit.Known{c.known}, len(c.groups)))
+		return
+	}
+	n := 0
+	for _, c := range calls {
+		n += len(c.groups)
+	}
+	all, known := make([]group, 0, n), make([]limit.Known, 0, n)
 	for _, c := range calls {
 		for range c.groups {
 			known = append(known, c.known)
@@ -102,25 +82,28 @@ func (l *Limiter) run(calls []*call) {
 func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 	out := make([][]limit.Result, len(groups))
 	var scripts []*script
-	at := map[int]*script{}
-	for i, g := range groups {
-		if out[i] = l.remembers(&g); out[i] != nil { // what was taken up front or refused while the group waited
+	for i := range groups {
+		g := &groups[i]
+		if out[i] = l.remembers(g); out[i] != nil { // what was taken up front or refused while the group waited
 			continue
 		}
 		if int64(time.Since(l.start)) < l.buckets[g.bucket].downUntil.Load() {
-			out[i] = l.without(&g)
+			out[i] = l.without(g)
 			continue
 		}
-		s := at[g.bucket]
-		if s == nil {
-			s = &script{bucket: g.bucket}
-			at[g.bucket] = s
-			scripts = append(scripts, s)
+		n := slices.IndexFunc(scripts, func(s *script) bool { return s.bucket == g.bucket }) // of a few, those of a lane
+		if n < 0 {
+			n = len(scripts)
+			room := (len(groups)-i)/len(l.combiners) + 1
+			scripts = append(scripts, &script{bucket: g.bucket, groups: make([]group, 0, room), places: make([]int, 0, room), known: make([]limit.Known, 0, room)})
 		}
-		s.groups, s.places, s.known = append(s.groups, g), append(s.places, i), append(s.known, known[i])
+		s := scripts[n]
+		s.groups, s.places, s.known = append(s.groups, *g), append(s.places, i), append(s.known, known[i])
 	}
 	for _, s := range scripts {
-		l.prepare(s)
+		if !l.rates(s) {
+			l.prepare(s)
+		}
 	}
 	asked := time.Now()
 	answers, errs := l.send(scripts)
@@ -253,35 +236,6 @@ func (s *script) spent() map[string]bool {
 	return spent
 }
 
-// packed is how numbers go to take.lua: eight bytes each, least byte first.
-func packed(parts ...[]float64) []byte {
-	var out []byte
-	for _, part := range parts {
-		out = slices.Grow(out, 8*len(part))
-		for _, n := range part {
-			out = binary.LittleEndian.AppendUint64(out, math.Float64bits(n))
-		}
-	}
-	return out
-}
-
-// unpacked are the numbers of its answer, which are whole.
-func unpacked(text string, err error) ([]int64, error) {
-	if err == nil && len(text)%8 != 0 {
-		err = errors.New("redis: the script's answer is no text of numbers")
-	}
-	if err != nil {
-		return nil, err
-	}
-	out := make([]int64, len(text)/8)
-	for i := range out {
-		var b [8]byte
-		copy(b[:], text[8*i:])
-		out[i] = int64(math.Float64frombits(binary.LittleEndian.Uint64(b[:])))
-	}
-	return out, nil
-}
-
 // others is how many units of a rate the other replicas may have admitted while the counters were away, of which they have not told yet. It
 // counts when the counter turns out to be lost.
 func (l *Limiter) others(bucket int, c *limit.Check, owed int64) int64 {
@@ -303,49 +257,15 @@ func tuple(to []float64, c *limit.Check, at int, left int64) []float64 {
 	return append(to, float64(at), float64(c.Rate.Burst*interval), float64(c.Cost*interval), float64(-left*interval))
 }
 
-// send runs the scripts, each once, together when they are several. A server that has forgotten the script, which it says instead
-// of running it, gets its text. It uses a context of its own, since a script serves many callers.
-func (l *Limiter) send(scripts []*script) (answers [][]int64, errs []error) {
-	answers, errs = make([][]int64, len(scripts)), make([]error, len(scripts))
-	if len(scripts) == 0 {
-		return answers, errs
-	}
-	l.scripts.Add(int64(len(scripts)))
-	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Budget)
-	defer cancel()
-	if len(scripts) == 1 {
-		answers[0], errs[0] = unpacked(takeScript.EvalSha(ctx, l.client, scripts[0].keys, scripts[0].args).Text())
-	} else {
-		commands := make([]*goredis.Cmd, len(scripts))
-		_, _ = l.client.Pipelined(ctx, func(p goredis.Pipeliner) error { // each command has its own error
-			for i, s := range scripts {
-				commands[i] = takeScript.EvalSha(ctx, p, s.keys, s.args)
-			}
-			return nil
-		})
-		for i, c := range commands {
-			answers[i], errs[i] = unpacked(c.Text())
-		}
-	}
-	for i, s := range scripts {
-		if moved(errs[i]) && l.cluster != nil {
-			l.cluster.ReloadState(ctx) // the node has not run it: it is another's
-			answers[i], errs[i] = unpacked(takeScript.EvalSha(ctx, l.client, s.keys, s.args).Text())
-		}
-		if goredis.HasErrorPrefix(errs[i], "NOSCRIPT") {
-			answers[i], errs[i] = unpacked(takeScript.Eval(ctx, l.client, s.keys, s.args).Text())
-		}
-	}
-	return answers, errs
-}
-
-func moved(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "MOVED ") }
-
 // results puts the script's numbers into words, and remembers what was refused and what was owed.
 func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limit.Result, error) {
 	out := make([][]limit.Result, len(s.groups))
 	now := l.cfg.Clock.Now().UnixMicro()
-	paid := map[string]bool{}
+	var paid map[string]bool
+	if len(s.owing) > 0 {
+		paid = map[string]bool{}
+	}
+	room := make([]limit.Result, len(numbers)/2)
 	if rest := len(numbers) - 2*len(s.wants); rest >= 0 {
 		for i, w := range s.wants {
 			if n := w.took(numbers[rest+2*i]); n > 0 {
@@ -358,9 +278,10 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 	for n := range s.groups {
 		g := &s.groups[n]
 		if len(numbers) < 2*len(g.checks) {
-			return nil, errors.New("redis: the script's answer is too short")
+			return nil, errAnswer
 		}
-		results := make([]limit.Result, len(g.checks))
+		results := room[:len(g.checks):len(g.checks)]
+		room = room[len(g.checks):]
 		decided := true
 		for i := range g.checks {
 			c, over, used := &g.checks[i], numbers[2*i], numbers[2*i+1]
@@ -374,7 +295,9 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 					}
 				}
 				results[i] = limit.QuotaAnswer(c.Quota, used, now, over == 0)
-				paid[g.counters[i]] = true
+				if paid != nil {
+					paid[g.counters[i]] = true
+				}
 				l.away.saw(c, g.counters[i], used)
 			default:
 				if g.look { // what lies here can be taken
@@ -382,7 +305,9 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 					used, over = max(used-back, 0), max(over-back, 0)
 				}
 				results[i] = limit.Answer(c.Rate, used, over)
-				paid[g.counters[i]] = true
+				if paid != nil {
+					paid[g.counters[i]] = true
+				}
 			}
 		}
 		numbers = numbers[2*len(g.checks):]

@@ -130,6 +130,16 @@ func (h *stocks) drop(counter string) (back int64, warm bool) {
 	return s.back(now), s.left <= s.taken/2 && s.since(now) < hotLife.Microseconds()
 }
 
+// has reports whether a counter has a stock.
+func (h *stocks) has(counter string) bool {
+	if !h.some.Load() {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.of[counter] != nil
+}
+
 // held is what lies in the stock of a limit, as the counter counts.
 func (h *stocks) held(counter string, c *limit.Check) int64 {
 	if !h.some.Load() {

@@ -229,21 +229,22 @@ func (l *Limiter) Away() bool {
 
 // Take implements [limit.Limiter].
 func (l *Limiter) Take(ctx context.Context, group []limit.Check) ([]limit.Result, error) {
-	out, err := l.TakeEach(ctx, [][]limit.Check{group})
-	if err != nil {
+	if err := limit.Validate(group); err != nil {
 		return nil, err
 	}
-	return out[0], nil
+	return l.one(ctx, group, fromZero, false)
 }
 
 // TakeEach implements [limit.Limiter]. Quotas whose counters are not there begin at nothing used.
 func (l *Limiter) TakeEach(ctx context.Context, groups [][]limit.Check) ([][]limit.Result, error) {
-	return l.Decide(ctx, groups, func(string) (int64, bool) { return 0, true })
+	return l.Decide(ctx, groups, fromZero)
 }
+
+func fromZero(string) (int64, bool) { return 0, true }
 
 // Look implements [limit.Limiter].
 func (l *Limiter) Look(ctx context.Context, groups [][]limit.Check) ([][]limit.Result, error) {
-	return l.LookAt(ctx, groups, func(string) (int64, bool) { return 0, true })
+	return l.LookAt(ctx, groups, fromZero)
 }
 
 // Decide implements [limit.Engine].
@@ -263,6 +264,11 @@ func (l *Limiter) decide(ctx context.Context, groups [][]limit.Check, known limi
 		}
 	}
 	out := make([][]limit.Result, len(groups))
+	if len(groups) == 1 {
+		var err error
+		out[0], err = l.one(ctx, groups[0], known, look)
+		return out, err
+	}
 	calls := make([]*call, len(l.combiners))
 	places := make([][]int, len(l.combiners))
 	for i, checks := range groups {
@@ -291,6 +297,24 @@ func (l *Limiter) decide(ctx context.Context, groups [][]limit.Check, known limi
 		}
 	}
 	return out, nil
+}
+
+// one decides one group, as decide does several.
+func (l *Limiter) one(ctx context.Context, checks []limit.Check, known limit.Known, look bool) ([]limit.Result, error) {
+	if len(checks) == 0 {
+		return []limit.Result{}, nil
+	}
+	c := &call{known: known, checks: len(checks)}
+	c.groups = append(c.single[:0], l.named(checks, c.names[:0]))
+	g := &c.groups[0]
+	g.look = look
+	if out := l.remembers(g); out != nil {
+		return out, nil
+	}
+	if err := l.combiners[g.bucket%len(l.combiners)].Do(ctx, l.shared, c); err != nil {
+		return nil, err
+	}
+	return c.results[0], nil
 }
 
 // remembers answers a group from what was taken up front or refused a moment ago. It returns nil when it must be asked.

@@ -9,15 +9,16 @@
 -- looked at: it is decided and not spent.
 -- Returns for each check two numbers, in the same form: by how much a rate is over its span, or 1 for a quota that is, 0 when admitted, -1 when the group
 -- is undecided for want of a quota's beginning, and less than that the number, below 0, that was taken up front; and how much is used after the decision.
-local call, read, show, max = redis.call, struct.unpack, string.format, math.max
+local call, read, show, max, floor = redis.call, struct.unpack, string.format, math.max, math.floor
 local args = ARGV[1]
 local t = call('TIME')
 local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 
-local value, dirty = call('MGET', unpack(KEYS)), {} -- what is no text, or no number of a counter's, is as good as nothing
+local value, before, dirty = call('MGET', unpack(KEYS)), {}, {} -- what is no text, or no number of a counter's, is as good as nothing
 for i = 1, #KEYS do
   local v = tonumber(value[i] or '')
   value[i] = v and v >= 0 and v < 9007199254740992 and v or nil
+  before[i] = value[i]
 end
 
 local told, a = read('<d', args)
@@ -64,7 +65,7 @@ for _ = 1, groups do
       over, used = 0, value[k]
       local part = need < 0
       if part then
-        need = math.min(-need, math.floor((most - used) / 64))
+        need = math.min(-need, floor((most - used) / 64))
       end
       if used < 0 then
         known = false
@@ -122,12 +123,19 @@ for _ = 1, groups do
 end
 
 for k in pairs(dirty) do -- value and end of life in one command: no counter outlives its use
-  local till = ends[k]
+  local was, till, same = before[k], ends[k], false
   if till then -- an hour longer, for replicas whose clocks are late
+    same = was and now < till
     till = max(till, now) + 3600000000
   else
-    till = max(value[k], now) + 1000000
+    local second = floor(max(value[k], now) / 1000000) -- rate.lua knows: all of a second end together
+    same = was and floor(was / 1000000) == second
+    till = second * 1000000 + 2000000
   end
-  call('SET', KEYS[k], show('%d', value[k]), 'PXAT', show('%d', till / 1000 + 1))
+  if same then
+    call('SET', KEYS[k], show('%d', value[k]), 'KEEPTTL')
+  else
+    call('SET', KEYS[k], show('%d', value[k]), 'PXAT', show('%d', till / 1000))
+  end
 end
 return struct.pack('<' .. string.rep('d', n), unpack(out, 1, n))
