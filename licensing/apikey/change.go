@@ -144,6 +144,9 @@ func (s *Service) Create(ctx context.Context, r CreateRequest) (CreateResponse, 
 		return CreateResponse{}, licensing.Fail(licensing.Forbidden, "forbidden", "You may not issue keys for this product or environment.")
 	}
 	draft, err := s.Draft(ctx, spec)
+	if err == nil {
+		err = s.known(ctx, &draft.Key)
+	}
 	if err != nil {
 		return CreateResponse{}, err
 	}
@@ -156,6 +159,25 @@ func (s *Service) Create(ctx context.Context, r CreateRequest) (CreateResponse, 
 		return CreateResponse{}, err
 	}
 	return CreateResponse{Key: s.view(&draft.Key), Secret: draft.Text.Full}, nil
+}
+
+// known returns [ErrSpec] for a key of an owner or a product that is not there: whoever wrote the wrong id would have made a key that is nobody's.
+func (s *Service) known(ctx context.Context, k *Key) error {
+	if s.Known == nil {
+		return nil
+	}
+	owner, product, err := s.Known(ctx, k.Owner, k.ProductID)
+	e := ErrSpec
+	if !owner {
+		e = e.With("owner", "there is no such customer or organisation")
+	}
+	if !product {
+		e = e.With("product", "there is no such product")
+	}
+	if err == nil && len(e.Fields) > 0 {
+		return e
+	}
+	return err
 }
 
 // CreateAgain answers a replay of Create or Rotate: the key as it stands, with the secret while it is kept.

@@ -1,6 +1,7 @@
 package apikey_test
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -311,4 +312,63 @@ func TestVerify_BatchIsTakenByItsWord(t *testing.T) {
 			t.Errorf("%s beside a batch: %v", name, err)
 		}
 	}
+}
+
+// TestCreate_NamesFitEveryEngine: an owner, product, plan or person whose name fits into no index is refused by its field on every engine, and not by
+// one of them as a failure of ours.
+func TestCreate_NamesFitEveryEngine(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		var b strings.Builder
+		for range 100 { // which does not get much shorter by being packed
+			b.WriteString(rand.Text())
+		}
+		for field, change := range map[string]func(*apikey.CreateRequest){
+			"owner":   func(c *apikey.CreateRequest) { c.Owner = licensing.Owner(b.String()) },
+			"product": func(c *apikey.CreateRequest) { c.Product = b.String() },
+			"plan":    func(c *apikey.CreateRequest) { c.Plan = b.String() },
+			"member":  func(c *apikey.CreateRequest) { c.Member = b.String() },
+		} {
+			ask := apikey.CreateRequest{Owner: "cus_a", Product: "prd_a", Name: "key"}
+			change(&ask)
+			var told *licensing.Error
+			if _, err := r.Create(as(t, admin), ask); !errors.Is(err, apikey.ErrSpec) || !errors.As(err, &told) || told.Fields[0].Name != field {
+				t.Errorf("%s: %v", field, err)
+			}
+		}
+	})
+}
+
+// TestCreate_OwnerAndProductAreThere: a key that is made by hand is of a customer or organisation and of a product that are there; whoever mistypes
+// an id learns which.
+func TestCreate_OwnerAndProductAreThere(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		deps := r.Service.Deps
+		deps.Known = e.Store.KeyNames
+		s, err := apikey.New(deps)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.DB.Exec(t.Context(), `INSERT INTO customer (id, email, name, role, password, created_at, updated_at, name_fold) VALUES ('cus_a', 'a@example.com', '', '', '', $1, $1, '')`, e.Clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		for owner, want := range map[licensing.Owner][]string{"cus_a": {"product"}, "cus_b": {"owner", "product"}} {
+			var told *licensing.Error
+			if _, err := s.Create(as(t, admin), apikey.CreateRequest{Owner: owner, Product: "prd_a", Name: "key"}); !errors.As(err, &told) || told.Code != apikey.ErrSpec.Code || len(told.Fields) != len(want) {
+				t.Fatalf("%s: %v", owner, err)
+			}
+			for i, f := range told.Fields {
+				if f.Name != want[i] {
+					t.Errorf("%s: %+v", owner, told.Fields)
+				}
+			}
+		}
+		var n int64
+		if err := e.DB.QueryRow(t.Context(), `SELECT count(*) FROM api_key`).Scan(&n); n != 0 || err != nil {
+			t.Errorf("%d keys, %v", n, err)
+		}
+	})
 }

@@ -35,6 +35,8 @@ type Deps struct {
 	FeedAlive func() bool
 	// From is the address that the call under way comes from, "" in process; nil is the same.
 	From func(context.Context) string
+	// Known reports whether an owner and a product are there, for keys that are made by hand. Nil takes everybody's word.
+	Known func(ctx context.Context, owner licensing.Owner, product string) (ownerThere, productThere bool, err error)
 	// Leaked queues the mail to the owner of a key whose text was found in public and ends at an instant. It is called in the
 	// transaction. Nil tells nobody.
 	Leaked func(ctx context.Context, k Key, ends time.Time) error
@@ -191,6 +193,7 @@ func (s *Service) newSecret(env licensing.Env) (credential.Text, Secret, error) 
 }
 
 const (
+	maxID       = 200 // bytes of what names an owner, a product, a plan or a person: what is longer fits into no index
 	maxScopes   = 32
 	maxNetworks = 64
 	maxName     = 100
@@ -204,11 +207,17 @@ func (k *Key) check(now time.Time, credits *CreditsSpec) error {
 	if k.Source.Kind == "" || k.Source.ID == "" {
 		e = e.With("source", "must say why the key exists")
 	}
-	if k.Owner == "" {
+	if k.Owner == "" || len(k.Owner) > maxID {
 		e = e.With("owner", "must be a customer or an organisation")
 	}
-	if k.ProductID == "" {
+	if k.ProductID == "" || len(k.ProductID) > maxID {
 		e = e.With("product", "must be a product")
+	}
+	if len(k.PlanID) > maxID || len(k.PlanCode) > maxID {
+		e = e.With("plan", "must have at most %d bytes", maxID)
+	}
+	if len(k.Member) > maxID {
+		e = e.With("member", "must be a person")
 	}
 	if !k.Env.Valid() {
 		e = e.With("env", "must be live or test")

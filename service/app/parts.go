@@ -219,7 +219,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	p.activations = activation.New(activation.Deps{Store: st.Activations(), Lends: st.Lender(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,
 		Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log,
 		Throttle: limit.Throttle{Limiter: p.limiter}, Alarm: newLicenseAlarm(p), Usage: p.usage, Fresh: p.feed.Fresh})
-	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Changer: st.KeyChanges(), Credits: st.KeyCredits(), Uses: st.KeyUses(), Templates: st.KeyTemplates(), Holds: st.KeyHolds(), Imports: st.KeyImports(), From: from, Leaked: p.leaked, Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,
+	p.keys, err = apikey.New(apikey.Deps{Store: st.APIKeys(), Changer: st.KeyChanges(), Credits: st.KeyCredits(), Uses: st.KeyUses(), Templates: st.KeyTemplates(), Holds: st.KeyHolds(), Imports: st.KeyImports(), From: from, Known: st.KeyNames, Leaked: p.leaked, Limiter: p.limiter, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches,
 		Prefix: a.config.KeyPrefix, FeedAlive: p.feed.Fresh})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/db"
 )
@@ -51,6 +52,13 @@ func pairs[T any](rows db.Rows, err error, out map[string]string, name func(T) s
 		return struct{}{}, err
 	})
 	return err
+}
+
+// KeyNames reports whether there are a customer or organisation and a product that an API key is to be of.
+func (s *Store) KeyNames(ctx context.Context, owner licensing.Owner, product string) (ownerThere, productThere bool, err error) {
+	err = s.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM customer WHERE id = $1 UNION ALL SELECT 1 FROM organisation WHERE id = $1), EXISTS (SELECT 1 FROM product WHERE id = $2)`,
+		string(owner), product).Scan(&ownerThere, &productThere)
+	return ownerThere, productThere, err
 }
 
 // HasImported implements [apikey.ImportStore].
