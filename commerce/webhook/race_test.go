@@ -154,6 +154,43 @@ func TestF31_TheDeadAreSucceeded(t *testing.T) {
 	})
 }
 
+// A process that is stopped while it sends, longer than its claim lasts, and goes on when another has delivered everything, undoes nothing of that
+// with what came of its own attempt: that is kept with the delivery, and neither the delivery nor the endpoint follow it.
+func TestF32_StoppedWhileItSends(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		id, _ := w.endpoint(t)
+		d, err := w.Try(w.staff, webhook.EndpointRequest{ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopped := false
+		w.net.to(func(message) (webhook.Answer, error) {
+			if stopped {
+				return webhook.Answer{Status: 200}, nil
+			}
+			stopped = true
+			w.Clock.Advance(2 * time.Minute)
+			if err := w.Drain(licensing.AsSystem(t.Context(), "drain"), id); err != nil {
+				t.Error(err)
+			}
+			return webhook.Answer{Status: 410}, nil // which would disable it
+		})
+		if got := w.work(t); len(got) != 2 || got[0].id != got[1].id {
+			t.Errorf("sent %+v", got)
+		}
+		detail, err := w.GetDelivery(w.staff, webhook.DeliveryRequest{ID: d.ID})
+		if err != nil || detail.Delivery.State != "delivered" || len(detail.Attempts) != 2 {
+			t.Errorf("%+v, %v", detail, err)
+		}
+		v, err := w.Get(w.staff, webhook.EndpointRequest{ID: id})
+		if err != nil || v.State != "active" || v.Failures != 0 || len(w.bell.told) != 0 {
+			t.Errorf("%+v, %v, told %d", v, err, len(w.bell.told))
+		}
+	})
+}
+
 // Events are kept for thirty days, and then forgotten with their deliveries and attempts; a removed endpoint gets nothing any more.
 func TestOldEventsAreForgotten(t *testing.T) {
 	t.Parallel()
