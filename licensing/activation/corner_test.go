@@ -1,6 +1,8 @@
 package activation_test
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -147,6 +149,57 @@ func TestRevivalStaysWithItsKindOfSeat(t *testing.T) {
 		}
 		if _, err := user("bob", 1); err == nil {
 			t.Error("two users hold the one seat, since they use one device")
+		}
+	})
+}
+
+// A device has one trial of a product also where users take the seats, when one of its components changed and another user asks; a device that
+// shares less than the policy demands has its own.
+func TestTrialOfAUserOncePerDevice(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		p := terms(2)
+		p.Type, p.Duration, p.Seats.By = doc.Trial, 14*license.Day, doc.ByUser
+		first := w.issue(t, p)
+		product := first.License
+		again := func(owner licensing.Owner) *license.Draft {
+			t.Helper()
+			ctx := staff(t.Context())
+			d, err := w.licenses.Draft(ctx, license.IssueSpec{Source: license.Source{Kind: license.FromTrial, ID: product.ProductID + "/" + string(owner)}, ProductID: product.ProductID,
+				ProductSlug: "editor", PolicyID: product.PolicyID, Owner: owner, Env: licensing.Live})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Store.InTx(ctx, func(ctx context.Context) error { _, err := w.licenses.Issue(ctx, d); return err }); err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		try := func(d *license.Draft, user string, device map[string]string) error {
+			ctx, err := w.holder(t.Context(), d.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.Activate(ctx, sdk.ActivateRequest{Product: "editor", Device: device, User: doc.UserDigest("editor", user)})
+			return err
+		}
+		for i, user := range []string{"ada", "al"} { // two users of one trial, on two devices
+			if err := try(first, user, device(1+i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		second := again("cus_bob")
+		near := device(1)
+		near["board"] = doc.DeviceDigest("editor", "board", "another") // disk and os still agree
+		if err := try(second, "bob", near); !errors.Is(err, activation.ErrTrialUsed) {
+			t.Errorf("nearly the same device: %v", err)
+		}
+		if err := try(second, "bob", device(1)); !errors.Is(err, activation.ErrTrialUsed) {
+			t.Errorf("the same device: %v", err)
+		}
+		if err := try(second, "bob", device(9)); err != nil { // its os is that of both others
+			t.Errorf("another device: %v", err)
 		}
 	})
 }

@@ -161,9 +161,7 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 		batch = append(batch, makeActivation(t, string(dev))...)
 	}
 	if t.Trial != "" {
-		batch = append(batch, db.Statement{SQL: `INSERT INTO trial (product_id, kind, subject, license_id, at)
-			SELECT l.product_id, 'device', $3, l.id, COALESCE($4, l.created_at) FROM license l WHERE l.id = $1 AND l.seat_taken_by = $2
-			ON CONFLICT (product_id, kind, subject) DO NOTHING`, Args: []any{t.License, t.ID, t.TrialDevice.Subject, t.At}})
+		batch = append(batch, keepTrial(t)...)
 	}
 	batch = append(batch, db.Statement{SQL: `INSERT INTO change (kind, id, at) SELECT 'activation', l.id, COALESCE($3, l.created_at) FROM license l WHERE l.id = $1 AND l.seat_taken_by = $2`,
 		Args: []any{t.License, t.ID, t.At}})

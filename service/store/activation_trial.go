@@ -11,17 +11,39 @@ import (
 )
 
 // trialHad is a condition that another license's trial of a product was on a device: by the key of its fingerprint, or by as many of its
-// parts as the license demands. Its parameters begin behind n: product, license, subject and the parts.
+// parts as the license demands, be it the one of an activation or, where users took the seats, one that a user had. Its parameters begin behind
+// n: product, license, subject and the parts.
 func trialHad(n int) string {
 	at := func(i int) string { return fmt.Sprintf("$%d", n+i) }
-	parts := make([]string, license.MaxParts)
+	parts, like := make([]string, license.MaxParts), make([]string, license.MaxParts)
 	for i := range parts {
 		parts[i] = at(4 + i)
+		like[i] = `t.subject >= CAST(` + parts[i] + ` AS text) || '@' AND t.subject < CAST(` + parts[i] + ` AS text) || 'A'` // no digest has an @
 	}
 	return `(EXISTS (SELECT 1 FROM trial t WHERE t.product_id = ` + at(1) + ` AND t.kind = 'device' AND t.subject = ` + at(3) + ` AND t.license_id <> ` + at(2) + `)
 		OR EXISTS (SELECT 1 FROM activation_part p WHERE p.part IN (` + strings.Join(parts, ", ") + `) AND p.license_id <> ` + at(2) + `
 			AND EXISTS (SELECT 1 FROM trial t WHERE t.license_id = p.license_id AND t.kind = 'device' AND t.product_id = ` + at(1) + `)
-			GROUP BY p.activation_id HAVING count(*) >= (SELECT device_match FROM license WHERE id = ` + at(2) + `)))`
+			GROUP BY p.activation_id HAVING count(*) >= (SELECT device_match FROM license WHERE id = ` + at(2) + `))
+		OR EXISTS (SELECT 1 FROM trial t WHERE t.product_id = ` + at(1) + ` AND t.kind = 'device' AND t.license_id <> ` + at(2) + ` AND (` + strings.Join(like, " OR ") + `)
+			GROUP BY substr(t.subject, length(t.subject) - 35) HAVING count(*) >= (SELECT device_match FROM license WHERE id = ` + at(2) + `)))`
+}
+
+// keepTrial notes that this attempt's device had a trial. Of one where users take the seats the parts are noted as well, each before the key of the
+// device, which has 36 characters: no activation has them.
+func keepTrial(t activation.Take) []db.Statement {
+	subjects := []string{t.TrialDevice.Subject}
+	if len(t.Parts) == 0 {
+		for _, part := range t.TrialDevice.Parts {
+			subjects = append(subjects, part+"@"+t.TrialDevice.Subject)
+		}
+	}
+	batch := make([]db.Statement, len(subjects))
+	for i, subject := range subjects {
+		batch[i] = db.Statement{SQL: `INSERT INTO trial (product_id, kind, subject, license_id, at)
+			SELECT l.product_id, 'device', $3, l.id, COALESCE($4, l.created_at) FROM license l WHERE l.id = $1 AND l.seat_taken_by = $2
+			ON CONFLICT (product_id, kind, subject) DO NOTHING`, Args: []any{t.License, t.ID, subject, t.At}}
+	}
+	return batch
 }
 
 func trialArgs(product string, device activation.Seek) []any {
