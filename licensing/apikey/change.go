@@ -220,13 +220,12 @@ func (s *Service) Get(ctx context.Context, r GetRequest) (KeyView, error) {
 		return KeyView{}, err
 	}
 	v := s.view(&k)
+	if seesOwners(ctx) {
+		v.OwnerName = k.Bought.OwnerName
+	}
 	if k.Rationed {
-		c, err := s.Credits.CreditsOf(ctx, k.ID)
-		if err != nil {
-			return v, err
-		}
-		c.at(s.Clock.Now())
-		v.Credits = c.view()
+		k.Bought.Credits.at(s.Clock.Now())
+		v.Credits = k.Bought.Credits.view()
 	}
 	if v.State == Revoked || v.State == Expired {
 		return v, nil
@@ -267,6 +266,12 @@ func (f *Filter) search(text string) (none bool) {
 	return false
 }
 
+// seesOwners reports whether the caller sees customers anyway.
+func seesOwners(ctx context.Context) bool {
+	kind := licensing.ActorFrom(ctx).Kind
+	return kind == licensing.Staff || kind == licensing.CLI
+}
+
 // List returns keys within the caller's reach.
 func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[KeyView], error) {
 	within, err := reach(ctx)
@@ -287,8 +292,7 @@ func (s *Service) List(ctx context.Context, r ListRequest) (licensing.List[KeyVi
 		return licensing.List[KeyView]{}, err
 	}
 	out := licensing.List[KeyView]{Items: []KeyView{}}
-	kind := licensing.ActorFrom(ctx).Kind
-	people := kind == licensing.Staff || kind == licensing.CLI // who see customers anyway
+	people := seesOwners(ctx)
 	for i := range keys {
 		if i == f.Limit-1 {
 			out.Next = keys[i-1].ID

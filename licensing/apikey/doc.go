@@ -77,7 +77,8 @@ type Bought struct {
 	Order      string // the order that gave it; empty when none did
 	Unrevealed bool   // nobody has been shown its text yet
 	UsedAt     time.Time
-	OwnerName  string // of the customer, or the e-mail address of one without a name, or of the organisation; for staff
+	Credits    Credits // as they were last moved, of a key that is rationed
+	OwnerName  string  // of the customer, or the e-mail address of one without a name, or of the organisation; for staff
 }
 
 // State is what a key looks like from outside.

@@ -2,6 +2,7 @@ package apikey
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -28,6 +29,8 @@ type HoldStore interface {
 	AddHold(ctx context.Context, h Hold) error
 	// HoldOf returns a reservation of a key within reach, or [licensing.ErrNotFound].
 	HoldOf(ctx context.Context, id string, r Reach) (Hold, error)
+	// OpenHolds returns those that are not settled, the newest first. The filter names a key or an owner.
+	OpenHolds(ctx context.Context, f HoldFilter) (licensing.List[Hold], error)
 	// EndHold settles a reservation, and reports false, changing nothing, when it is settled already.
 	EndHold(ctx context.Context, id string, used int64, at time.Time) (bool, error)
 	// HoldsEnded returns those that have ended and are not settled, the oldest first.
@@ -68,13 +71,14 @@ type HoldView struct {
 	ID        string     `json:"id" doc:"Id of the reservation." example:"rsv_0198c5f27d7c7c3c8f5c7f1d2a3b4c5d"`
 	KeyID     string     `json:"key_id" doc:"Id of the key."`
 	Cost      int64      `json:"cost" doc:"Units that are reserved."`
+	AskedAt   time.Time  `json:"reserved_at" doc:"When it was reserved."`
 	EndsAt    time.Time  `json:"ends_at" doc:"When all of it comes back unless it is settled before."`
 	Used      int64      `json:"used" doc:"Units that the work did cost, once it is settled."`
 	SettledAt *time.Time `json:"settled_at,omitempty" doc:"When it was settled."`
 }
 
 func (h *Hold) view() HoldView {
-	return HoldView{ID: h.ID, KeyID: h.KeyID, Cost: h.Cost, EndsAt: h.EndsAt, Used: h.Used, SettledAt: instant(h.SettledAt)}
+	return HoldView{ID: h.ID, KeyID: h.KeyID, Cost: h.Cost, AskedAt: h.AskedAt, EndsAt: h.EndsAt, Used: h.Used, SettledAt: instant(h.SettledAt)}
 }
 
 // ReserveResponse is the answer of a verification, with the reservation when the use may go on.
@@ -125,7 +129,7 @@ func (s *Service) Reserve(ctx context.Context, r ReserveRequest) (ReserveRespons
 		}
 		h.Units = append(h.Units, c)
 	}
-	err = s.Tx.InTx(licensing.AsSystem(ctx, "key.holds"), func(ctx context.Context) error { return s.Holds.AddHold(ctx, h) })
+	err = s.Tx.InTx(system(ctx), func(ctx context.Context) error { return s.Holds.AddHold(ctx, h) })
 	if err != nil {
 		return ReserveResponse{}, s.unreserve(ctx, &h, err)
 	}
@@ -139,8 +143,8 @@ func (s *Service) Reserve(ctx context.Context, r ReserveRequest) (ReserveRespons
 func (s *Service) unreserve(ctx context.Context, h *Hold, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), creditPatience)
 	defer cancel()
-	_ = s.Tx.InTx(licensing.AsSystem(ctx, "key.holds"), func(ctx context.Context) error { return s.Holds.AddHold(ctx, *h) }) // or it is there
-	_, _ = s.end(ctx, h, 0)                                                                                                  // or it ends by itself
+	_ = s.Tx.InTx(system(ctx), func(ctx context.Context) error { return s.Holds.AddHold(ctx, *h) }) // or it is there
+	_, _ = s.end(system(ctx), h, 0, nil)                                                            // or it ends by itself
 	return why
 }
 
@@ -173,7 +177,7 @@ func (s *Service) Settle(ctx context.Context, r SettleRequest) (HoldView, error)
 		if ended {
 			used = 0
 		}
-		won, err := s.end(ctx, &h, used)
+		won, err := s.end(system(ctx), &h, used, nil)
 		if err != nil {
 			return HoldView{}, err
 		}
@@ -202,7 +206,7 @@ func (s *Service) EndHolds(ctx context.Context) (n int, err error) {
 			return n, err
 		}
 		for i := range ended {
-			won, err := s.end(ctx, &ended[i], 0)
+			won, err := s.end(system(ctx), &ended[i], 0, nil)
 			if err != nil {
 				return n, err
 			}
@@ -218,17 +222,33 @@ func (s *Service) EndHolds(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// errOutrun ends a transaction in which there was nothing to settle.
+var errOutrun = errors.New("apikey: the reservation is settled already")
+
+// system is ctx for what is done with reservations on nobody's behalf, which leaves no row in the audit trail.
+func system(ctx context.Context) context.Context { return licensing.AsSystem(ctx, "key.holds") }
+
 // end settles a reservation and gives back what was not used, and reports false when somebody else has settled it. Credits come back in the
-// same transaction. Units of limits are given after it, and stay spent when the process dies between.
-func (s *Service) end(ctx context.Context, h *Hold, used int64) (won bool, err error) {
+// same transaction, and so is what note keeps of it, unless that is nil. Units of limits are given after it, and stay spent when the process dies
+// between.
+func (s *Service) end(ctx context.Context, h *Hold, used int64, note func(context.Context) error) (won bool, err error) {
 	at := s.Clock.Now()
-	err = s.Tx.InTx(licensing.AsSystem(ctx, "key.holds"), func(ctx context.Context) error {
-		if won, err = s.Holds.EndHold(ctx, h.ID, used, at); err != nil || !won {
+	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if won, err = s.Holds.EndHold(ctx, h.ID, used, at); err != nil {
 			return err
 		}
-		return s.refund(ctx, h, used)
+		if !won {
+			return errOutrun
+		}
+		if err := s.refund(ctx, h, used); err != nil || note == nil {
+			return err
+		}
+		return note(ctx)
 	})
-	if err != nil || !won {
+	if errors.Is(err, errOutrun) {
+		return false, nil
+	}
+	if err != nil {
 		return false, err
 	}
 	h.Used, h.SettledAt = used, at

@@ -182,13 +182,13 @@ func (e *entry) unread(err error) {
 			name = "row"
 		}
 		if errors.Is(s.Err, json.ErrUnknownName) {
-			e.wrong(name, "is not a member of a license; the members are those of the documentation")
+			e.wrong(name, "is not known; the members are those of the documentation")
 			return
 		}
 		e.wrong(name, "a JSON "+s.JSONKind.String()+" is not what belongs here")
 		return
 	}
-	e.wrong("row", "cannot be read as a license")
+	e.wrong("row", "cannot be read; it must be an object with the members of the documentation")
 }
 
 // whole reads a number of a cell; an empty one is none.

@@ -17,17 +17,19 @@ import (
 )
 
 type apikeyCommand struct {
-	Create  apikeyCreate  `cmd:"" help:"Issue an API key. Its text is shown this once."`
-	List    apikeyList    `cmd:"" help:"Find API keys."`
-	Rotate  apikeyRotate  `cmd:"" help:"Give an API key a new text; the old one works on for a while."`
-	Limits  apikeyLimits  `cmd:"" help:"Show the limits of an API key, or change them."`
-	Revoke  apikeyRevoke  `cmd:"" help:"Revoke an API key for good."`
-	Act     apikeyAct     `cmd:"" help:"Do one thing to all API keys that a search finds."`
-	Import  apikeyImport  `cmd:"" help:"Import API keys of another system by their hashes."`
-	Verify  apikeyVerify  `cmd:"" help:"Ask whether an API key is good for a use, as a product's back end does. Spends its limits."`
-	Reserve apikeyReserve `cmd:"" help:"Verify an API key for work whose cost is known only afterwards, and reserve the most it may cost."`
-	Settle  apikeySettle  `cmd:"" help:"Settle a reservation with what the work did cost; the rest comes back."`
-	Rules   apikeyRules   `cmd:"" name:"scanner-rules" help:"Print rules by which secret scanners find leaked API keys."`
+	Create       apikeyCreate       `cmd:"" help:"Issue an API key. Its text is shown this once."`
+	List         apikeyList         `cmd:"" help:"Find API keys."`
+	Rotate       apikeyRotate       `cmd:"" help:"Give an API key a new text; the old one works on for a while."`
+	Limits       apikeyLimits       `cmd:"" help:"Show the limits of an API key, or change them."`
+	Revoke       apikeyRevoke       `cmd:"" help:"Revoke an API key for good."`
+	Act          apikeyAct          `cmd:"" help:"Do one thing to all API keys that a search finds."`
+	Import       apikeyImport       `cmd:"" help:"Import API keys of another system by their hashes."`
+	Verify       apikeyVerify       `cmd:"" help:"Ask whether an API key is good for a use, as a product's back end does. Spends its limits."`
+	Reserve      apikeyReserve      `cmd:"" help:"Verify an API key for work whose cost is known only afterwards, and reserve the most it may cost."`
+	Settle       apikeySettle       `cmd:"" help:"Settle a reservation with what the work did cost; the rest comes back."`
+	Reservations apikeyReservations `cmd:"" help:"List what is reserved of an API key, or of an owner's, and not settled."`
+	Release      apikeyRelease      `cmd:"" help:"Give back a reservation before it ends by itself."`
+	Rules        apikeyRules        `cmd:"" name:"scanner-rules" help:"Print rules by which secret scanners find leaked API keys."`
 }
 
 type apikeyCreate struct {

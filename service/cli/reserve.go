@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -72,5 +73,36 @@ type apikeySettle struct {
 func (c *apikeySettle) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return c.change(ctx, cfg, s, call{http.MethodPost, "/v1/key-reservations/" + url.PathEscape(c.ID) + "/settle", map[string]any{"cost": c.Cost}}, func(a map[string]any) string {
 		return fmt.Sprintf("%s is settled: %s of %s were used.", c.ID, cell(a["used"]), cell(a["cost"]))
+	})
+}
+
+type apikeyReservations struct {
+	output
+	Key   string `arg:"" optional:"" help:"Id of the key, as \"mintreu apikey list\" shows it. Without one give --owner."`
+	Owner string `help:"Those of all keys of this customer or organisation, by id." placeholder:"ID"`
+}
+
+// Run lists what is reserved and not settled, the newest first.
+func (c *apikeyReservations) Run(ctx context.Context, cfg app.Config, s streams) error {
+	if c.Key == "" && c.Owner == "" {
+		return errors.New("say whose: give the id of a key, or --owner")
+	}
+	return c.listed(ctx, cfg, s, "/v1/key-reservations"+filter("key", c.Key, "owner", c.Owner), "Nothing is reserved.", "id", "key_id", "cost", "reserved_at", "ends_at")
+}
+
+type apikeyRelease struct {
+	output
+	consent
+	ID     string `arg:"" help:"Id of the reservation, as \"mintreu apikey reservations\" lists it."`
+	Reason string `help:"Why, for the audit trail." placeholder:"TEXT"`
+}
+
+// Run gives back a reservation.
+func (c *apikeyRelease) Run(ctx context.Context, cfg app.Config, s streams) error {
+	if err := c.ask(ctx, s, "Release "+word(c.ID)+"? Work that goes on under it cannot be settled any more."); err != nil {
+		return err
+	}
+	return c.change(ctx, cfg, s, call{http.MethodPost, "/v1/key-reservations/" + url.PathEscape(c.ID) + "/release", map[string]any{"reason": c.Reason}}, func(a map[string]any) string {
+		return fmt.Sprintf("%s is released: all %s came back.", c.ID, cell(a["cost"]))
 	})
 }

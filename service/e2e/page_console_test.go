@@ -47,6 +47,10 @@ func consoleVisits() map[string][]visit {
 	}
 	at("/admin/keys", "/admin/keys", "/admin/keys?q=nothing", "/admin/keys?state=disabled&env=test")
 	at("/admin/keys/act", "/admin/keys/act?q={key}", "/admin/keys/act?q=nobody@example.com")
+	at("/admin/keys/import", "/admin/keys/import")
+	for _, text := range []string{keyLines("a text of before", "another of before"), keyLines("a text of before", "", "")} {
+		out["GET /admin/keys/import"] = append(out["GET /admin/keys/import"], visit{as: owner, at: "/admin/keys/import", sends: map[string]string{"text": text}})
+	}
 	at("/admin/keys/new", "/admin/keys/new")
 	at("/admin/keys/try", "/admin/keys/try")
 	out["GET /admin/keys/try"] = append(out["GET /admin/keys/try"], visit{as: owner, at: "/admin/keys/try", sends: map[string]string{"key": "mtr_test_nothing"}})
@@ -55,6 +59,8 @@ func consoleVisits() map[string][]visit {
 	for _, what := range []string{"rotate", "revoke", "disable", "enable"} {
 		at("/admin/keys/{id}/"+what, "/admin/keys/{key}/"+what)
 	}
+	at("/admin/keys/{id}", "/admin/keys/{counting-key}")
+	at("/admin/keys/{id}/reservations/{reservation}/release", "/admin/keys/{counting-key}/reservations/{reservation}/release")
 	at("/admin/policies", "/admin/policies", "/admin/policies?product={draft-product}")
 	at("/admin/policies/new", "/admin/policies/new", "/admin/policies/new?preset=floating&product={product}")
 	at("/admin/policies/{id}", "/admin/policies/{policy}")

@@ -83,3 +83,46 @@ func TestKeyPages(t *testing.T) {
 	}
 	b.get(t, "/admin/audit?target="+id).shows(t, "the audit trail", 200, "they grow")
 }
+
+// TestReservationPages: what is reserved of a key stands on its page for its owner and staff, with when it comes back by itself; staff release it
+// after they were asked, with a reason, which the audit trail keeps, and its owner, another and staff who only look release nothing.
+func TestReservationPages(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c, o, b := s.as(t, customer), s.as(t, other), s.as(t, owner)
+	key, held := s.ids["counting-key"], s.ids["reservation"]
+	page := "/keys/" + key
+	at := "/admin" + page + "/reservations/" + held + "/release"
+	short := held[len(held)-8:]
+	c.get(t, "/account"+page).shows(t, "the owner's page", 200, "Reserved", short, ">500<", "Comes back by itself")
+	if p := c.get(t, "/account"+page); strings.Contains(p.text, "/release") {
+		t.Error("the owner is led to a release")
+	}
+	c.get(t, "/account/keys/"+s.ids["key"]).shows(t, "a key without", 200)
+	if p := c.get(t, "/account/keys/"+s.ids["key"]); strings.Contains(p.text, "Reserved") {
+		t.Error("a key of which nothing is reserved shows an empty list")
+	}
+	o.get(t, "/account"+page).shows(t, "another's", 404)
+	b.get(t, "/admin"+page).shows(t, "the console's page", 200, "Reserved", short, `href="`+at+`"`)
+	s.must(t, http.MethodPost, "/v1/staff", object{"email": stageEmail("reader"), "role": "auditor", "password": password}, nil)
+	s.tokens["reader"] = s.signIn(t, "reader")
+	reader := s.as(t, "reader")
+	if p := reader.get(t, "/admin"+page); p.status != 200 || !strings.Contains(p.text, short) || strings.Contains(p.text, "/release") {
+		t.Errorf("staff who only look: %d, led to a release or shown nothing", p.status)
+	}
+	reader.get(t, at).shows(t, "the question, to staff who only look", 403)
+	for who, text := range map[string]string{"owner": s.tokens[customer], "reader": s.tokens["reader"]} {
+		status, body, err := fetch(t.Context(), http.MethodPost, s.url+"/v1/key-reservations/"+held+"/release", http.Header{"Authorization": {"Bearer " + text}}, object{})
+		if err != nil || status != http.StatusForbidden {
+			t.Errorf("the %s releases it by the API: %d %s (%v)", who, status, body, err)
+		}
+	}
+	b.get(t, at).shows(t, "the question", 200, "Release the reservation", "cannot be settled any more")
+	if to := b.send(t, at, url.Values{"reason": {"the worker died"}}).done(t, "the release"); to != "/admin"+page {
+		t.Errorf("it leads to %s", to)
+	}
+	if p := b.get(t, "/admin"+page); strings.Contains(p.text, short) {
+		t.Error("a released reservation is still listed")
+	}
+	b.get(t, "/admin/audit?target="+held).shows(t, "the audit trail", 200, "the worker died")
+}

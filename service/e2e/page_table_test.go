@@ -66,7 +66,7 @@ func visits() map[string][]visit {
 		"GET /account/licenses/{id}/devices/{device}/release": {{as: customer, at: "/account/licenses/{license}/devices/{activation}/release"}},
 		"GET /account/keys":                                   {{as: customer, at: "/account/keys"}, {as: other, at: "/account/keys"}},
 		"GET /account/keys/new":                               {{as: customer, at: "/account/keys/new"}, {as: other, at: "/account/keys/new"}},
-		"GET /account/keys/{id}":                              {{as: customer, at: "/account/keys/{key}"}, {as: customer, at: "/account/keys/{disabled-key}"}},
+		"GET /account/keys/{id}":                              {{as: customer, at: "/account/keys/{key}"}, {as: customer, at: "/account/keys/{disabled-key}"}, {as: customer, at: "/account/keys/{counting-key}"}},
 		"GET /account/keys/{id}/rotate":                       {{as: customer, at: "/account/keys/{key}/rotate"}},
 		"GET /account/keys/{id}/revoke":                       {{as: customer, at: "/account/keys/{key}/revoke"}},
 		"GET /account/orders":                                 {{as: customer, at: "/account/orders"}, {as: other, at: "/account/orders"}},

@@ -172,7 +172,7 @@ func (s *surface) bodies() map[string]object {
 		"key.credits": {"add": 5, "refill": 10, "every": "month", "reason": "because"}, "key.leak": {"key": "mtr_test_0000000000_0000000000000000000000000000"},
 		"key.template-set": {"scopes": []string{"a:b"}, "limits": []any{object{"name": "plan", "per": "plan", "count": 5, "seconds": 60}}, "credits": object{"balance": 5, "refill": 5, "every": "day"}, "days": 30, "most": 3, "on_leak": "rotate"},
 		"key.verify":       {"key": s.A.APIKey, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}},
-		"key.reserve":      {"key": s.A.APIKey, "cost": 2, "seconds": 60, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}}, "key.settle": {"cost": 1},
+		"key.reserve":      {"key": s.A.APIKey, "cost": 2, "seconds": 60, "product": s.Product, "env": "test", "ip": "192.0.2.1", "scopes": []string{"notes:read"}}, "key.settle": {"cost": 1}, "key.release": why,
 		"key.rotate": {"overlap_seconds": 0}, "key.revoke": why, "key.disable": why, "key.enable": why,
 		"key.limits":      {"limits": []any{object{"name": "calls", "count": 100000, "seconds": 1}}, "reason": "because"},
 		"release.create":  {"version": "2.0.0", "channel": "stable", "access": "license", "notes": "n", "from_min": "1.0", "from_max": "1.9"},

@@ -60,6 +60,11 @@ func APIKeyRoutes(s *apikey.Service) []kit.Route {
 			Access: kit.Allow{Staff: support, Machine: "keys:verify"}, Summary: "Settle a reservation of an API key",
 			Detail: "What was reserved and not used comes back, once: credits and the units of quotas whole, while their period lasts, and of rates what has not come back by itself. " +
 				"Settling again with the same cost answers the same."}, s.Settle),
+		kit.New(kit.Spec{Name: "key.reservations", Method: http.MethodGet, Path: "/v1/key-reservations", Tag: tag, Access: kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "keys:read"},
+			Summary: "List what is reserved of API keys and not settled", Detail: "Of a key or of all keys of an owner, the newest first, with when each comes back by itself. Customers see their own."}, s.OpenHolds),
+		kit.New(kit.Spec{Name: "key.release", Method: http.MethodPost, Path: "/v1/key-reservations/{id}/release", Tag: tag, Access: kit.Allow{Staff: support, Machine: "keys:write"},
+			Summary: "Release a reservation of an API key",
+			Detail:  "Gives back all of it at once, as settling with nothing used does, and keeps who did it in the audit trail. Work that goes on under it cannot be settled any more. Releasing again changes nothing."}, s.Release).Again(s.ReleaseAgain),
 		kit.New(kit.Spec{Name: "key.authorize", Method: http.MethodGet, Path: authorizePath, Tag: verify, Access: kit.Allow{APIKey: kit.AnyScope}, Forward: true,
 			Summary: "Let a proxy ask whether a request may pass",
 			Detail: "Forward authentication for nginx, Caddy, Traefik and Envoy: the proxy forwards the caller's API key as Authorization: Bearer, and its address in X-Forwarded-For. Only proxies in the networks of --authorize-from may ask. " +

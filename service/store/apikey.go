@@ -125,15 +125,17 @@ func (s *apiKeys) Key(ctx context.Context, id string, r apikey.Reach) (apikey.Ke
 // boughtColumns are apiKeyColumns and what owners know a key by.
 const (
 	boughtColumns = apiKeyColumns + `, COALESCE((SELECT p.name FROM product p WHERE p.id = k.product_id), ''), COALESCE(g.order_id, ''), g.sealed IS NOT NULL AND g.state = 'active', (SELECT u.at FROM api_key_use u WHERE u.key_id = k.id),
-		COALESCE((SELECT CASE WHEN c.name <> '' THEN c.name ELSE c.email END FROM customer c WHERE c.id = k.owner), (SELECT o.name FROM organisation o WHERE o.id = k.owner), '')`
-	fromBought = ` FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id`
+		COALESCE((SELECT CASE WHEN c.name <> '' THEN c.name ELSE c.email END FROM customer c WHERE c.id = k.owner), (SELECT o.name FROM organisation o WHERE o.id = k.owner), ''),
+		COALESCE(r.key_id, ''), COALESCE(r.balance, 0), COALESCE(r.refill, 0), COALESCE(r.every, ''), r.refill_at`
+	fromBought = ` FROM api_key k LEFT JOIN order_grant g ON g.object_id = k.id LEFT JOIN api_credit r ON r.key_id = k.id`
 )
 
 func scanBought(row db.Row) (apikey.Key, error) {
 	var b apikey.Bought
-	var used *time.Time
-	k, err := scanAPIKey(row, &b.Product, &b.Order, &b.Unrevealed, &used, &b.OwnerName)
-	b.UsedAt = instant(used)
+	var used, refill *time.Time
+	r := &b.Credits
+	k, err := scanAPIKey(row, &b.Product, &b.Order, &b.Unrevealed, &used, &b.OwnerName, &r.KeyID, &r.Balance, &r.Refill, &r.Every, &refill)
+	b.UsedAt, r.RefillAt = instant(used), instant(refill)
 	k.Bought = b
 	return k, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/db"
 )
@@ -45,6 +46,20 @@ func scanHold(row db.Row) (h apikey.Hold, err error) {
 func (s *apiKeys) HoldOf(ctx context.Context, id string, r apikey.Reach) (apikey.Hold, error) {
 	return scanHold(s.db.QueryRow(ctx, `SELECT `+holdColumns+` FROM api_key_hold h JOIN api_key k ON k.id = h.key_id WHERE h.id = $1 AND`+withinReach(2),
 		id, string(r.Owner), r.Product, string(r.Env)))
+}
+
+// OpenHolds implements [apikey.HoldStore].
+func (s *apiKeys) OpenHolds(ctx context.Context, f apikey.HoldFilter) (licensing.List[apikey.Hold], error) {
+	limit := pageSize(f.Page)
+	list := new(narrowing).by("h.key_id =", f.Key).by("k.owner =", string(f.Owner)).by("k.product_id =", f.Product).by("k.env =", string(f.Env)).by("h.id <", f.Page.Cursor)
+	list.conditions = append(list.conditions, "h.settled_at IS NULL")
+	sql, args := list.statement(`SELECT `+holdColumns+` FROM api_key_hold h JOIN api_key k ON k.id = h.key_id`, "h.id DESC", limit+1)
+	rows, err := s.db.Query(ctx, sql, args...)
+	items, err := db.Collect(rows, err, scanHold)
+	if err != nil {
+		return licensing.List[apikey.Hold]{}, err
+	}
+	return cut(items, limit, func(h apikey.Hold) string { return h.ID }), nil
 }
 
 // EndHold implements [apikey.HoldStore].

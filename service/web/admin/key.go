@@ -15,6 +15,7 @@ func (p *pages) keyPages() []site.Page {
 	back := to("/admin/keys/{id}", "API key")
 	request := func(id, reason string) apikey.RevokeRequest { return apikey.RevokeRequest{ID: id, Reason: reason} }
 	out := append([]site.Page{get("keys", "/admin/keys", p.keys), get("key", "/admin/keys/{id}", p.key)}, both("key_issue", "/admin/keys/new", p.issueKey)...)
+	out = append(out, p.keyImportPages()...)
 	out = append(out, both("key_act", "/admin/keys/act", p.actKeys)...)
 	out = append(out, both("key_try", "/admin/keys/try", p.tryKey)...)
 	out = append(out, both("key_limits", "/admin/keys/{id}/limits", p.keyLimits)...)
@@ -31,11 +32,18 @@ func (p *pages) keyPages() []site.Page {
 		action{name: "key_enable", path: "/admin/keys/{id}/enable", spec: p.ops.EnableKey.Spec(), calm: true, back: back,
 			title: "Enable the API key", button: "Enable it", done: "The key works again.",
 			what: "It is accepted again as before.",
-			do:   plain(func() op[apikey.RevokeRequest, apikey.RevokeResponse] { return p.ops.EnableKey }, request)})...)
+			do:   plain(func() op[apikey.RevokeRequest, apikey.RevokeResponse] { return p.ops.EnableKey }, request)},
+		action{name: "reservation_release", path: "/admin/keys/{id}/reservations/{reservation}/release", spec: p.ops.ReleaseHold.Spec(), back: back,
+			title: "Release the reservation", button: "Release it", done: "The reservation is released; all of it came back.",
+			what: "All that it holds of limits and credits comes back at once. Work that still goes on under it cannot be settled any more, so it will have cost nothing.",
+			do: func(v *site.Visit, _, reason string) (templ.Component, error) {
+				_, err := p.ops.ReleaseHold.Call(v.Ctx(), apikey.ReleaseRequest{ID: v.Param("reservation"), Reason: reason})
+				return nil, err
+			}})...)
 }
 
 // keysMay is what the visitor of the list of keys may do.
-type keysMay struct{ issue, try, act bool }
+type keysMay struct{ issue, try, act, bring bool }
 
 func (p *pages) keys(v *site.Visit) error {
 	products, err := p.products(v)
@@ -47,7 +55,7 @@ func (p *pages) keys(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(keysPage(v.Frame("API keys"), v.Filter(), list, products, next(v, list.Next), filtered(v), keysMay{issue: may(v, p.ops.IssueKey.Spec()), try: may(v, p.ops.VerifyKey.Spec()), act: may(v, p.ops.ActKeys.Spec())}))
+	return v.Show(keysPage(v.Frame("API keys"), v.Filter(), list, products, next(v, list.Next), filtered(v), keysMay{issue: may(v, p.ops.IssueKey.Spec()), try: may(v, p.ops.VerifyKey.Spec()), act: may(v, p.ops.ActKeys.Spec()), bring: may(v, p.ops.ImportKeys.Spec())}))
 }
 
 func (p *pages) key(v *site.Visit) error {
@@ -55,11 +63,11 @@ func (p *pages) key(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	name, err := p.ownerName(v, k.Owner)
+	held, err := p.ops.Reservations.Call(v.Ctx(), apikey.HoldsRequest{Key: k.ID, Page: page(v, 20)})
 	if err != nil {
 		return err
 	}
-	return v.Show(keyPage(v.Frame("API key "+ui.Short(k.ID), ui.Link{Href: "/admin/keys", Name: "API keys"}), k, k.ProductName, name, may(v, p.ops.RotateKey.Spec())))
+	return v.Show(keyPage(v.Frame("API key "+ui.Short(k.ID), ui.Link{Href: "/admin/keys", Name: "API keys"}), k, held.Items, next(v, held.Next), may(v, p.ops.RotateKey.Spec())))
 }
 
 // overlaps are how long an old secret works on.

@@ -65,6 +65,9 @@ type operations struct {
 	KeyLimits  kit.Op[apikey.LimitsRequest, apikey.RevokeResponse]        `op:"key.limits"`
 	EnableKey  kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]        `op:"key.enable"`
 
+	Reservations kit.Op[apikey.HoldsRequest, licensing.List[apikey.HoldView]] `op:"key.reservations"`
+	ReleaseHold  kit.Op[apikey.ReleaseRequest, apikey.HoldView]               `op:"key.release"`
+
 	Products       kit.Op[catalog.ListProductsRequest, licensing.List[catalog.ProductView]] `op:"product.list"`
 	Product        kit.Op[catalog.ProductRequest, catalog.ProductView]                      `op:"product.get"`
 	CreateProduct  kit.Op[catalog.CreateProductRequest, catalog.ProductView]                `op:"product.create"`
@@ -105,6 +108,7 @@ type operations struct {
 	Count          kit.Op[bulk.CountRequest, bulk.CountResponse]          `op:"license.count"`
 	ActMany        kit.Op[bulk.ActRequest, bulk.RunView]                  `op:"license.act_many"`
 	ActKeys        kit.Op[bulk.ActKeysRequest, bulk.ActKeysResponse]      `op:"key.act_many"`
+	ImportKeys     kit.Op[bulk.ImportKeysRequest, bulk.ImportReport]      `op:"key.import"`
 	Runs           kit.Op[bulk.ListRequest, licensing.List[bulk.RunView]] `op:"run.list"`
 	Run            kit.Op[bulk.RunRequest, bulk.RunView]                  `op:"run.get"`
 	RunRows        kit.Op[bulk.RowsRequest, licensing.List[bulk.RowView]] `op:"run.rows"`

@@ -236,7 +236,7 @@ func (p *pages) policyChoices(v *site.Visit) ([]ui.Option, error) {
 	return out, nil
 }
 
-// maxLicenseFile is the largest file of licenses that a page takes; the operation takes larger ones.
+// maxLicenseFile is the largest file of licenses or keys that a page takes; the operations take larger ones.
 const maxLicenseFile = 8 << 20
 
 func importSources() []ui.Option {
@@ -259,7 +259,7 @@ func (p *pages) importLicenses(v *site.Visit) error {
 	if !v.Posted() {
 		return show(nil)
 	}
-	if err := licenseText(v, f); err != nil {
+	if err := fileText(v, f); err != nil {
 		f.Wrong("file", err.Error())
 		return show(nil)
 	}
@@ -284,8 +284,8 @@ func (p *pages) importLicenses(v *site.Visit) error {
 	return show(&report)
 }
 
-// licenseText puts the text of the uploaded file into the form.
-func licenseText(v *site.Visit, f *ui.Form) error {
+// fileText puts the text of the uploaded file into the form.
+func fileText(v *site.Visit, f *ui.Form) error {
 	if v.R.MultipartForm == nil || len(v.R.MultipartForm.File["file"]) == 0 || v.R.MultipartForm.File["file"][0].Size == 0 {
 		return nil
 	}

@@ -37,7 +37,11 @@ func (p *pages) key(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	return v.Show(keyPage(v.Frame(keyName(&k), keyCrumbs(nil)...), v.Form(), &k))
+	held, err := p.ops.Reservations.Call(v.Ctx(), apikey.HoldsRequest{Key: k.ID, Page: licensing.Page{Cursor: v.Query("cursor")}})
+	if err != nil {
+		return err
+	}
+	return v.Show(keyPage(v.Frame(keyName(&k), keyCrumbs(nil)...), v.Form(), &k, &held))
 }
 
 // rotate gives a key a new secret and shows it in the answer, once.

@@ -23,31 +23,34 @@ import (
 
 // operations are what the pages of a customer call.
 type operations struct {
-	Mine      kit.Op[insight.MineRequest, insight.Mine]                       `op:"overview.mine"`
-	Licenses  kit.Op[license.ListRequest, licensing.List[license.View]]       `op:"license.list"`
-	License   kit.Op[license.GetRequest, license.View]                        `op:"license.get"`
-	Reveal    kit.Op[license.GetRequest, license.Revealed]                    `op:"license.reveal"`
-	Token     kit.Op[license.GetRequest, license.TokenResponse]               `op:"license.token"`
-	Devices   kit.Op[activation.ListRequest, licensing.List[activation.View]] `op:"activation.list"`
-	Device    kit.Op[activation.GetRequest, activation.View]                  `op:"activation.get"`
-	Usage     kit.Op[usage.OfLicenseRequest, licensing.List[usage.Total]]     `op:"usage.license"`
-	Release   kit.Op[activation.ReleaseRequest, activation.View]              `op:"activation.release"`
-	Item      kit.Op[catalog.ShowRequest, catalog.Item]                       `op:"catalog.show"`
-	Keys      kit.Op[apikey.ListRequest, licensing.List[apikey.KeyView]]      `op:"key.list"`
-	Key       kit.Op[apikey.GetRequest, apikey.KeyView]                       `op:"key.get"`
-	Rotate    kit.Op[apikey.RotateRequest, apikey.CreateResponse]             `op:"key.rotate"`
-	Revoke    kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.revoke"`
-	Disable   kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.disable"`
-	Make      kit.Op[apikey.CreateRequest, apikey.CreateResponse]             `op:"key.issue"`
-	Options   kit.Op[struct{}, licensing.List[apikey.OptionView]]             `op:"key.options"`
-	Enable    kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]             `op:"key.enable"`
-	AddUser   kit.Op[activation.AddUserRequest, activation.View]              `op:"license.add_user"`
-	Lend      kit.Op[activation.LendRequest, activation.View]                 `op:"activation.lend"`
-	Recall    kit.Op[activation.RecallRequest, activation.View]               `op:"activation.recall"`
-	Orders    kit.Op[order.ListRequest, licensing.List[order.View]]           `op:"order.list"`
-	Order     kit.Op[order.GetRequest, order.View]                            `op:"order.get"`
-	Downloads kit.Op[download.BrowseRequest, licensing.List[download.Item]]   `op:"download.list"`
-	Link      kit.Op[download.LinkRequest, download.LinkResponse]             `op:"download.link"`
+	Mine     kit.Op[insight.MineRequest, insight.Mine]                       `op:"overview.mine"`
+	Licenses kit.Op[license.ListRequest, licensing.List[license.View]]       `op:"license.list"`
+	License  kit.Op[license.GetRequest, license.View]                        `op:"license.get"`
+	Reveal   kit.Op[license.GetRequest, license.Revealed]                    `op:"license.reveal"`
+	Token    kit.Op[license.GetRequest, license.TokenResponse]               `op:"license.token"`
+	Devices  kit.Op[activation.ListRequest, licensing.List[activation.View]] `op:"activation.list"`
+	Device   kit.Op[activation.GetRequest, activation.View]                  `op:"activation.get"`
+	Usage    kit.Op[usage.OfLicenseRequest, licensing.List[usage.Total]]     `op:"usage.license"`
+	Release  kit.Op[activation.ReleaseRequest, activation.View]              `op:"activation.release"`
+	Item     kit.Op[catalog.ShowRequest, catalog.Item]                       `op:"catalog.show"`
+	Keys     kit.Op[apikey.ListRequest, licensing.List[apikey.KeyView]]      `op:"key.list"`
+	Key      kit.Op[apikey.GetRequest, apikey.KeyView]                       `op:"key.get"`
+
+	Reservations kit.Op[apikey.HoldsRequest, licensing.List[apikey.HoldView]] `op:"key.reservations"`
+
+	Rotate    kit.Op[apikey.RotateRequest, apikey.CreateResponse]           `op:"key.rotate"`
+	Revoke    kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]           `op:"key.revoke"`
+	Disable   kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]           `op:"key.disable"`
+	Make      kit.Op[apikey.CreateRequest, apikey.CreateResponse]           `op:"key.issue"`
+	Options   kit.Op[struct{}, licensing.List[apikey.OptionView]]           `op:"key.options"`
+	Enable    kit.Op[apikey.RevokeRequest, apikey.RevokeResponse]           `op:"key.enable"`
+	AddUser   kit.Op[activation.AddUserRequest, activation.View]            `op:"license.add_user"`
+	Lend      kit.Op[activation.LendRequest, activation.View]               `op:"activation.lend"`
+	Recall    kit.Op[activation.RecallRequest, activation.View]             `op:"activation.recall"`
+	Orders    kit.Op[order.ListRequest, licensing.List[order.View]]         `op:"order.list"`
+	Order     kit.Op[order.GetRequest, order.View]                          `op:"order.get"`
+	Downloads kit.Op[download.BrowseRequest, licensing.List[download.Item]] `op:"download.list"`
+	Link      kit.Op[download.LinkRequest, download.LinkResponse]           `op:"download.link"`
 }
 
 type pages struct {
