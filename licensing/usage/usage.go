@@ -98,6 +98,12 @@ type Reads interface {
 	Glance(ctx context.Context, s Selection, since time.Time, counts []Count, month func(meter string, starts time.Time, v Value, unique int64), count func(i int, v Value, unique int64)) error
 	// Counts hands on the sums and different values of each count, which may come in parts. One round trip.
 	Counts(ctx context.Context, counts []Count, each func(i int, v Value, unique int64)) error
+	// Owned returns the licenses and API keys within reach, which names an owner, that counted something or have quotas, the licenses first and
+	// the newest first, and every meter of the owner's products. One round trip.
+	Owned(ctx context.Context, reach license.Reach, now time.Time, page licensing.Page) (licensing.List[Owned], []Meter, error)
+	// Days hands on the sums of every meter of carriers by day in UTC from one on, the different values of those asked for, and the sums and
+	// different values of each count. One round trip.
+	Days(ctx context.Context, of []DaysOf, since time.Time, counts []Count, day func(i int, meter string, starts time.Time, v Value, unique int64), count func(i int, v Value, unique int64)) error
 }
 
 // Keyring signs receipts and reads them.

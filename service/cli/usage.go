@@ -13,9 +13,41 @@ import (
 )
 
 type usageCommand struct {
-	Query   usageQuery   `cmd:"" help:"Say what was counted, by window of time."`
-	Explain usageExplain `cmd:"" help:"Say how it came to be: opening balance, batches, corrections, closing balance."`
-	Correct usageCorrect `cmd:"" help:"Take back what was counted wrongly, as a negative batch with a reason."`
+	Overview usageOverview `cmd:"" help:"Say what a customer or organisation uses at all, in the last 30 days, and what is left of quotas."`
+	Query    usageQuery    `cmd:"" help:"Say what was counted, by window of time."`
+	Explain  usageExplain  `cmd:"" help:"Say how it came to be: opening balance, batches, corrections, closing balance."`
+	Correct  usageCorrect  `cmd:"" help:"Take back what was counted wrongly, as a negative batch with a reason."`
+}
+
+type usageOverview struct {
+	output
+	Owner string `arg:"" help:"Id of the customer or organisation."`
+}
+
+// Run prints a line for each meter of each license and API key.
+func (c *usageOverview) Run(ctx context.Context, cfg app.Config, s streams) error {
+	return with(ctx, cfg, func(o *operator) error {
+		list, err := o.all(ctx, "/v1/usage/overview"+filter("owner", c.Owner))
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return c.value(s.out, list)
+		}
+		var rows []map[string]any
+		for _, of := range list {
+			meters, _ := of["meters"].([]any)
+			for _, m := range meters {
+				row, _ := m.(map[string]any)
+				row["of"], row["product_name"] = of["id"], of["product_name"]
+				if q, ok := row["quota"].(map[string]any); ok {
+					row["used"], row["quota"], row["left"], row["ends"] = q["used"], q["quota"], q["left"], q["ends"]
+				}
+				rows = append(rows, row)
+			}
+		}
+		return c.list(s.out, rows, "Nothing was counted, and there is no quota.", "of", "product_name", "meter", "value", "unit", "used", "quota", "left", "ends")
+	})
 }
 
 // usageOf is whose usage, of which meter and when.

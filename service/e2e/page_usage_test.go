@@ -15,6 +15,9 @@ import (
 // usageVisits are those to the pages of usage.
 func usageVisits() map[string][]visit {
 	return map[string][]visit{
+		"GET /account/usage":                  {{as: customer, at: "/account/usage"}, {as: other, at: "/account/usage"}},
+		"GET /admin/customers/{id}/usage":     {{as: owner, at: "/admin/customers/{customer}/usage"}, {as: owner, at: "/admin/customers/{owner}/usage"}},
+		"GET /admin/organisations/{id}/usage": {{as: owner, at: "/admin/organisations/{organisation}/usage"}},
 		"GET /account/usage/{id}": {{as: customer, at: "/account/usage/{metered}"}, {as: customer, at: "/account/usage/{counting-key}"}, {as: customer, at: "/account/usage/{key}"},
 			{as: other, at: "/account/usage/{metered}", status: 404}, {as: customer, at: "/account/usage/{product}", status: 404}},
 		"GET /account/usage/{id}/{meter}": {{as: customer, at: "/account/usage/{counting-key}/pages.rendered"}, {as: customer, at: "/account/usage/{counting-key}/pages.rendered?time=year&zone=Asia/Kathmandu"},
@@ -56,6 +59,9 @@ func (s *stage) plantUsage(t testing.TB) {
 	}
 	s.must(t, http.MethodPost, "/v1/keys", object{"product": s.ids["product"], "owner": s.ids[customer], "env": "test", "name": "Counting", "scopes": []string{"usage:write"}}, &key)
 	s.ids["counting-key"] = key.Key.ID
+	var held struct{ Reservation struct{ ID string } }
+	s.must(t, http.MethodPost, "/v1/keys/reserve", object{"key": key.Secret, "cost": 500, "seconds": 86400}, &held)
+	s.ids["reservation"] = held.Reservation.ID
 	var events []object
 	now := time.Now()
 	for day := range 28 {
@@ -143,4 +149,30 @@ func TestMeterPages(t *testing.T) {
 	b.get(t, at).shows(t, "it is changed", 200, "Sheets rendered")
 	b.send(t, at, url.Values{"version": {"1"}, "name": {"Late"}, "event": {"rendered"}, "value": {"pages"}}).shows(t, "a change of what somebody else changed", 422, "was changed meanwhile", `value="Late"`)
 	s.as(t, customer).get(t, "/admin/meters").shows(t, "for a customer", 404)
+}
+
+// TestUsageOverviewPages: customers see at a glance what all their licenses and keys used in the last days, what is left of quotas and when they
+// start anew, and staff see the same of a customer and of an organisation; who used nothing is told how usage gets there, and nobody sees another's.
+func TestUsageOverviewPages(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	c, o, b := s.as(t, customer), s.as(t, other), s.as(t, owner)
+	metered, key := s.ids["metered"], s.ids["counting-key"]
+	c.get(t, "/account").shows(t, "the account", 200, `href="/account/usage"`)
+	says := []string{"Nearly used up", "850\u00a0pages of 1\u202f000 used, 150 left until it starts anew on 1\u00a0Jan\u00a0", "0 of 5 used, 5 left for the whole term", "License for Ada", "Counting", "API key for Quill", "People who render",
+		"<path", "at most on one day", "in 30 days"}
+	c.get(t, "/account/usage").shows(t, "the customer's", 200, append(says, "/account/usage/"+metered+"/pages.rendered", "/account/usage/"+key)...)
+	p := o.get(t, "/account/usage")
+	p.shows(t, "another's", 200, "Nothing was counted yet", "report by themselves")
+	if strings.Contains(p.text, metered) || strings.Contains(p.text, key) {
+		t.Error("a customer sees what another used")
+	}
+	at := "/admin/customers/" + s.ids[customer]
+	b.get(t, at).shows(t, "the customer in the console", 200, `href="`+at+`/usage"`)
+	b.get(t, at+"/usage").shows(t, "the same for staff", 200, append(says, "/admin/usage/"+metered+"/pages.rendered", stageEmail(customer))...)
+	org := "/admin/organisations/" + s.ids["organisation"]
+	b.get(t, org).shows(t, "the organisation in the console", 200, `href="`+org+`/usage"`)
+	b.get(t, org+"/usage").shows(t, "an organisation that used nothing", 200, "Nothing was counted yet", "usage:write")
+	b.get(t, "/admin/customers/"+nothing("cus_")+"/usage").shows(t, "of nobody", 404)
+	c.get(t, at+"/usage").shows(t, "the console's, for a customer", 404)
 }

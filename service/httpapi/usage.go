@@ -31,6 +31,8 @@ func usageRoutes(s *usage.Service) []kit.Route {
 			Summary: "Ask what was counted", Detail: "By window of time in any zone, of a license, an API key or, for staff and machine tokens, a product. Customers ask for their own. A year of quarters of an hour fits in an answer."}, s.Query),
 		kit.New(kit.Spec{Name: "usage.glance", Method: http.MethodGet, Path: "/v1/usage/meters", Tag: tag, Access: ask,
 			Summary: "See what is counted at all", Detail: "Every meter that counted something for a license, an API key or a product, with the numbers of this month and the last and what is used of quotas."}, s.Glance),
+		kit.New(kit.Spec{Name: "usage.overview", Method: http.MethodGet, Path: "/v1/usage/overview", Tag: tag, Access: ask,
+			Summary: "See everything that an owner uses", Detail: "All licenses and API keys of a customer or organisation that counted something or have a quota: the last 30 days of each meter and what is left of quotas. Customers see their own."}, s.Overview),
 		kit.New(kit.Spec{Name: "usage.top", Method: http.MethodGet, Path: "/v1/usage/top", Tag: tag, Access: ask,
 			Summary: "Ask who used most", Detail: "The subjects or groups of a license or key, or the licenses and keys of a product."}, s.Top),
 		kit.New(kit.Spec{Name: "usage.explain", Method: http.MethodGet, Path: "/v1/usage/explain", Tag: tag, Access: ask,

@@ -3,6 +3,7 @@
 package meter
 
 import (
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ type operations struct {
 type pages struct {
 	site *site.Site
 	ops  operations
+	all  overview
 }
 
 // Pages are those of usage, for customers and for staff.
@@ -45,7 +47,7 @@ func Pages(s *site.Site) ([]site.Page, error) {
 			site.Page{Name: "page.usage_alerts_send" + e.suffix, Pattern: "POST " + e.under + "/usage/{id}/{meter}/alerts", For: e.For, Serve: p.alerts(e.end)},
 			site.Page{Name: "page.usage_file" + e.suffix, Pattern: "GET " + e.under + "/usage/{id}/{meter}/usage.csv", For: e.For, Serve: p.file(e.end)})
 	}
-	return out, kit.Fill(s.Routes, &p.ops)
+	return append(out, p.overviews()...), errors.Join(kit.Fill(s.Routes, &p.ops), kit.Fill(s.Routes, &p.all))
 }
 
 // end is who looks: where links lead to, and how pages are framed.
@@ -364,11 +366,11 @@ func (p *pages) file(e end) func(*site.Visit) error {
 }
 
 // share is how much of a quota is used, in percent of what it allows, and the tone that this has.
-func share(q *usage.QuotaView) (percent int64, tone string) {
-	if q.Quota <= 0 {
+func share(used, quota int64) (percent int64, tone string) {
+	if quota <= 0 {
 		return 100, "bad"
 	}
-	percent = q.Used * 100 / q.Quota
+	percent = used * 100 / quota
 	switch {
 	case percent >= 100:
 		return percent, "bad"
