@@ -141,9 +141,9 @@ func (s *usages) Counted(ctx context.Context, since time.Time, after usage.Mark,
 	args := []any{after.At, after.Source, limit}
 	err := s.db.Ask(ctx,
 		db.Question{SQL: `SELECT m.last_at, m.source, u.carrier FROM usage_mark m JOIN usage_source u ON u.id = m.source JOIN license l ON l.id = u.carrier
-			WHERE m.last_at >= $1 AND (m.last_at > $1 OR m.source > $2) AND `+hasQuota+` ORDER BY m.last_at, m.source LIMIT $3`, Args: args, Each: each},
+			WHERE m.last_at >= $1 AND (m.last_at > $1 OR m.source > $2) AND ` + hasQuota + ` ORDER BY m.last_at, m.source LIMIT $3`, Args: args, Each: each},
 		db.Question{SQL: `SELECT c.at, c.id, c.id FROM change c JOIN license l ON l.id = c.id
-			WHERE c.at >= $1 AND c.kind = 'license' AND (c.at > $1 OR c.id > $2) AND `+hasQuota+` ORDER BY c.at, c.id LIMIT $3`, Args: args, Each: each})
+			WHERE c.at >= $1 AND c.kind = 'license' AND (c.at > $1 OR c.id > $2) AND ` + hasQuota + ` ORDER BY c.at, c.id LIMIT $3`, Args: args, Each: each})
 	slices.SortFunc(marks, func(a, b usage.Mark) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Source, b.Source)) })
 	return marks[:min(len(marks), limit)], err // each list has the first ones, so both together do
 }
