@@ -133,7 +133,7 @@ func productsPage(f ui.Frame, list []catalog.ProductView, more string) templ.Com
 					}()
 				}
 				ctx = templ.InitializeContext(ctx)
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<a class=\"button quiet\" href=\"/admin/meters\">Meters</a> <a class=\"button quiet\" href=\"/docs/protect\">How usage is reported</a>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<a class=\"button quiet\" href=\"/admin/meters\">Meters</a> <a class=\"button quiet\" href=\"/docs/sdk#count-what-is-used\">How usage is reported</a>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
