@@ -94,8 +94,7 @@ func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 		n := slices.IndexFunc(scripts, func(s *script) bool { return s.bucket == g.bucket }) // of a few, those of a lane
 		if n < 0 {
 			n = len(scripts)
-			room := (len(groups)-i)/len(l.combiners) + 1
-			scripts = append(scripts, &script{bucket: g.bucket, groups: make([]group, 0, room), places: make([]int, 0, room), known: make([]limit.Known, 0, room)})
+			scripts = append(scripts, newScript(g.bucket, (len(groups)-i)/len(l.combiners)+1))
 		}
 		s := scripts[n]
 		s.groups, s.places, s.known = append(s.groups, *g), append(s.places, i), append(s.known, known[i])

@@ -92,6 +92,7 @@ type Limiter struct {
 
 	background sync.WaitGroup // leases being taken, and stocks given back
 
+	ends    ends
 	refused refusals
 	leases  leases
 	stocks  stocks

@@ -1,7 +1,6 @@
 package redis
 
 import (
-	"context"
 	_ "embed"
 	"encoding/binary"
 	"errors"
@@ -37,10 +36,27 @@ type script struct {
 	args []byte // numbers, as take.lua reads them, or rate.lua
 	easy bool   // for rate.lua
 
+	one struct { // where groups, places and known lie when it is for one
+		group [1]group
+		place [1]int
+		known [1]limit.Known
+	}
+
 	owing map[string]debt // what is owed, as sent
 	warm  []string        // counters whose tokens up front were well used a moment ago
 	back  []limit.Check   // what of quotas was taken up front and goes back with the script
 	wants []leasing       // what is taken up front beside the groups
+}
+
+// newScript makes a script for a bucket, with room for groups.
+func newScript(bucket, room int) *script {
+	s := &script{bucket: bucket}
+	if room > 1 {
+		s.groups, s.places, s.known = make([]group, 0, room), make([]int, 0, room), make([]limit.Known, 0, room)
+	} else {
+		s.groups, s.places, s.known = s.one.group[:0], s.one.place[:0], s.one.known[:0]
+	}
+	return s
 }
 
 // program is what runs on Redis.
@@ -143,8 +159,8 @@ func (l *Limiter) send(scripts []*script) (answers [][]int64, errs []error) {
 		return answers, errs
 	}
 	l.scripts.Add(int64(len(scripts)))
-	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Budget)
-	defer cancel()
+	ctx := l.ends.within(l.cfg.Budget)
+	defer l.ends.done(ctx)
 	if len(scripts) == 1 {
 		answers[0], errs[0] = scripts[0].answer(scripts[0].program().EvalSha(ctx, l.client, scripts[0].keys, scripts[0].args))
 	} else {
