@@ -138,11 +138,12 @@ func suspended(a About) Telling {
 	return t
 }
 
-// Decision puts a decision into words: first what decides, then whatever else was found.
+// Decision puts a decision into words: first what decides, then whatever else was found. That no device uses a license yet is told only of one that
+// a device could use.
 func Decision(d eval.Decision, a About) []Telling {
 	out := []Telling{Code(d.Code, d.Allowed, a)}
 	for _, f := range d.Findings {
-		if f.Code != d.Code {
+		if f.Code != d.Code && (d.Allowed || f.Code != eval.ActivationRequired || f.Effect != eval.Warn) {
 			out = append(out, Code(f.Code, d.Allowed, a))
 		}
 	}

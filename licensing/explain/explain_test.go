@@ -76,3 +76,20 @@ func TestSuspendedByWhom(t *testing.T) {
 		}
 	}
 }
+
+// A license that is suspended is not called valid because no device uses it yet; one that is good is told to be unused.
+func TestUnusedIsToldOfGoodLicensesAlone(t *testing.T) {
+	t.Parallel()
+	unused := eval.Finding{Code: eval.ActivationRequired, Effect: eval.Warn}
+	for _, c := range []struct {
+		d    eval.Decision
+		want int
+	}{
+		{eval.Decision{Code: eval.Suspended, Findings: []eval.Finding{{Code: eval.Suspended, Effect: eval.Deny}, unused}}, 1},
+		{eval.Decision{Allowed: true, Code: eval.ActivationRequired, Findings: []eval.Finding{unused, {Code: eval.ExpiringSoon, Effect: eval.Warn}}}, 2},
+	} {
+		if got := Decision(c.d, About{}); len(got) != c.want || got[0].Code != string(c.d.Code) {
+			t.Errorf("%s: %+v", c.d.Code, got)
+		}
+	}
+}

@@ -192,6 +192,8 @@ func explain(l license.View) []string {
 		return []string{"It is revoked for good."}
 	}
 	switch free := l.SeatsMax - l.SeatsUsed; {
+	case l.State == "suspended":
+		out = append(out, ui.Plural(l.SeatsUsed, "seat is", "seats are")+" held and stay so; no further device can activate.")
 	case l.SeatsMax < 0:
 		out = append(out, fmt.Sprintf("%s held; any number may be.", ui.Plural(l.SeatsUsed, "seat is", "seats are")))
 	case free > 0:
