@@ -192,7 +192,7 @@ func (c *Client) due(now int64) bool {
 	case c.license.Pol.Activation == doc.ActivationRequired:
 		return c.lease == nil || c.lease.RestsOn(c.license) != nil || now >= c.lease.RecheckAt || c.proofStale(now)
 	}
-	return c.statusDue(now)
+	return c.statusDue(now) || c.lease != nil && now >= c.lease.RecheckAt
 }
 
 // proofStale reports whether the policy wants a newer proof that a license which
@@ -292,11 +292,7 @@ func (c *Client) forget(before known, now int64) {
 // renew sends a heartbeat; if the seat is gone it asks for one again. Needs c.mu.
 func (c *Client) renew(ctx context.Context) error {
 	if c.license != nil && c.license.Pol.Activation != doc.ActivationRequired {
-		err := c.fetchStatus(ctx)
-		if err == nil {
-			c.state.Refused = nil
-		}
-		return err
+		return c.renewFree(ctx)
 	}
 	if c.state.Activation == "" || c.state.Lease == "" {
 		return c.activate(ctx, c.state.License)
@@ -308,6 +304,37 @@ func (c *Client) renew(ctx context.Context) error {
 		return c.activate(ctx, c.state.License)
 	}
 	return err
+}
+
+// renewFree is renew of a license that rests on no seat but on its status list. A renewal, like every change, gives a license another token and
+// makes the one at hand invalid; a client that has a seat all the same gets the new one by its heartbeat. That the seat is gone is no reason to
+// stop. Needs c.mu.
+func (c *Client) renewFree(ctx context.Context) error {
+	if c.license.Pol.Status != doc.StatusOff || c.lease == nil {
+		if err := c.fetchStatus(ctx); err != nil {
+			return err
+		}
+		c.state.Refused = nil
+	}
+	if c.lease == nil {
+		return nil
+	}
+	now := c.now()
+	if d, err := c.decide(now, "", 0); err != nil || d.Allowed && d.Code == eval.Valid && now < c.lease.RecheckAt {
+		return err
+	}
+	uri := c.license.Status.List.URI
+	err := c.heartbeat(ctx)
+	var p *Problem
+	if errors.As(err, &p) && (p.Code == CodeActivationReleased || p.Status == http.StatusUnauthorized || p.Status == http.StatusNotFound) {
+		c.log.Info("activation is gone; the license needs none", "code", p.Code)
+		c.state.Activation, c.state.Lease, c.lease = "", "", nil
+		return nil
+	}
+	if err != nil || c.license.Pol.Status == doc.StatusOff || c.license.Status.List.URI == uri {
+		return err
+	}
+	return c.fetchStatus(ctx)
 }
 
 func (c *Client) heartbeat(ctx context.Context) error {

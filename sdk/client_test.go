@@ -398,3 +398,44 @@ func TestVerify_CacheKeepsTheEnd(t *testing.T) {
 		}
 	}
 }
+
+// A license that needs no activation was activated by its key all the same. Its renewal makes the token at hand invalid, and the client
+// gets the new one by itself; that its seat was released, or its server is away, does not stop it.
+func TestCheck_RenewedWithoutActivation(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]string{"watched": doc.StatusRequire, "not watched": doc.StatusOff} {
+		t.Run(name, func(t *testing.T) {
+			s := server(t)
+			c := client(t, s)
+			pol := sdktest.Policy()
+			pol.Activation, pol.Status, pol.StatusMaxAge = doc.ActivationNone, status, 40*sdktest.Day
+			key := s.Issue(sdktest.Spec{Product: "editor", Policy: &pol, Type: doc.Timed, ValidFor: 30 * day})
+			activate(t, c, key)
+			expect(t, check(t, c), true, eval.Valid)
+			for range 3 { // each renewal makes the one before invalid
+				s.Clock.Advance(20 * day)
+				until := s.Clock.Now().Add(30 * day).Unix()
+				s.Change(key, func(l *doc.License) { l.Expires, l.ValidUntil = l.Expires+until-l.ValidUntil, until })
+				expect(t, check(t, c), true, eval.Valid)
+				if got := c.License().ValidUntil; got != until {
+					t.Fatalf("valid until %d, want the renewed %d", got, until)
+				}
+			}
+			before := s.Requests()
+			expect(t, check(t, c), true, eval.Valid)
+			if n := s.Requests() - before; n != 0 {
+				t.Errorf("%d requests without need", n)
+			}
+			s.Fail(sdktest.Down)
+			s.Clock.Advance(20 * day)
+			expect(t, check(t, c), true, eval.Valid)
+			s.Fail(sdktest.None)
+			s.Release(key)
+			s.Clock.Advance(day)
+			expect(t, check(t, c), true, eval.Valid)
+			if c.Lease() != nil {
+				t.Error("the lease of the seat that is gone is kept")
+			}
+		})
+	}
+}

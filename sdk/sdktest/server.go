@@ -54,6 +54,7 @@ type Server struct {
 	signing  string
 	keyset   *doc.Keyset
 	bits     doc.StatusBits
+	replaced int64 // tokens, whose places are drawn from the end of the list
 	sources  []*source
 	releases []release
 	dir      string // for the spools of clients
@@ -220,7 +221,8 @@ func (s *Server) Release(key string) {
 	}
 }
 
-// Change changes the claims of a license and gives it a new token.
+// Change changes the claims of a license, as a renewal does, and gives it a new token with a place of its own in the status list; the old one is
+// invalid from then on.
 func (s *Server) Change(key string, change func(*doc.License)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,6 +230,10 @@ func (s *Server) Change(key string, change func(*doc.License)) {
 	l := *r.claims
 	change(&l)
 	l.TokenID, l.IssuedAt = l.TokenID+"x", s.now()
+	s.replaced++
+	l.Status.List.Index = doc.StatusListSize - s.replaced
+	s.bits.Set(l.Status.List.Index, s.bits.Get(r.claims.Status.List.Index))
+	s.bits.Set(r.claims.Status.List.Index, doc.StatusInvalid)
 	r.claims = &l
 }
 
