@@ -163,22 +163,23 @@ ident, label, code = text(r"[!-~]+"), text(r".*"), text(r"[a-z0-9_.-]+", 64)
 time, count, length = integer(1, 253402300799), integer(0), integer(0, 253402300799)
 sha256, env = text(r"[0-9a-f]{64}"), word("live", "test")
 
-POLICY = record({"expired": word("restrict", "revoke", "maintain", "allow"), "activation": word("none", "required"), "then": word("stop", "degrade", "advisory"), "status": word("off", "warn", "require")},
-                {"expiry_grace": length, "match": count, "recheck": length, "fresh": length, "stale": length, "grace": length, "keep": each(code), "status_max_age": length})
+POLICY = record({"expired": word("restrict", "revoke", "maintain", "allow"), "activation": word("none", "required"), "then": word("stop", "degrade", "advisory"), "status": word("off", "warn", "require"),
+                 "expiry_grace": length, "match": count, "recheck": length, "fresh": length, "stale": length, "grace": length, "status_max_age": length},
+                {"keep": each(code)})
 LICENSE = record({"iss": ident, "aud": ident, "sub": ident, "jti": ident, "iat": time, "nbf": time, "env": env, "type": word("perpetual", "timed", "subscription", "trial"),
-                  "plan": code, "cus": ident, "seats": record({"by": word("device", "user")}, {"n": count, "floating": boolean}), "ent": by_code(value), "pol": POLICY},
+                  "plan": code, "cus": ident, "seats": record({"n": count, "by": word("device", "user"), "floating": boolean}), "ent": by_code(value), "pol": POLICY},
                  {"exp": time, "org": ident, "licensee": label, "valid_until": time, "updates_until": time, "max_version": ident, "ent_until": by_code(time),
-                  "status": record({"status_list": record({"uri": ident}, {"idx": integer(0, STATUS_LIST_SIZE - 1)})}), "must": each(ident)})
+                  "status": record({"status_list": record({"uri": ident, "idx": integer(0, STATUS_LIST_SIZE - 1)})}), "must": each(ident)})
 LEASE = record({"iss": ident, "aud": ident, "sub": ident, "jti": ident, "iat": time, "env": env, "act": ident, "tok": ident, "seq": integer(1), "dev": by_code(ident),
-                "recheck_at": time, "fresh_until": time, "ent": by_code(value)},
-               {"exp": time, "match": count, "ent_until": by_code(time), "usr": ident, "borrowed": boolean, "nonce": ident, "must": each(ident)})
-JWK = record({"state": word("active", "standby", "retired", "revoked")},
-             {"kid": ident, "kty": ident, "crv": ident, "x": ident, "alg": ident, "use": ident, "for": each(ident), "aud": each(ident), "nbf": count, "revoked_at": time},
+                "match": count, "recheck_at": time, "fresh_until": time, "ent": by_code(value)},
+               {"exp": time, "ent_until": by_code(time), "usr": ident, "borrowed": boolean, "nonce": ident, "must": each(ident)})
+JWK = record({"state": word("active", "standby", "retired", "revoked"), "nbf": count},
+             {"kid": ident, "kty": ident, "crv": ident, "x": ident, "alg": ident, "use": ident, "for": each(ident), "aud": each(ident), "revoked_at": time},
              ("d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"))
 KEYSET = record({"iss": ident, "iat": time, "num": integer(1), "keys": each(JWK, 64)}, {"roots": each(JWK, 64)})
-STATUSLIST = record({"iss": ident, "sub": ident, "iat": time, "exp": time, "status_list": record({"bits": integer(2, 2), "lst": text(r".+", 1 << 20)})}, {"ttl": length})
-RELEASE = record({"iss": ident, "aud": ident, "version": ident, "iat": time}, {"files": each(record({"name": text(r".+"), "sha256": sha256}, {"size": count, "url": ident}), 64)})
-RECEIPT = record({"iss": ident, "sub": ident, "sha": sha256, "iat": time}, {"seq": count})
+STATUSLIST = record({"iss": ident, "sub": ident, "iat": time, "exp": time, "ttl": length, "status_list": record({"bits": integer(2, 2), "lst": text(r".+", 1 << 20)})})
+RELEASE = record({"iss": ident, "aud": ident, "version": ident, "iat": time, "files": each(record({"name": text(r".+"), "sha256": sha256, "size": count}, {"url": ident}), 64)})
+RECEIPT = record({"iss": ident, "sub": ident, "sha": sha256, "iat": time, "seq": count})
 
 MUST = {"license+jwt": set("iss aud sub jti iat nbf exp env type plan cus org licensee valid_until updates_until max_version seats ent ent_until pol status must".split()),
         "lease+jwt": set("iss aud sub jti iat exp env act tok seq dev match recheck_at fresh_until ent ent_until usr borrowed nonce must".split())}
@@ -232,7 +233,7 @@ def trust(entries):
     for e in entries:
         if (e.get("kty"), e.get("crv"), e.get("alg"), e.get("use")) != ("OKP", "Ed25519", "EdDSA", "sig") or e["kid"] in keys or thumbprint(e["x"]) != e["kid"]:
             raise Refused("key", "not an Ed25519 signing key of its kid")
-        keys[e["kid"]] = {"public": public_key(e["x"]), "for": e.get("for", []), "aud": e.get("aud", []), "nbf": e.get("nbf", 0),
+        keys[e["kid"]] = {"public": public_key(e["x"]), "for": e.get("for", []), "aud": e.get("aud", []), "nbf": e["nbf"],
                           "revoked": e["state"] == "revoked" or e.get("revoked_at", 0) != 0}
     return keys
 

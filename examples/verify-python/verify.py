@@ -28,7 +28,7 @@ def check(a):
     if parts.get("status_list"):
         ref = lic["status"]["status_list"]
         lst = mintreu.read(parts["status_list"], "statuslist+jwt", uri=ref["uri"], **expect)
-        status = {"value": mintreu.status_bits(lst["status_list"]["lst"])(ref.get("idx", 0)), "iat": lst["iat"], "exp": lst["exp"]}
+        status = {"value": mintreu.status_bits(lst["status_list"]["lst"])(ref["idx"]), "iat": lst["iat"], "exp": lst["exp"]}
     # Whether this is the device of the lease is for the product to say, which knows its own components.
     request = {"product": a.product, "env": a.env, "version": a.version, "device": lease["dev"] if lease else {}, "user": lease.get("usr", "") if lease else ""}
     decision = evaluate.evaluate(lic, lease, status, request, now)

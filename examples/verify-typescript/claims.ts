@@ -97,32 +97,35 @@ const sha256 = text(/^[0-9a-f]{64}$/);
 const env = word("live", "test");
 
 const POLICY = record(
-  { expired: word("restrict", "revoke", "maintain", "allow"), activation: word("none", "required"), then: word("stop", "degrade", "advisory"), status: word("off", "warn", "require") },
-  { expiry_grace: length, match: count, recheck: length, fresh: length, stale: length, grace: length, keep: each(code), status_max_age: length },
+  {
+    expired: word("restrict", "revoke", "maintain", "allow"), activation: word("none", "required"), then: word("stop", "degrade", "advisory"), status: word("off", "warn", "require"),
+    expiry_grace: length, match: count, recheck: length, fresh: length, stale: length, grace: length, status_max_age: length,
+  },
+  { keep: each(code) },
 );
 const LICENSE = record(
   {
     iss: ident, aud: ident, sub: ident, jti: ident, iat: time, nbf: time, env, type: word("perpetual", "timed", "subscription", "trial"),
-    plan: code, cus: ident, seats: record({ by: word("device", "user") }, { n: count, floating: boolean }), ent: byCode(value), pol: POLICY,
+    plan: code, cus: ident, seats: record({ n: count, by: word("device", "user"), floating: boolean }), ent: byCode(value), pol: POLICY,
   },
   {
     exp: time, org: ident, licensee: label, valid_until: time, updates_until: time, max_version: ident, ent_until: byCode(time),
-    status: record({ status_list: record({ uri: ident }, { idx: integer(0, STATUS_LIST_SIZE - 1) }) }), must: each(ident),
+    status: record({ status_list: record({ uri: ident, idx: integer(0, STATUS_LIST_SIZE - 1) }) }), must: each(ident),
   },
 );
 const LEASE = record(
-  { iss: ident, aud: ident, sub: ident, jti: ident, iat: time, env, act: ident, tok: ident, seq: integer(1), dev: byCode(ident), recheck_at: time, fresh_until: time, ent: byCode(value) },
-  { exp: time, match: count, ent_until: byCode(time), usr: ident, borrowed: boolean, nonce: ident, must: each(ident) },
+  { iss: ident, aud: ident, sub: ident, jti: ident, iat: time, env, act: ident, tok: ident, seq: integer(1), dev: byCode(ident), match: count, recheck_at: time, fresh_until: time, ent: byCode(value) },
+  { exp: time, ent_until: byCode(time), usr: ident, borrowed: boolean, nonce: ident, must: each(ident) },
 );
 const JWK = record(
-  { state: word("active", "standby", "retired", "revoked") },
-  { kid: ident, kty: ident, crv: ident, x: ident, alg: ident, use: ident, for: each(ident), aud: each(ident), nbf: count, revoked_at: time },
+  { state: word("active", "standby", "retired", "revoked"), nbf: count },
+  { kid: ident, kty: ident, crv: ident, x: ident, alg: ident, use: ident, for: each(ident), aud: each(ident), revoked_at: time },
   ["d", "p", "q", "dp", "dq", "qi", "oth", "k", "priv"],
 );
 const KEYSET = record({ iss: ident, iat: time, num: integer(1), keys: each(JWK, 64) }, { roots: each(JWK, 64) });
-const STATUSLIST = record({ iss: ident, sub: ident, iat: time, exp: time, status_list: record({ bits: integer(2, 2), lst: text(/^.+$/su, 1 << 20) }) }, { ttl: length });
-const RELEASE = record({ iss: ident, aud: ident, version: ident, iat: time }, { files: each(record({ name: text(/^.+$/su), sha256 }, { size: count, url: ident }), 64) });
-const RECEIPT = record({ iss: ident, sub: ident, sha: sha256, iat: time }, { seq: count });
+const STATUSLIST = record({ iss: ident, sub: ident, iat: time, exp: time, ttl: length, status_list: record({ bits: integer(2, 2), lst: text(/^.+$/su, 1 << 20) }) });
+const RELEASE = record({ iss: ident, aud: ident, version: ident, iat: time, files: each(record({ name: text(/^.+$/su), sha256, size: count }, { url: ident }), 64) });
+const RECEIPT = record({ iss: ident, sub: ident, sha: sha256, iat: time, seq: count });
 
 export type License = ReturnType<typeof LICENSE>;
 export type Lease = ReturnType<typeof LEASE>;

@@ -76,7 +76,7 @@ export async function trust(entries: Jwk[]): Promise<Keys> {
       throw new Refused("key", "not an Ed25519 signing key of its kid");
     }
     publicKey(x);
-    keys.set(kid, { x, for: e.for ?? [], aud: e.aud ?? [], nbf: e.nbf ?? 0, revoked: e.state === "revoked" || (e.revoked_at ?? 0) !== 0 });
+    keys.set(kid, { x, for: e.for ?? [], aud: e.aud ?? [], nbf: e.nbf, revoked: e.state === "revoked" || (e.revoked_at ?? 0) !== 0 });
   }
   return keys;
 }

@@ -30,7 +30,7 @@ async function check(file: string, roots: string[], product: string): Promise<bo
   const ref = license.status?.status_list;
   if (parts.status_list && ref) {
     const list = await read(parts.status_list, "statuslist+jwt", { ...want, uri: ref.uri });
-    status = { value: statusBits(list.status_list.lst)(ref.idx ?? 0), iat: list.iat, exp: list.exp };
+    status = { value: statusBits(list.status_list.lst)(ref.idx), iat: list.iat, exp: list.exp };
   }
   // Whether this is the device of the lease is for the product to say, which knows its own components.
   const decision = evaluate(license, lease, status, { product, env, version: a.version, device: lease?.dev, user: lease?.usr }, now);
