@@ -94,7 +94,7 @@ const Day int64 = 24 * 60 * 60
 // maxSpan bounds every duration, so that sums of them stay far from the ends of time.
 const maxSpan = 200 * 366 * Day
 
-// WithDefaults fills what was left out: restrict on expiry, the term from creation, three of four components, a recheck each
+// WithDefaults fills what was left out: restrict on expiry, the term from creation, one component that agrees, a recheck each
 // day, fresh for a week, stale for two more, grace for another, then stop.
 func (t Terms) WithDefaults() Terms {
 	def := func(s *string, v string) {

@@ -55,7 +55,9 @@ func (v *licenseView) noRenewal() bool {
 	return why != ""
 }
 
-func (v *licenseView) movable() bool { return v.Terms.Transfer.Allowed && v.Type != doc.Trial }
+func (v *licenseView) movable() bool {
+	return v.Terms.Transfer.Allowed && v.Type != doc.Trial && v.HeldAt == nil && v.DisputedAt == nil
+}
 
 func (p *pages) licenses(v *site.Visit) error {
 	list, err := p.ops.Licenses.Call(v.Ctx(), license.ListRequest{Page: licensing.Page{Cursor: v.Query("cursor"), Limit: 50}})

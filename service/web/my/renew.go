@@ -46,7 +46,7 @@ func (p *pages) renew(v *site.Visit) error {
 // sold is the plan that renews the license, nil when none on sale does.
 func (r *renewView) sold() *catalog.ItemPlan {
 	for i := range r.Plans {
-		if plan := &r.Plans[i]; plan.Code == r.Plan && plan.Renews && (r.Type == doc.Perpetual || r.Terms.Duration > 0) && r.HeldAt == nil && r.DisputedAt == nil {
+		if plan := &r.Plans[i]; plan.Code == r.Plan && plan.Renews && (r.Type == doc.Perpetual || r.Terms.Duration > 0) {
 			return plan
 		}
 	}
@@ -58,6 +58,8 @@ func renewNot(l *license.View) (title, text string) {
 	switch {
 	case l.State == string(license.Revoked):
 		return "It cannot be renewed", "It was revoked, which is final. A new license starts anew."
+	case l.HeldAt != nil || l.DisputedAt != nil:
+		return "It cannot be renewed while it is suspended", "Ask support what it takes; once it is good again, it can be renewed."
 	case l.Type == doc.Trial:
 		return "A trial is not renewed", "When you like what you tried, buy it; your devices then go on with the new key."
 	case !l.Renewable:
