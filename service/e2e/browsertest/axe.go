@@ -20,7 +20,7 @@ func (p *Page) Accessible(t testing.TB) {
 	if wide {
 		t.Errorf("%s (%+v): wider than the window", p.Address(t), p.look)
 	}
-	p.violations(t, `document, {rules: {"color-contrast": {enabled: false}, "link-in-text-block": {enabled: false}}`)
+	p.violations(t, `document, {rules: {"color-contrast": {enabled: false}, "link-in-text-block": {enabled: false}}, resultTypes: ["violations"]`)
 	p.Colours(t)
 }
 
@@ -65,13 +65,13 @@ func (p *Page) Colours(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range p.violations(t, fmt.Sprintf(`{include: %s.map((c) => mintreuColours.get(c))}, {runOnly: ["color-contrast", "link-in-text-block"]`, fresh)) {
+	for _, c := range p.violations(t, fmt.Sprintf(`{include: %s.map((c) => mintreuColours.get(c))}, {runOnly: ["color-contrast", "link-in-text-block"], resultTypes: ["violations", "incomplete"], elementRef: true`, fresh)) {
 		p.browser.colours.Store(c, true)
 	}
 }
 
 // violations runs axe-core and fails the test for each violation. what is the context and the beginning of the options. It returns the
-// combinations of colours about which axe-core could tell: not those of a text that something lay over, for example.
+// combinations of colours of the page but those about which axe-core could not tell, of a text that something lies over, for example.
 func (p *Page) violations(t testing.TB, what string) (told []string) {
 	t.Helper()
 	var found string
@@ -79,11 +79,11 @@ func (p *Page) violations(t testing.TB, what string) (told []string) {
 	if found != "object" {
 		p.run(t, "load axe", chromedp.Evaluate(p.browser.axe, nil))
 	}
-	p.run(t, "axe", chromedp.Evaluate(`axe.run(`+what+`, elementRef: true, resultTypes: ["violations", "passes"]}).then((r) => {
-		const told = new Set(r.passes.concat(r.violations).filter((v) => v.id === "color-contrast").flatMap((v) => v.nodes.map((n) => n.element)));
+	p.run(t, "axe", chromedp.Evaluate(`axe.run(`+what+`}).then((r) => {
+		const open = new Set(r.incomplete.flatMap((v) => v.nodes.map((n) => n.element)));
 		return JSON.stringify({
 			violations: r.violations.map((v) => ({id: v.id, help: v.help, nodes: v.nodes.map((n) => n.html.slice(0, 160) + " | " + n.failureSummary)})),
-			told: [...(window.mintreuColours || [])].filter(([, e]) => told.has(e)).map(([c]) => c),
+			told: [...(window.mintreuColours || [])].filter(([, e]) => !open.has(e)).map(([c]) => c),
 		});
 	})`, &found, func(q *runtime.EvaluateParams) *runtime.EvaluateParams { return q.WithAwaitPromise(true) }))
 	var out struct {
