@@ -109,7 +109,7 @@ func (g *Guard) settle(ctx context.Context, reservation string, cost int64) {
 		if status, err = g.post(ctx, "/v1/key-reservations/"+url.PathEscape(reservation)+"/settle", map[string]int64{"cost": cost}, &struct{}{}); err == nil {
 			return
 		}
-		if status/100 == 4 { // such as that it has ended
+		if status/100 == 4 && status != http.StatusTooManyRequests { // such as that it has ended
 			break
 		}
 	}

@@ -1,6 +1,7 @@
 package guard_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ type ledger struct {
 	asked   map[string]any
 	settled []string
 	silent  int
+	answers int  // status of those, 502 unless said
 	ended   bool // settlements come too late
 }
 
@@ -36,7 +38,7 @@ func (l *ledger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path != "/v1/keys/reserve" {
 		l.settled = append(l.settled, r.URL.Path+" "+string(body))
 		if l.silent--; l.silent >= 0 {
-			w.WriteHeader(http.StatusBadGateway)
+			w.WriteHeader(cmp.Or(l.answers, http.StatusBadGateway))
 			return
 		}
 		if l.ended {
@@ -135,6 +137,11 @@ func TestReserve(t *testing.T) {
 	call(h, "Bearer good")
 	if len(l.settled) != 3 || !strings.Contains(log.String(), "rsv_1") {
 		t.Errorf("settled %q; the log says %s", l.settled, log.String())
+	}
+	l.settled, l.silent, l.answers = nil, 1, http.StatusTooManyRequests
+	call(h, "Bearer good")
+	if len(l.settled) != 2 {
+		t.Errorf("too busy once, settled %q", l.settled)
 	}
 	l.settled, l.silent, l.ended = nil, 0, true
 	call(h, "Bearer good")

@@ -59,26 +59,77 @@ func TestF27_PauseOfTheMachine(t *testing.T) {
 	}
 }
 
-// TestF27_SlowServerHasItsBudgetTwiceAtMost reads from a server that never answers: the end comes, and where it was noticed late, after the budget once more.
+// never is a connection on which no answer comes, which counts reads and keeps the ends that are set for them.
+type never struct {
+	socket
+	reads int
+	ends  []time.Time
+}
+
+func (n *never) Read([]byte) (int, error) {
+	n.reads++
+	return 0, os.ErrDeadlineExceeded
+}
+
+func (n *never) SetReadDeadline(t time.Time) error {
+	n.ends = append(n.ends, t)
+	return nil
+}
+
+// TestF27_SlowServerHasItsBudgetTwiceAtMost reads from a server that never answers: where the end is noticed late the read has the budget once more and
+// no third time, where it is noticed in time, or nobody set one, it is over.
 func TestF27_SlowServerHasItsBudgetTwiceAtMost(t *testing.T) {
-	const budget = 20 * time.Millisecond
-	ours, _ := pair(t, budget, false)
-	for range 3 { // each read has a time of its own
-		begin := time.Now()
-		if err := ours.SetReadDeadline(begin.Add(-time.Minute)); err != nil {
+	const budget = 10 * time.Second
+	for name, tc := range map[string]struct {
+		end   time.Time
+		reads int
+	}{
+		"late":    {time.Now().Add(-time.Minute), 2},
+		"in time": {time.Now().Add(time.Hour), 1},
+		"no end":  {time.Time{}, 1},
+	} {
+		n := &never{}
+		c := &fairConn{socket: n, budget: budget}
+		if err := c.SetReadDeadline(tc.end); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := ours.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(begin) < budget {
-			t.Fatalf("%d bytes, %v after %v, want the end after the budget", n, err, time.Since(begin))
+		before := time.Now()
+		if _, err := c.Read(nil); !errors.Is(err, os.ErrDeadlineExceeded) || n.reads != tc.reads {
+			t.Errorf("%s: %d reads, %v, want the end after %d", name, n.reads, err, tc.reads)
+		}
+		if again := n.ends[1:]; len(again) != tc.reads-1 || len(again) == 1 && (again[0].Before(before.Add(budget)) || again[0].After(time.Now().Add(budget))) {
+			t.Errorf("%s: the read was given the ends %v", name, again)
 		}
 	}
-	if err := ours.SetDeadline(time.Time{}); err != nil {
+}
+
+// TestF27_TroubleCostsAsLongAsItLasts: after one failure the counters are asked again at once, after further ones they are left alone for longer and
+// longer, up to a fifth of a second, and an answer ends that.
+func TestF27_TroubleCostsAsLongAsItLasts(t *testing.T) {
+	l, err := New(Config{URL: "redis://127.0.0.1:1", Clock: time.Now})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := ours.SetReadDeadline(time.Now().Add(budget)); err != nil {
-		t.Fatal(err)
+	t.Cleanup(func() { _ = l.Close() })
+	alone := func(want time.Duration) {
+		t.Helper()
+		before := time.Since(l.start)
+		l.health(0, os.ErrDeadlineExceeded)
+		until := time.Duration(l.buckets[0].downUntil.Load())
+		if want == 0 && until > before || want > 0 && (until < before+want || until > time.Since(l.start)+want) {
+			t.Errorf("left alone until %v, asked at %v, want %v", until, before, want)
+		}
 	}
-	if n, err := ours.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatalf("%d bytes, %v, want the end", n, err)
+	for range 2 {
+		for _, want := range []time.Duration{0, 25, 50, 100, 200, 200, 200} {
+			alone(want * time.Millisecond)
+		}
+		for range 100 { // however long it lasts
+			alone(longPause)
+		}
+		l.health(0, nil)
+		for time.Duration(l.buckets[0].downUntil.Load()) > time.Since(l.start) {
+			time.Sleep(time.Millisecond)
+		}
 	}
 }

@@ -59,7 +59,7 @@ type Config struct {
 	URL string
 	// Prefix starts every key, "mtr" unless said.
 	Prefix string
-	// Budget is how long a script may take, 10 ms unless said.
+	// Budget is how long a script may take, 10 ms unless said; once more where the machine paused meanwhile.
 	Budget time.Duration
 	// Replicas tells how many replicas are alive, for the share in degraded mode. Nil means one. Zero closes every limit.
 	Replicas func() int64
