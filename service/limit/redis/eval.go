@@ -45,10 +45,10 @@ func (l *Limiter) key(bucket int, counter string) string {
 	return fmt.Sprintf("%s:{b%02d}:%s", l.cfg.Prefix, bucket, counter)
 }
 
-// run decides the groups of several calls in as few batches as their number of checks asks for.
-func (l *Limiter) run(calls []*call) {
+// run decides the groups of several calls in as few batches as their number of checks asks for, and calls done when the last is answered.
+func (l *Limiter) run(calls []*call, done func()) {
 	if c := calls[0]; len(calls) == 1 && c.checks <= maxBatch {
-		c.results = l.batch(c.groups, slices.Repeat([]limit.Known{c.known}, len(c.groups)))
+		c.results = l.batch(c.groups, slices.Repeat([]limit.Known{c.known}, len(c.groups)), done)
 		return
 	}
 	n := 0
@@ -69,7 +69,11 @@ func (l *Limiter) run(calls []*call) {
 			checks += len(all[n].checks)
 			n++
 		}
-		results = append(results, l.batch(all[:n], known[:n])...)
+		last := func() {}
+		if n == len(all) {
+			last = done
+		}
+		results = append(results, l.batch(all[:n], known[:n], last)...)
 		all, known = all[n:], known[n:]
 	}
 	for _, c := range calls {
@@ -78,8 +82,9 @@ func (l *Limiter) run(calls []*call) {
 }
 
 // batch decides groups, each bucket by one script and all scripts together. Those of a bucket that was away a moment ago, or does not
-// answer in time, follow their degraded mode.
-func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
+// answer in time, follow their degraded mode. It calls done once the next batch may be sent: where nothing that this one's answer tells goes into
+// the next, as soon as that is here.
+func (l *Limiter) batch(groups []group, known []limit.Known, done func()) [][]limit.Result {
 	out := make([][]limit.Result, len(groups))
 	var scripts []*script
 	for i := range groups {
@@ -106,6 +111,9 @@ func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 	}
 	asked := time.Now()
 	answers, errs := l.send(scripts)
+	if len(scripts) == 1 && scripts[0].easy && errs[0] == nil {
+		done()
+	}
 	for n, s := range scripts {
 		results, err := [][]limit.Result(nil), errs[n]
 		if err == nil {
