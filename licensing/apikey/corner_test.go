@@ -98,3 +98,14 @@ func TestA21_SettledAtTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestR02_TemplatesOfTheReach: a machine token that is narrowed to a product reads how keys of that product's plans are made, and of no other's.
+func TestR02_TemplatesOfTheReach(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	r.plan(t, apikey.PutTemplateRequest{Most: 2})
+	for product, want := range map[string]error{"": nil, "prd_a": nil, "prd_b": licensing.ErrNotFound} {
+		_, err := r.Template(as(t, licensing.Actor{Kind: licensing.Machine, ID: "mtk_1", Product: product}), apikey.TemplateRequest{ID: "pln_a"})
+		fails(t, "narrowed to "+product, err, want)
+	}
+}
