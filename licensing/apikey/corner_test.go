@@ -109,3 +109,22 @@ func TestR02_TemplatesOfTheReach(t *testing.T) {
 		fails(t, "narrowed to "+product, err, want)
 	}
 }
+
+// TestLimitsPerPlanCountOnePlan: a limit per plan is one for all keys that an owner has of the plan, whether they were bought, made by its template or
+// made by staff, and apart from that of another product's plan of the same code.
+func TestLimitsPerPlanCountOnePlan(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	shared := []apikey.Limit{{Name: "plan", Per: apikey.PerPlan, Count: 1, Seconds: 3600, Burst: 2}, {Name: "month", Per: apikey.PerPlan, Count: 2, Every: licensing.Monthly}}
+	r.plan(t, apikey.PutTemplateRequest{Limits: shared, Most: 1})
+	own, err := r.Create(as(t, customer("cus_a")), apikey.CreateRequest{Plan: "pln_a", Name: "own"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, byHand := r.issue(t, func(c *apikey.CreateRequest) { c.Limits = shared })
+	_, other := r.issue(t, func(c *apikey.CreateRequest) { c.Product, c.Limits = "prd_b", shared })
+	expect(t, "the owner's own", r.code(t, own.Secret), apikey.Valid)
+	expect(t, "one made by staff", r.code(t, byHand), apikey.Valid)
+	expect(t, "the third use of the plan", r.code(t, byHand), apikey.QuotaExceeded)
+	expect(t, "the plan of another product", r.code(t, other), apikey.Valid)
+}
