@@ -201,7 +201,7 @@ type Machines interface {
 	ListMachines(ctx context.Context, after string, limit int) ([]Machine, error)
 	MachineByDigest(ctx context.Context, head []byte) (MachineRecord, error)
 	RevokeMachine(ctx context.Context, id string, at time.Time) (bool, error)
-	// RotateMachine ends the current secret at until and adds fresh; [ErrTwoSecrets] when two are alive already.
+	// RotateMachine ends the secrets at until, unless they end before, and adds fresh; [ErrTwoSecrets] when two are still alive after now.
 	RotateMachine(ctx context.Context, id string, fresh MachineSecret, now, until time.Time) error
 }
 
@@ -241,7 +241,7 @@ var (
 	ErrPassword   = licensing.Fail(licensing.Forbidden, "password-wrong", "The password is wrong.")
 	ErrToken      = licensing.Fail(licensing.Gone, "token-over", "The link is used, over or was never sent. Ask for a new one.")
 	ErrLastOwner  = licensing.Fail(licensing.Conflict, "last-owner", "Somebody must stay owner. Make another person owner first.")
-	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The token has two live secrets already. Wait until the older one ends.")
+	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The token has two live secrets already. Wait until the older one ends, or rotate without an overlap, which ends both at once.")
 	ErrTaken      = licensing.Fail(licensing.Conflict, "email-taken", "There is an account with this e-mail address already.")
 	ErrSlowDown   = licensing.Fail(licensing.TooMany, "too-many-attempts", "Too many attempts. Wait a moment and try again.")
 )

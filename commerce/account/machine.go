@@ -219,7 +219,7 @@ func (s *Service) RevokeMachineAgain(ctx context.Context, id, _ string) (Machine
 // RotateMachineRequest asks for a new secret.
 type RotateMachineRequest struct {
 	ID      string `path:"id" doc:"Id of the token."`
-	Overlap *int64 `json:"overlap_seconds,omitempty" doc:"How long the old secret still works: 0 to 2592000 seconds (30 days); 86400 unless said."`
+	Overlap *int64 `json:"overlap_seconds,omitempty" doc:"How long old secrets still work at most: 0 to 2592000 seconds (30 days); 86400 unless said. 0 ends all of them at once, however many there are."`
 }
 
 // Validate refuses an overlap out of bounds.

@@ -34,6 +34,8 @@ func Types() []Type {
 	changed := func(d map[string]any) bool { return d["changed"] != false }
 	// A license that something else suspends as well stays as it is.
 	moved := func(d map[string]any) bool { return d["from"] == nil || d["from"] != d["to"] }
+	// An API key that something else stops as well stays as it is, and the keys made by its plan may not.
+	swayed := func(d map[string]any) bool { return changed(d) && (moved(d) || d["children"] != nil) }
 	list := []Type{
 		plain("order.created", "Somebody ordered; nothing is paid yet.", "order.create"),
 		of("order.paid", "The money of an order arrived.", func(d map[string]any) bool { return d["paid"] == true }),
@@ -60,8 +62,8 @@ func Types() []Type {
 
 		plain("key.issued", "An API key was issued.", "key.issue"),
 		plain("key.rotated", "An API key has a new secret.", "key.rotate", "overlap_seconds"),
-		{Name: "key.disabled", Summary: "An API key is stopped.", actions: []string{"key.disable"}, members: []string{"children"}, when: changed},
-		{Name: "key.enabled", Summary: "A stopped API key is good again.", actions: []string{"key.enable"}, members: []string{"children"}, when: changed},
+		{Name: "key.disabled", Summary: "An API key is stopped, by its owner, the shop or a dispute. Children are the keys that stand still with it.", actions: []string{"key.disable", "key.dispute"}, members: []string{"from", "to", "children"}, when: swayed},
+		{Name: "key.enabled", Summary: "A stopped API key is good again. Children are the keys that go on with it.", actions: []string{"key.enable", "key.dispute-end"}, members: []string{"from", "to", "children"}, when: swayed},
 		{Name: "key.revoked", Summary: "An API key is revoked for good. Children are the keys that ended with it.", actions: []string{"key.revoke"}, members: []string{"children"}, when: changed},
 		plain("key.leaked", "The text of an API key was found in public; action says what became of the key.", "key.leak", "action"),
 

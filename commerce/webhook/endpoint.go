@@ -320,7 +320,7 @@ func (s *Service) Remove(ctx context.Context, r EndpointRequest) (Removed, error
 // RotateRequest asks for a new secret.
 type RotateRequest struct {
 	ID      string `path:"id" doc:"The endpoint."`
-	Overlap *int64 `json:"overlap_seconds,omitempty" doc:"How long messages are signed with the old secret too: 0 to 604800 seconds (7 days); 86400 unless said."`
+	Overlap *int64 `json:"overlap_seconds,omitempty" doc:"How long messages are signed with old secrets too, at most: 0 to 604800 seconds (7 days); 86400 unless said. 0 ends all of them at once, however many there are."`
 }
 
 // Validate refuses an overlap out of bounds.

@@ -152,7 +152,7 @@ type Endpoints interface {
 	// SetDisabled disables, or enables when why is empty, which also forgets how it failed.
 	SetDisabled(ctx context.Context, id, why string, at time.Time) (bool, error)
 	RemoveEndpoint(ctx context.Context, id string, at time.Time) (bool, error)
-	// RotateSecret adds a secret and ends the current one at until. [ErrTwoSecrets] when two are good at now.
+	// RotateSecret adds a secret and ends others at until, unless they end before. [ErrTwoSecrets] when two are still good after now.
 	RotateSecret(ctx context.Context, id string, s Secret, now, until time.Time) error
 	// Secrets are those good at an instant, the newest first.
 	Secrets(ctx context.Context, id string, at time.Time) ([]Secret, error)
@@ -299,7 +299,7 @@ func (s *Service) Probe(ctx context.Context, args json.RawMessage) error {
 
 var (
 	// ErrTwoSecrets refuses a third secret while two are good.
-	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-secrets", "Two secrets are good at the moment. Wait until the older one ends.")
+	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-secrets", "Two secrets are good at the moment. Wait until the older one ends, or take a new one without an overlap, which ends both at once.")
 
 	errForm    = licensing.Fail(licensing.Invalid, "webhook-form", "The endpoint cannot be kept as described; see the fields.")
 	errChanged = licensing.Fail(licensing.Conflict, "webhook-changed", "The endpoint was changed meanwhile. Look at it again.")

@@ -320,7 +320,7 @@ func narrow[T ~string](reachable *T, wish T) (none bool) {
 // RotateRequest asks for a new secret.
 type RotateRequest struct {
 	ID      string `path:"id" doc:"Id of the key."`
-	Overlap *int64 `json:"overlap_seconds,omitempty" doc:"How long the old secret still works: 0 to 2592000 seconds (30 days); 86400 unless said."`
+	Overlap *int64 `json:"overlap_seconds,omitempty" doc:"How long old secrets still work at most: 0 to 2592000 seconds (30 days); 86400 unless said. 0 ends all of them at once, however many there are."`
 }
 
 // The longest overlap of two secrets, and the one unless said, in seconds.

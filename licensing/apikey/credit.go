@@ -62,6 +62,8 @@ type CreditStore interface {
 type spending struct {
 	key  string
 	cost int64
+	// refill, of what is given back, is when the credits that it was taken of are refilled, zero for never.
+	refill time.Time
 }
 
 // spent is the outcome of a [spending]: the credits after it, and whether there were enough.
@@ -125,24 +127,29 @@ func (s *Service) settle(ctx context.Context, batch []*moves) error {
 		for _, m := range batch {
 			m.out = make([]spent, len(m.all))
 			for i, sp := range m.all {
-				m.out[i] = take(purse[sp.key], sp.cost)
+				m.out[i] = take(purse[sp.key], sp, now)
 			}
 		}
 		return s.Credits.SaveCredits(ctx, held)
 	})
 }
 
-// take spends cost of c, all or nothing. A key that has no credits any more is without that limit.
-func take(c *Credits, cost int64) spent {
-	if c == nil {
+// take spends sp of c, all or nothing. A key that has no credits any more is without that limit. What was taken of a period is given back to it
+// alone: a refill made up for it.
+func take(c *Credits, sp spending, now time.Time) spent {
+	switch {
+	case c == nil:
 		return spent{ok: true}
-	}
-	if cost > c.Balance {
+	case sp.cost > c.Balance:
 		return spent{left: *c}
+	case sp.cost >= 0 || !refilled(sp.refill, now):
+		c.Balance -= sp.cost
 	}
-	c.Balance -= cost
 	return spent{ok: true, left: *c}
 }
+
+// refilled reports whether credits that were to be refilled at an instant, zero for never, have been.
+func refilled(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // refusal is an answer that a replica may give again without asking: to the same or a larger cost, until it ends or the key changes. It
 // ends after [refusalLife] at the latest, since another replica may have given credits back.

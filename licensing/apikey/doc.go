@@ -169,7 +169,7 @@ type Filter struct {
 	Limit  int
 }
 
-// Rotation is one change of secrets. The current secret lives on until Until, the new one takes over.
+// Rotation is one change of secrets. The others live on until Until at most, the new one takes over.
 type Rotation struct {
 	KeyID string
 	Reach Reach
@@ -196,8 +196,8 @@ type Store interface {
 	// SetKeyStopped sets or lifts one reason that stops a key. The keys made by its plan stop and go on with it. Only a dispute is noted
 	// of a revoked key too, for their sake.
 	SetKeyStopped(ctx context.Context, id string, r Reach, by Stop, on bool, at time.Time) (bool, error)
-	// RotateKey ends the current secret at r.Until and adds r.Fresh. It returns [licensing.ErrNotFound], or [ErrTwoSecrets]
-	// when two secrets are alive already.
+	// RotateKey ends the secrets at r.Until, unless they end before, and adds r.Fresh. It returns [licensing.ErrNotFound], or [ErrTwoSecrets]
+	// when two secrets are still alive after r.Now.
 	RotateKey(ctx context.Context, r Rotation) error
 }
 
@@ -220,7 +220,7 @@ type Changer interface {
 
 // The failures of this package that callers may act on.
 var (
-	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The key has two live secrets already. Wait until the older one ends, or revoke the key and issue another.")
+	ErrTwoSecrets = licensing.Fail(licensing.Conflict, "two-live-secrets", "The key has two live secrets already. Wait until the older one ends, or rotate without an overlap, which ends both at once.")
 	ErrNotLive    = licensing.Fail(licensing.Conflict, "key-not-live", "The key is revoked or expired and cannot be changed.")
 	ErrHeld       = licensing.Fail(licensing.Conflict, "key-held", "The shop has stopped this key. Ask for help to have it released.")
 	ErrNotHeld    = licensing.Fail(licensing.Conflict, "key-not-held", "Nothing of yours stops this key: its owner has disabled it, its payment is disputed, or the key that was bought is stopped.")

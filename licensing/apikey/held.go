@@ -73,7 +73,7 @@ func (s *Service) Release(ctx context.Context, r ReleaseRequest) (HoldView, erro
 		if err != nil {
 			return HoldView{}, err
 		}
-		won, err := s.end(ctx, &h, 0, func(ctx context.Context) error {
+		won, err := s.end(ctx, &h, 0, s.Clock.Now(), func(ctx context.Context) error {
 			return s.Audit.Record(ctx, licensing.Event{Action: "reservation.release", Target: h.ID, Product: k.ProductID, Reason: r.Reason, Detail: map[string]any{"key": h.KeyID, "cost": h.Cost}})
 		})
 		if err != nil {

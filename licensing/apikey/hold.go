@@ -144,7 +144,7 @@ func (s *Service) unreserve(ctx context.Context, h *Hold, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), creditPatience)
 	defer cancel()
 	_ = s.Tx.InTx(system(ctx), func(ctx context.Context) error { return s.Holds.AddHold(ctx, *h) }) // or it is there
-	_, _ = s.end(system(ctx), h, 0, nil)                                                            // or it ends by itself
+	_, _ = s.end(system(ctx), h, 0, s.Clock.Now(), nil)                                             // or it ends by itself
 	return why
 }
 
@@ -171,13 +171,14 @@ func (s *Service) Settle(ctx context.Context, r SettleRequest) (HoldView, error)
 	if *r.Cost > h.Cost {
 		return HoldView{}, e.With("/cost", "must be at most the %d that were reserved", h.Cost)
 	}
-	ended := !s.Clock.Now().Before(h.EndsAt)
+	now := s.Clock.Now()
+	ended := !now.Before(h.EndsAt)
 	if h.SettledAt.IsZero() {
 		used := *r.Cost
 		if ended {
 			used = 0
 		}
-		won, err := s.end(system(ctx), &h, used, nil)
+		won, err := s.end(system(ctx), &h, used, now, nil)
 		if err != nil {
 			return HoldView{}, err
 		}
@@ -206,7 +207,7 @@ func (s *Service) EndHolds(ctx context.Context) (n int, err error) {
 			return n, err
 		}
 		for i := range ended {
-			won, err := s.end(system(ctx), &ended[i], 0, nil)
+			won, err := s.end(system(ctx), &ended[i], 0, s.Clock.Now(), nil)
 			if err != nil {
 				return n, err
 			}
@@ -228,11 +229,10 @@ var errOutrun = errors.New("apikey: the reservation is settled already")
 // system is ctx for what is done with reservations on nobody's behalf, which leaves no row in the audit trail.
 func system(ctx context.Context) context.Context { return licensing.AsSystem(ctx, "key.holds") }
 
-// end settles a reservation and gives back what was not used, and reports false when somebody else has settled it. Credits come back in the
+// end settles a reservation at an instant and gives back what was not used, and reports false when somebody else has settled it. Credits come back in the
 // same transaction, and so is what note keeps of it, unless that is nil. Units of limits are given after it, and stay spent when the process dies
 // between.
-func (s *Service) end(ctx context.Context, h *Hold, used int64, note func(context.Context) error) (won bool, err error) {
-	at := s.Clock.Now()
+func (s *Service) end(ctx context.Context, h *Hold, used int64, at time.Time, note func(context.Context) error) (won bool, err error) {
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
 		if won, err = s.Holds.EndHold(ctx, h.ID, used, at); err != nil {
 			return err
@@ -262,7 +262,7 @@ func (s *Service) end(ctx context.Context, h *Hold, used int64, note func(contex
 // refund gives back the credits that were not used, unless they were refilled since: what was taken of a period is given to it alone.
 func (s *Service) refund(ctx context.Context, h *Hold, used int64) error {
 	now := s.Clock.Now()
-	if !h.Credits || used == h.Cost || !h.RefillAt.IsZero() && !now.Before(h.RefillAt) {
+	if !h.Credits || used == h.Cost || refilled(h.RefillAt, now) {
 		return nil
 	}
 	held, err := s.Credits.HoldCredits(ctx, []string{h.KeyID})

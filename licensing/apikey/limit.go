@@ -284,7 +284,7 @@ func (l Limit) counter(k *Key) string {
 	case PerMember:
 		return base + "m:" + k.Member + ":" + k.ProductID + ":" + name
 	case PerPlan:
-		return base + "p:" + k.PlanID + ":" + name
+		return base + "p:" + k.ProductID + ":" + k.PlanCode + ":" + name // a key made by hand or imported knows its plan by its code alone
 	default:
 		return base + k.ID + ":" + l.Name
 	}

@@ -338,6 +338,58 @@ func TestLeaks(t *testing.T) {
 	})
 }
 
+// TestA10_NoOverlapEndsEveryOldText: whoever rotates without an overlap, because a text leaked, is left with the new one alone, also where an earlier
+// rotation's overlap lasts; and a text that ends because it was found in public keeps nobody from taking a new one.
+func TestA10_NoOverlapEndsEveryOldText(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		owner := as(t, customer("cus_a"))
+		rotate := func(id string, overlap int64) (string, error) {
+			e.Clock.Advance(time.Second)
+			out, err := r.Rotate(owner, apikey.RotateRequest{ID: id, Overlap: &overlap})
+			r.poll(t)
+			return out.Secret, err
+		}
+		must := func(text string, err error) string {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text
+		}
+		id, first := r.issue(t, nil)
+		second := must(rotate(id, 30*24*3600))
+		_, err := rotate(id, 3600)
+		fails(t, "a third text beside two", err, apikey.ErrTwoSecrets)
+		e.Clock.Advance(2 * time.Hour)
+		r.poll(t)
+		expect(t, "the first text after what was refused", r.code(t, first), apikey.Valid)
+		third := must(rotate(id, 0))
+		for name, text := range map[string]string{"first": first, "second": second} {
+			expect(t, name, r.code(t, text), apikey.IsExpired)
+		}
+		expect(t, "third", r.code(t, third), apikey.Valid)
+
+		id, first = r.issue(t, func(c *apikey.CreateRequest) { c.OnLeak = apikey.RotateOnLeak })
+		second = must(rotate(id, 30*24*3600))
+		if _, err := r.Leak(as(t, licensing.Actor{Kind: licensing.Anonymous}), apikey.LeakRequest{Key: second}); err != nil {
+			t.Fatal(err)
+		}
+		third = must(rotate(id, 0))
+		expect(t, "what was found in public", r.code(t, second), apikey.IsExpired)
+		expect(t, "what was rotated before", r.code(t, first), apikey.IsExpired)
+		expect(t, "the new one", r.code(t, third), apikey.Valid)
+		if _, err := r.Leak(as(t, licensing.Actor{Kind: licensing.Anonymous}), apikey.LeakRequest{Key: third}); err != nil {
+			t.Fatal(err)
+		}
+		must(rotate(id, 30*24*3600))
+		e.Clock.Advance(24 * time.Hour)
+		r.poll(t)
+		expect(t, "a text found in public, a day later, whatever the overlap", r.code(t, third), apikey.IsExpired)
+	})
+}
+
 // TestMembersHaveTheirOwnLimit: a limit per member is one for all keys of a member, and apart from that of another.
 func TestMembersHaveTheirOwnLimit(t *testing.T) {
 	t.Parallel()

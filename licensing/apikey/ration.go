@@ -156,7 +156,7 @@ func (s *Service) ration(ctx context.Context, questions []Question, verdicts []V
 			v.Code, v.Limits, v.Credits, v.RetryAfter = known.code, known.limits, known.credits, max(0, known.retry.Sub(now))
 			continue
 		}
-		all, of = append(all, spending{v.Key.ID, questions[i].Cost}), append(of, i)
+		all, of = append(all, spending{key: v.Key.ID, cost: questions[i].Cost}), append(of, i)
 	}
 	if len(all) == 0 {
 		return nil, nil
@@ -172,7 +172,7 @@ func (s *Service) ration(ctx context.Context, questions []Question, verdicts []V
 			v.Credits = &out[n].left
 		}
 		if out[n].ok {
-			back[i] = spending{all[n].key, -all[n].cost}
+			back[i] = spending{key: all[n].key, cost: -all[n].cost, refill: out[n].left.RefillAt}
 			continue
 		}
 		v.Code = NoCredits

@@ -111,6 +111,10 @@ func (s *Service) change(ctx context.Context, id, action, reason string, do func
 // bought for the shop revokes those made by its plan; whatever stops it stops them anyway. Those are its children.
 func (s *Service) alter(ctx context.Context, within Reach, a alteration) (k Key, children []string, changed bool, err error) {
 	now := s.Clock.Now()
+	was, err := s.Changer.HoldKey(ctx, a.id, within)
+	if err != nil {
+		return k, nil, false, err
+	}
 	if changed, err = a.do(ctx, a.id, within, now); err != nil {
 		return k, nil, false, err
 	}
@@ -126,7 +130,7 @@ func (s *Service) alter(ctx context.Context, within Reach, a alteration) (k Key,
 	if a.action == "key.enable" && within.Owner == "" && !changed && k.State(now) == Disabled {
 		return k, nil, false, ErrNotHeld
 	}
-	detail := map[string]any{"changed": changed}
+	detail := map[string]any{"changed": changed, "from": was.State(now), "to": k.State(now)}
 	if a.run != "" {
 		detail["run"] = a.run
 	}

@@ -122,6 +122,9 @@ type TemplateRequest struct {
 // Template returns what keys of a plan are like.
 func (s *Service) Template(ctx context.Context, r TemplateRequest) (TemplateView, error) {
 	t, err := s.Templates.Template(ctx, r.ID)
+	if err == nil && !licensing.ActorFrom(ctx).Reaches(t.ProductID) {
+		return TemplateView{}, licensing.ErrNotFound
+	}
 	return t.view(), err
 }
 

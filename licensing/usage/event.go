@@ -14,6 +14,9 @@ import (
 	"github.com/mintreu/mintreu/sdk"
 )
 
+// mostExact is the largest number of JSON that no other one is read as.
+const mostExact = 1<<53 - 1
+
 // maxEvents is how many events one request may have.
 const maxEvents = 1000
 
@@ -214,10 +217,11 @@ func (p *parser) part(m *Meter, data map[string]any, id string) part {
 	if m.Kind == KindUnique {
 		text, ok := v.(string)
 		if n, number := v.(float64); number {
-			text, ok = strconv.FormatFloat(n, 'g', -1, 64), true
+			text, ok = strconv.FormatFloat(n+0, 'g', -1, 64), math.Abs(n) <= mostExact // -0 is 0
 		}
 		if !ok || text == "" || len(text) > 1024 {
-			p.bad = p.bad.With(p.at+"/data/"+m.Value, "must be a text of 1 to 1024 bytes or a number: the meter %s counts different ones", m.Code)
+			p.bad = p.bad.With(p.at+"/data/"+m.Value, "must be a text of 1 to 1024 bytes or a number of at most %d either side of 0, since larger ones would be taken for each other: the meter %s counts different ones",
+				int64(mostExact), m.Code)
 		}
 		sum := sha256.Sum256([]byte(text))
 		out.member = sum[:memberLen]

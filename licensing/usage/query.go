@@ -70,7 +70,7 @@ type QueryResponse struct {
 	Kind    string   `json:"kind" doc:"Its kind; sum when it is not defined." enum:"count,sum,max,unique,last"`
 	Unit    string   `json:"unit,omitempty" doc:"What one is called."`
 	Zone    string   `json:"zone" doc:"The zone of the windows."`
-	Windows []Window `json:"windows" doc:"The windows in which something happened, in order."`
+	Windows []Window `json:"windows" doc:"The windows in which something was counted that was not taken back, in order."`
 }
 
 // Query answers what was counted of a meter by window of time in any zone. It reads months and days that lie whole in a window as they
@@ -101,7 +101,7 @@ func (s *Service) Query(ctx context.Context, r QueryRequest) (QueryResponse, err
 	}
 	out := QueryResponse{Meter: r.Meter, Name: m.Name, Kind: m.Kind, Unit: m.Unit, Zone: loc.String(), Windows: []Window{}}
 	for i, w := range sums {
-		if w.Events == 0 && w.unique == 0 {
+		if w.Events == 0 && w.Total == 0 && w.unique == 0 {
 			continue
 		}
 		out.Windows = append(out.Windows, Window{Starts: cuts[i].UTC(), Ends: cuts[i+1].UTC(), Value: w.of(&m), Events: w.Events, Sum: w.Total, Max: w.Max, Late: w.Late})

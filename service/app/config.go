@@ -223,6 +223,9 @@ func prefixes(list []string) ([]netip.Prefix, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is no network; want 10.0.0.0/8", s)
 		}
+		if p.Addr().Is4In6() {
+			return nil, fmt.Errorf("%q holds no address of a caller, since those are told as IPv4; want 10.0.0.0/8", s)
+		}
 		out = append(out, p)
 	}
 	return out, nil

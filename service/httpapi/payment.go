@@ -21,7 +21,7 @@ func PaymentRoutes(s *payment.Service) []kit.Route {
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "payment_event.list", Method: "GET", Path: "/v1/payment-events", Summary: "List payment events", Tag: "Payments",
 			Detail: "Every event of the payment provider that was delivered or found, newest first. Parked ones wait for a person.",
-			Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleFinance, licensing.RoleSupport, licensing.RoleAuditor}, Machine: "payments:read"},
+			Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleFinance, licensing.RoleSupport, licensing.RoleAuditor}, Machine: "payments:read", Whole: true},
 		}, s.List),
 		kit.New(kit.Spec{Name: "payment_event.inspect", Method: "GET", Path: "/v1/payment-events/{id}", Summary: "Inspect a payment event", Tag: "Payments",
 			Access: kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleFinance, licensing.RoleAuditor}},

@@ -87,6 +87,40 @@ func TestR01_StaffAreNamed(t *testing.T) {
 	}
 }
 
+// TestR02_NarrowedTokensReadNothingOfTheWhole: a machine token that is narrowed to a product or an environment is told why it may not read what is
+// of the whole shop, however its scopes read; one that is not may.
+func TestR02_NarrowedTokensReadNothingOfTheWhole(t *testing.T) {
+	t.Parallel()
+	h, f, routes := everything(t)
+	whole := 0
+	for _, route := range routes {
+		spec := route.Spec()
+		if family, _, _ := strings.Cut(spec.Name, "."); (family != "webhook" && family != "payment_event") || spec.Access.Machine == "" || spec.Name == "webhook.types" {
+			continue
+		}
+		whole++
+		actor := licensing.Actor{Kind: licensing.Machine, ID: "mtk_1", Scopes: spec.Access.MachineScopes()}
+		if !spec.Access.Permits(actor) {
+			t.Errorf("%s refuses a token of all products", spec.Name)
+		}
+		for name, narrow := range map[string]func(*licensing.Actor){"product": func(a *licensing.Actor) { a.Product = "prod_1" }, "environment": func(a *licensing.Actor) { a.Env = licensing.Test }} {
+			narrowed := actor
+			narrow(&narrowed)
+			f.Actors.Know("Bearer "+name+spec.Name, narrowed)
+			r := kittest.Request(spec)
+			r.Header.Set("Authorization", "Bearer "+name+spec.Name)
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "token-narrowed") {
+				t.Errorf("%s by a token narrowed to a %s: %d %s", spec.Name, name, w.Code, w.Body)
+			}
+		}
+	}
+	if whole < 6 {
+		t.Errorf("%d operations were tried only", whole)
+	}
+}
+
 // TestI03_EveryRouteRefusesHostileBodies: no operation takes what is not strict JSON, and none answers it with 5xx. The bodies that
 // are hostile by size alone are tried on every eighth, since all operations share their reader.
 func TestI03_EveryRouteRefusesHostileBodies(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 func WebhookRoutes(s *webhook.Service) []kit.Route {
 	const tag = "Webhooks"
 	admins := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin}}
-	readers := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport, licensing.RoleAuditor}, Machine: "webhooks:read"}
+	readers := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport, licensing.RoleAuditor}, Machine: "webhooks:read", Whole: true}
 	senders := kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleSupport}}
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "webhook.types", Method: http.MethodGet, Path: "/v1/webhook-event-types", Tag: tag, Access: kit.Allow{Staff: licensing.AllRoles(), Machine: "webhooks:read"},

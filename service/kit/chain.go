@@ -194,6 +194,8 @@ func permitted(spec *Spec, secret bool) endpoint.Middleware {
 			switch actor := request.(*inbound).call.Actor; {
 			case !spec.Access.Permits(actor) && actor.Kind == licensing.Anonymous:
 				return nil, errUnauthorized
+			case !spec.Access.Permits(actor) && spec.Access.narrowed(actor) && carries(actor, spec.Access.Machine):
+				return nil, errNarrowed
 			case !spec.Access.Permits(actor):
 				return nil, errForbidden
 			case actor.ReadOnly && !spec.ReadOnlyToo && (spec.Mutates() || secret):

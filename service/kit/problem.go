@@ -41,6 +41,7 @@ var (
 	errForbidden    = licensing.Fail(licensing.Forbidden, "forbidden", "Your credential does not permit this.")
 	errReadOnly     = licensing.Fail(licensing.Forbidden, "read-only-session", "This session only looks at the account: it changes nothing and shows no secret.")
 	errTOTP         = licensing.Fail(licensing.Forbidden, "totp-required", "Turn one-time codes on for your account first; this shop asks them of its staff.")
+	errNarrowed     = licensing.Fail(licensing.Forbidden, "token-narrowed", "This tells of the whole shop. It takes a machine token that is narrowed to no product and no environment.")
 	errMember       = licensing.Fail(licensing.Forbidden, "members-only-read", "You act for an organisation as a member, who may look, download and ask for help. Ask one of its admins to do this, or act for yourself.")
 	errFresh        = licensing.Fail(licensing.Forbidden, "sign-in-again", "Sign in again to do this; the last sign-in is too long ago.")
 	errBusy         = licensing.Fail(licensing.TooMany, "busy", "The service is at its limit. Try again in a moment.").After(time.Second)

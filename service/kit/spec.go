@@ -85,6 +85,11 @@ func (s Spec) shuts(actor licensing.Actor) bool {
 	return s.Mutates() && !s.Access.Members && actor.Kind == licensing.Customer && actor.Org != "" && actor.OrgRole != licensing.OrgOwner && actor.OrgRole != licensing.OrgAdmin
 }
 
+// narrowed reports whether actor is a machine token that reaches a part of the shop alone, and the operation is about all of it.
+func (a Allow) narrowed(actor licensing.Actor) bool {
+	return a.Whole && actor.Kind == licensing.Machine && (actor.Product != "" || actor.Env != "")
+}
+
 // Idempotent reports whether the operation takes an Idempotency-Key: a POST that writes.
 func (s Spec) Idempotent() bool { return s.Method == http.MethodPost && !s.Reads }
 
@@ -103,6 +108,8 @@ type Allow struct {
 	// Machine is the scope a machine token must have, or scopes of which it must have one, with spaces between; empty keeps machine tokens
 	// out. What of an operation's objects each scope opens is then the Service's business.
 	Machine string
+	// Whole keeps machine tokens out that are narrowed to a product or an environment: what the operation tells is of all.
+	Whole bool
 	// Holder lets in who presents a license key or license token, Device who presents a lease.
 	Holder bool
 	Device bool
@@ -139,7 +146,7 @@ func (a Allow) Permits(actor licensing.Actor) bool {
 	case licensing.CLI:
 		return len(a.Staff) > 0
 	case licensing.Machine:
-		return carries(actor, a.Machine)
+		return carries(actor, a.Machine) && !a.narrowed(actor)
 	case licensing.Holder:
 		return a.Holder
 	case licensing.Device:

@@ -125,11 +125,11 @@ func (s *machines) RotateMachine(ctx context.Context, id string, fresh account.M
 	return s.changed(ctx, "machine_token", id)
 }
 
-// freeSlot ends the current secret of an object at until, lets dead ones leave their slot, and returns the slot that a new
-// secret takes, -1 when both are in use. The caller holds the object's row.
+// freeSlot ends the secrets of an object at until, unless they end before that, lets dead ones leave their slot, and returns the slot that a
+// new secret takes, -1 when both are in use. So one that ends all others at once always finds room. The caller holds the object's row.
 func (s *Store) freeSlot(ctx context.Context, table, column, id string, now, until time.Time) (int64, error) {
 	_, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `UPDATE ` + table + ` SET expires_at = $2 WHERE ` + column + ` = $1 AND expires_at IS NULL`, Args: []any{id, until}},
+		{SQL: `UPDATE ` + table + ` SET expires_at = $2 WHERE ` + column + ` = $1 AND slot IS NOT NULL AND (expires_at IS NULL OR expires_at > $2)`, Args: []any{id, until}},
 		{SQL: `UPDATE ` + table + ` SET slot = NULL WHERE ` + column + ` = $1 AND slot IS NOT NULL AND expires_at <= $2`, Args: []any{id, now}},
 	})
 	if err != nil {
