@@ -77,7 +77,7 @@ func (c *Client) activate(ctx context.Context, credential string) error {
 	if err != nil {
 		return err
 	}
-	return c.adopt(ctx, reply{res.License, res.Lease, res.Activation, req.Nonce})
+	return c.adopt(ctx, reply{license: res.License, lease: res.Lease, activation: res.Activation, nonce: req.Nonce})
 }
 
 // Install takes a license that came by another way than the server: a license

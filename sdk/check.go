@@ -117,7 +117,7 @@ func (c *Client) loaded(ctx context.Context) error {
 }
 
 // sync takes over what another process of the product has written since, unless
-// its lease is older than the one at hand. Needs c.mu.
+// its lease is older than the one at hand, or without leases its license is. Needs c.mu.
 func (c *Client) sync(ctx context.Context, now int64) {
 	text, err := c.store.Load(ctx)
 	if err != nil || bytes.Equal(text, c.text) {
@@ -127,10 +127,15 @@ func (c *Client) sync(ctx context.Context, now int64) {
 	if !ok {
 		return
 	}
-	mine, lease := c.state, c.lease
+	mine, lease, license := c.state, c.lease, c.license
 	s.Marks.Signed = max(s.Marks.Signed, mine.Marks.Signed)
 	c.state = s
-	if c.reread(now); lease != nil && c.lease != nil && c.lease.Activation == lease.Activation && c.lease.Seq < lease.Seq {
+	c.reread(now)
+	older := lease != nil && c.lease != nil && c.lease.Activation == lease.Activation && c.lease.Seq < lease.Seq
+	if lease == nil && c.lease == nil && license != nil && c.license != nil {
+		older = c.license.ID == license.ID && c.license.IssuedAt < license.IssuedAt
+	}
+	if older {
 		c.state = mine
 		c.reread(now)
 		return
@@ -147,7 +152,7 @@ func (c *Client) sync(ctx context.Context, now int64) {
 // reread verifies the stored documents under the current keys. Their ends are
 // left to eval. Needs c.mu.
 func (c *Client) reread(now int64) {
-	c.license, c.lease, c.status, c.broken = nil, nil, nil, ""
+	c.license, c.lease, c.status, c.broken = nil, nil, nil, nil
 	now = max(now, c.state.Marks.high())
 	v := c.verifier(now)
 	v.Expired = true
@@ -156,7 +161,7 @@ func (c *Client) reread(now int64) {
 	}
 	l, err := v.License(c.state.License)
 	if err != nil {
-		c.broken = "The stored license cannot be used: " + err.Error() + "."
+		c.broken = err
 		return
 	}
 	c.license = l
@@ -192,7 +197,7 @@ func (c *Client) due(now int64) bool {
 	case c.license.Pol.Activation == doc.ActivationRequired:
 		return c.lease == nil || c.lease.RestsOn(c.license) != nil || now >= c.lease.RecheckAt || c.proofStale(now)
 	}
-	return c.statusDue(now) || c.lease != nil && now >= c.lease.RecheckAt
+	return c.statusDue(now) || c.lease != nil && now >= c.lease.RecheckAt || c.tokenDue(now)
 }
 
 // proofStale reports whether the policy wants a newer proof that a license which
@@ -289,54 +294,6 @@ func (c *Client) forget(before known, now int64) {
 	}
 }
 
-// renew sends a heartbeat; if the seat is gone it asks for one again. Needs c.mu.
-func (c *Client) renew(ctx context.Context) error {
-	if c.license != nil && c.license.Pol.Activation != doc.ActivationRequired {
-		return c.renewFree(ctx)
-	}
-	if c.state.Activation == "" || c.state.Lease == "" {
-		return c.activate(ctx, c.state.License)
-	}
-	err := c.heartbeat(ctx)
-	var p *Problem
-	if errors.As(err, &p) && (p.Code == CodeActivationReleased || p.Status == http.StatusUnauthorized || p.Status == http.StatusNotFound) {
-		c.log.Info("activation is gone, asking for a seat again", "code", p.Code)
-		return c.activate(ctx, c.state.License)
-	}
-	return err
-}
-
-// renewFree is renew of a license that rests on no seat but on its status list. A renewal, like every change, gives a license another token and
-// makes the one at hand invalid; a client that has a seat all the same gets the new one by its heartbeat. That the seat is gone is no reason to
-// stop. Needs c.mu.
-func (c *Client) renewFree(ctx context.Context) error {
-	if c.license.Pol.Status != doc.StatusOff || c.lease == nil {
-		if err := c.fetchStatus(ctx); err != nil {
-			return err
-		}
-		c.state.Refused = nil
-	}
-	if c.lease == nil {
-		return nil
-	}
-	now := c.now()
-	if d, err := c.decide(now, "", 0); err != nil || d.Allowed && d.Code == eval.Valid && now < c.lease.RecheckAt {
-		return err
-	}
-	uri := c.license.Status.List.URI
-	err := c.heartbeat(ctx)
-	var p *Problem
-	if errors.As(err, &p) && (p.Code == CodeActivationReleased || p.Status == http.StatusUnauthorized || p.Status == http.StatusNotFound) {
-		c.log.Info("activation is gone; the license needs none", "code", p.Code)
-		c.state.Activation, c.state.Lease, c.lease = "", "", nil
-		return nil
-	}
-	if err != nil || c.license.Pol.Status == doc.StatusOff || c.license.Status.List.URI == uri {
-		return err
-	}
-	return c.fetchStatus(ctx)
-}
-
 func (c *Client) heartbeat(ctx context.Context) error {
 	dev, err := c.fingerprint()
 	if err != nil {
@@ -364,7 +321,8 @@ func (c *Client) heartbeat(ctx context.Context) error {
 // reply is what the server sent, or a license file holds.
 type reply struct {
 	license, lease, activation string
-	nonce                      string // that the lease must carry, or ""
+	nonce                      string       // that the lease must carry, or ""
+	since                      *doc.License // whose place the license takes, so that it must be the same and no older, or nil
 }
 
 // adopt verifies a reply and makes it the current state. An older lease never
@@ -376,7 +334,10 @@ func (c *Client) adopt(ctx context.Context, r reply) error {
 	err := c.withKeys(ctx, func() (err error) {
 		v := c.verifier(now)
 		v.Expired = true // eval says what an end means
-		if lic, err = v.License(r.license); err != nil || r.lease == "" {
+		if lic, err = v.License(r.license); err == nil {
+			err = r.follows(lic)
+		}
+		if err != nil || r.lease == "" {
 			return err
 		}
 		if les, err = v.Lease(r.lease); err == nil {
@@ -390,7 +351,7 @@ func (c *Client) adopt(ctx context.Context, r reply) error {
 	old := c.lease
 	c.state.License, c.state.Lease, c.state.Activation = r.license, r.lease, r.activation
 	c.state.Refused = nil
-	c.license, c.lease, c.broken = lic, les, ""
+	c.license, c.lease, c.broken = lic, les, nil
 	c.state.Marks.saw(lic.IssuedAt)
 	switch {
 	case les == nil:
@@ -398,6 +359,18 @@ func (c *Client) adopt(ctx context.Context, r reply) error {
 		c.state.Marks.saw(les.IssuedAt)
 	default:
 		c.state.Marks.contact(les.IssuedAt)
+	}
+	return nil
+}
+
+// follows checks that a license may take the place of the one at hand.
+func (r *reply) follows(lic *doc.License) error {
+	switch {
+	case r.since == nil:
+	case lic.ID != r.since.ID:
+		return fmt.Errorf("%w: license is another one", doc.ErrMismatch)
+	case lic.IssuedAt < r.since.IssuedAt:
+		return fmt.Errorf("%w: license of %d, seen %d", doc.ErrRollback, lic.IssuedAt, r.since.IssuedAt)
 	}
 	return nil
 }

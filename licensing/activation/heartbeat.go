@@ -44,7 +44,7 @@ func (s *Service) beat(ctx context.Context, presented *doc.Lease, r *sdk.Heartbe
 	if err := alive(&a, &l, presented, r); err != nil {
 		return out, false, err
 	}
-	if l.Terms.ExpiryBasis == license.FromFirstValidation { // the answer carries a decision: it validates
+	if l.Waits() { // the answer carries a decision, so it validates; and a seat that is in use was activated, if under another policy
 		if l, err = s.Licenses.Start(ctx, l); err != nil {
 			return out, false, err
 		}

@@ -3,7 +3,6 @@ package bulk
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
@@ -155,19 +154,8 @@ func (s *Service) changeLicense(ctx context.Context, r *Run, a *acting, id strin
 	if to != "" {
 		return func(ctx context.Context) (bool, error) { return s.Licenses.Move(ctx, id, to, r.Reason) }, nil
 	}
-	ask := license.ChangeRequest{ID: id, Reason: r.Reason}
-	if r.Kind == Entitle {
-		ask.Entitlements = a.Entitlements
-	} else {
-		l, err := s.Licenses.Store.LicenseByID(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if l.ValidUntil.IsZero() {
-			return func(context.Context) (bool, error) { return false, nil }, nil
-		}
-		end := l.ValidUntil.Add(time.Duration(a.Days) * 24 * time.Hour)
-		ask.ValidUntil = &end
+	if r.Kind == Extend {
+		return s.Licenses.PrepareExtension(ctx, id, a.Days, r.Reason)
 	}
-	return s.Licenses.PrepareChange(ctx, ask)
+	return s.Licenses.PrepareChange(ctx, license.ChangeRequest{ID: id, Reason: r.Reason, Entitlements: a.Entitlements})
 }

@@ -36,6 +36,26 @@ func (s *Service) PrepareChange(ctx context.Context, r ChangeRequest) (commit fu
 	if err != nil {
 		return nil, err
 	}
+	return s.prepareChange(ctx, was, r)
+}
+
+// PrepareExtension is PrepareChange that adds so many days to the end that the license has, which no renewal at the same time gets lost by. One
+// without an end stays as it is.
+func (s *Service) PrepareExtension(ctx context.Context, id string, days int64, reason string) (commit func(ctx context.Context) (bool, error), err error) {
+	was, err := s.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r := ChangeRequest{ID: id, Reason: reason}
+	if !was.ValidUntil.IsZero() {
+		end := was.ValidUntil.Add(seconds(days * Day))
+		r.ValidUntil = &end
+	}
+	return s.prepareChange(ctx, was, r)
+}
+
+// prepareChange is PrepareChange of a license as it was loaded.
+func (s *Service) prepareChange(ctx context.Context, was License, r ChangeRequest) (commit func(ctx context.Context) (bool, error), err error) {
 	l := was
 	if err := r.over(&l, s.now()); err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ func TestStatusListIsCachedUntilForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Clock.Advance(time.Minute)
+	w.Clock.Advance(50 * time.Second)
 	if again, err := w.StatusList(w.ctx, d.License.Token.List); err != nil || again != first {
 		t.Errorf("signed again for nothing: %v", err)
 	}
@@ -317,4 +317,56 @@ func TestChangedEndOutlastsTheFirstUse(t *testing.T) {
 			t.Errorf("it ends %s, begun %s, want %s", started.ValidUntil, started.StartedAt, end)
 		}
 	})
+}
+
+// However long nothing changes, a list that is asked for was signed within the last minute, so that a policy which wants one of the last ten minutes
+// refuses nobody whom the server answers; what it holds is not read again for it, unless this process was not told of changes.
+func TestStatusListIsSignedWithinTheLastMinute(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e, perpetual())
+		d := w.issue(t, w.spec("line/1/1"))
+		reads, told := 0, true
+		deps := w.Service.Deps
+		deps.Tokens, deps.Fresh = counting{deps.Tokens, &reads}, func() bool { return told }
+		s := license.New(deps)
+		iat := func() int64 {
+			text, err := s.StatusList(w.ctx, d.License.Token.List)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := (&doc.Verifier{Keys: w.trust(t), Audience: "editor", Now: w.Clock.Now}).StatusList(text, issuer+"/v1/status/1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list.IssuedAt
+		}
+		for range 50 {
+			e.Clock.Advance(35 * time.Second)
+			if age := e.Clock.Now().Unix() - iat(); age >= 60 {
+				t.Fatalf("a list that is %d seconds old is answered", age)
+			}
+		}
+		if reads != 1 {
+			t.Errorf("it was read %d times in half an hour", reads)
+		}
+		told = false
+		iat()
+		iat()
+		if reads != 3 {
+			t.Errorf("it was read %d times by a process that is not told of changes, want each time", reads-1)
+		}
+	})
+}
+
+// counting counts how often a list is read.
+type counting struct {
+	license.Tokens
+	n *int
+}
+
+// EndedIndexes implements [license.Tokens].
+func (c counting) EndedIndexes(ctx context.Context, list int64) ([]int64, bool, error) {
+	*c.n++
+	return c.Tokens.EndedIndexes(ctx, list)
 }

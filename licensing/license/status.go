@@ -14,8 +14,11 @@ const (
 	statusTTL = 5 * time.Minute
 	// statusLife is how long a signed list is good; a policy's status_max_age may demand less.
 	statusLife = 30 * 24 * time.Hour
-	// statusKeep is how long a signed list is served when nothing changed.
+	// statusKeep is how long what a list holds is kept when nothing changed, and signedKeep how long one signature of it is served: products count
+	// the age of a list from its iat, and one whose policy wants a list of the last ten minutes is to get it. They ask once a minute at most, so that
+	// one replica's list is never older than what another one answered before.
 	statusKeep = time.Hour
+	signedKeep = time.Minute
 	// pausedKeep is how long the suspended licenses that were read for one list serve the others.
 	pausedKeep = 2 * time.Second
 )
@@ -24,6 +27,8 @@ const (
 type statusText struct {
 	text   string
 	signed time.Time
+	list   doc.StatusListBits
+	built  time.Time
 }
 
 // statusCache keeps signed lists until something changes.
@@ -44,29 +49,55 @@ type StatusRequest struct {
 	N int64 `path:"n" doc:"Number of the list."`
 }
 
-// StatusList returns the signed status list with the given number, a statuslist+jwt. It is signed again when a license changed or
-// the copy is an hour old.
+// StatusList returns the signed status list with the given number, a statuslist+jwt. It is built again when a license changed or the copy is an
+// hour old, and signed again when the signature is a minute old.
 func (s *Service) StatusList(ctx context.Context, n int64) (string, error) {
-	if text, ok := s.lists.get(n, s.Clock.Now()); ok {
+	if text, ok := s.lists.get(n, s.Clock.Now()); ok && s.told() {
 		return text, nil
 	}
 	build := s.lists.builder(n)
 	build.Lock() // one builds, the others take what it built
 	defer build.Unlock()
-	if text, ok := s.lists.get(n, s.Clock.Now()); ok {
+	if text, ok := s.lists.get(n, s.Clock.Now()); ok && s.told() {
 		return text, nil
 	}
-	version := s.lists.now()
-	ended, found, err := s.Tokens.EndedIndexes(ctx, n)
+	version, now := s.lists.now(), s.now()
+	built, ok := s.lists.built(n, now)
+	if !ok || !s.told() {
+		var err error
+		if built, err = s.build(ctx, n, version); err != nil {
+			return "", err
+		}
+	}
+	text, _, err := s.Signer.SignStatusList(ctx, &doc.StatusList{
+		Issuer: s.Signer.Issuer(), URI: s.statusURI(n), IssuedAt: now.Unix(), Expires: now.Add(statusLife).Unix(),
+		TTL: int64(statusTTL / time.Second), List: built.list,
+	})
 	if err != nil {
 		return "", err
 	}
+	built.text, built.signed = text, now
+	s.lists.put(n, version, built)
+	return text, nil
+}
+
+// told reports whether this process has been told of all changes: what it remembers of a list may be out of date otherwise, and is not to be signed
+// as if it were of now.
+func (s *Service) told() bool { return s.Fresh == nil || s.Fresh() }
+
+// build reads what a list holds now.
+func (s *Service) build(ctx context.Context, n, version int64) (statusText, error) {
+	out := statusText{built: s.now()}
+	ended, found, err := s.Tokens.EndedIndexes(ctx, n)
+	if err != nil {
+		return out, err
+	}
 	if !found {
-		return "", licensing.ErrNotFound
+		return out, licensing.ErrNotFound
 	}
 	paused, err := s.paused(ctx, version)
 	if err != nil {
-		return "", err
+		return out, err
 	}
 	var bits doc.StatusBits
 	for _, idx := range ended {
@@ -75,16 +106,8 @@ func (s *Service) StatusList(ctx context.Context, n int64) (string, error) {
 	for _, idx := range paused[n] {
 		bits.Set(idx, doc.StatusSuspended)
 	}
-	now := s.now()
-	text, _, err := s.Signer.SignStatusList(ctx, &doc.StatusList{
-		Issuer: s.Signer.Issuer(), URI: s.statusURI(n), IssuedAt: now.Unix(), Expires: now.Add(statusLife).Unix(),
-		TTL: int64(statusTTL / time.Second), List: bits.Encode(),
-	})
-	if err != nil {
-		return "", err
-	}
-	s.lists.put(n, version, statusText{text: text, signed: now})
-	return text, nil
+	out.list = bits.Encode()
+	return out, nil
 }
 
 // paused are the places of suspended licenses, read once for all lists that are built before something changes, and again for one that is built
@@ -110,8 +133,19 @@ func (c *statusCache) get(n int64, now time.Time) (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t, ok := c.texts[n]
-	return t.text, ok && now.Sub(t.signed) < statusKeep
+	return t.text, ok && since(t.signed, now, signedKeep)
 }
+
+// built returns what a list holds, when nothing has changed since it was read.
+func (c *statusCache) built(n int64, now time.Time) (statusText, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t, ok := c.texts[n]
+	return t, ok && since(t.built, now, statusKeep)
+}
+
+// since reports whether less than some time has passed since an instant.
+func since(at, now time.Time, most time.Duration) bool { return now.Sub(at) < most }
 
 func (c *statusCache) now() int64 {
 	c.mu.Lock()

@@ -171,6 +171,27 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) {
 	answer(w, sdk.ValidateResponse{Decision: s.evaluate(rec, req.Evaluation())})
 }
 
+// current answers GET /v1/licenses/token.
+func (s *Server) current(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec := s.bearer(r)
+	if _, credential, _ := strings.Cut(r.Header.Get("Authorization"), " "); rec != nil && strings.Count(credential, ".") == 2 {
+		v := s.verifier()
+		if l, err := v.License(credential); err != nil || !rec.known[l.TokenID] || rec.state == "revoked" && l.TokenID != rec.claims.TokenID {
+			rec = nil
+		}
+	}
+	switch {
+	case rec == nil:
+		refuse(w, 401, sdk.CodeUnauthorized, "There is no such license.")
+	case rec.state == "revoked":
+		refuse(w, 403, sdk.CodeLicenseRevoked, "The license was revoked.")
+	default:
+		answer(w, sdk.TokenResponse{License: s.sign(rec.claims)})
+	}
+}
+
 // serveKeyset answers GET /v1/keyset.
 func (s *Server) serveKeyset(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, s.Keyset()) }
 
