@@ -17,19 +17,20 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// TestC04_TenThousandBaskets guarantees that the totals of ten thousand random baskets, with discount and tax of each mode, are those of unbounded
-// arithmetic; that lines always sum to the totals; and that the postings of sale and partial refunds balance and cancel out.
+// TestC04_TenThousandBaskets guarantees that the totals of ten thousand random baskets, with discount and tax of each mode and currencies of each kind, are those of unbounded
+// arithmetic and can be charged; that lines always sum to the totals; and that the postings of sale and partial refunds balance and cancel out.
 func TestC04_TenThousandBaskets(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10_000) {
 		r := rand.New(rand.NewPCG(seed, 4))
-		o := &Order{ID: "ord_1", Currency: "EUR"}
+		o := &Order{ID: "ord_1", Currency: []money.Currency{"EUR", "JPY", "KWD", "MGA", "UGX"}[r.IntN(5)]}
+		step := o.Currency.Step()
 		o.Snapshot.Tax = Tax{Mode: FixedTax, Country: "DE", Rate: money.BasisPoints(r.Int64N(3001)), Inclusive: r.IntN(2) == 0}
 		for i := range 1 + r.IntN(MaxLines) {
 			o.Snapshot.Lines = append(o.Snapshot.Lines, Line{N: int64(i + 1), ProductID: string(rune('a' + r.IntN(3))),
-				Unit: amount(r), Quantity: 1 + r.Int64N(MaxQuantity)})
+				Unit: amount(r) / step * step, Quantity: 1 + r.Int64N(MaxQuantity)})
 		}
-		discount := amount(r)
+		discount := amount(r) / step * step
 		if err := o.Settle(discount); err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +40,7 @@ func TestC04_TenThousandBaskets(t *testing.T) {
 				t.Fatalf("line of %d × %d is %d", l.Unit, l.Quantity, l.Subtotal)
 			}
 			price := l.Subtotal - l.Discount
-			want := reference(price, int64(o.Snapshot.Tax.Rate), 10_000)
+			want := reference(price, int64(o.Snapshot.Tax.Rate), 10_000*step) * step
 			if o.Snapshot.Tax.Inclusive {
 				want = reference(price, int64(o.Snapshot.Tax.Rate), 10_000+int64(o.Snapshot.Tax.Rate))
 			}
@@ -47,6 +48,14 @@ func TestC04_TenThousandBaskets(t *testing.T) {
 				t.Fatalf("tax of %d is %d, want %d", price, l.Tax, want)
 			}
 			subtotal, discounts, tax, total = subtotal+l.Subtotal, discounts+l.Discount, tax+l.Tax, total+l.Total
+		}
+		if _, err := money.ToStripe(o.Amount(o.Total)); err != nil {
+			t.Fatalf("a total of %s cannot be charged", o.Amount(o.Total))
+		}
+		if !o.Snapshot.Tax.Inclusive {
+			if _, err := money.ToStripe(o.Amount(o.Tax)); err != nil {
+				t.Fatalf("tax of %s cannot be charged", o.Amount(o.Tax))
+			}
 		}
 		if subtotal != o.Subtotal || discounts != o.Discount || o.Discount != min(discount, subtotal) || tax != o.Tax || total != o.Total {
 			t.Fatalf("lines sum to %d %d %d %d, the order says %d %d %d %d", subtotal, discounts, tax, total, o.Subtotal, o.Discount, o.Tax, o.Total)
