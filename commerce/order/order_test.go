@@ -91,6 +91,10 @@ func cancelOut(t *testing.T, r *rand.Rand, o *Order) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		c, err := o.Credit(before, after, time.Time{})
+		if err != nil || c.Tax < 0 || c.Tax > c.Amount() {
+			t.Fatalf("tax of %d in a refund of %d, %v", c.Tax, c.Amount(), err)
+		}
 		add(p)
 		before = after
 	}
@@ -245,5 +249,45 @@ func TestReverseCharge(t *testing.T) {
 	}
 	if page, err := NewReceipt(o).HTML(); err != nil || !bytes.Contains(page, []byte("Reverse charge")) {
 		t.Errorf("the receipt does not say who owes the tax: %v", err)
+	}
+}
+
+// TestC13_TaxOfSmallRefunds guarantees that the tax within partial refunds never has the other sign, however small they are and however many
+// products the order has, that many of them together give back exactly the tax, and that ledger and credit notes say the same.
+func TestC13_TaxOfSmallRefunds(t *testing.T) {
+	t.Parallel()
+	for _, nets := range [][]int64{{6, 6}, {600, 600, 1}, {3, 2, 1}, {1, 1, 1, 1}, {997, 5, 3}} {
+		o := &Order{ID: "ord_1", Currency: "JPY", Snapshot: Snapshot{Tax: Tax{Mode: FixedTax, Country: "JP", Rate: 1667}}}
+		for i, net := range nets {
+			o.Snapshot.Lines = append(o.Snapshot.Lines, Line{N: int64(i + 1), ProductID: string(rune('a' + i)), Unit: net, Quantity: 1})
+		}
+		if err := o.Settle(0); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []int64{1, 2, 7} {
+			credited, posted := int64(0), int64(0)
+			for before := int64(0); before < o.Total; before = min(before+step, o.Total) {
+				after := min(before+step, o.Total)
+				c, err := o.Credit(before, after, time.Time{})
+				if err != nil || c.Tax < 0 || c.Tax > c.Amount() {
+					t.Fatalf("%v: from %d to %d the tax is %d, %v", nets, before, after, c.Tax, err)
+				}
+				p, err := o.Refund(before, after, time.Time{})
+				if err != nil || p.Check() != nil {
+					t.Fatal(err, p.Check())
+				}
+				for _, l := range p.Legs {
+					if l.Account == TaxAccount("JP") {
+						posted += l.Amount.Minor
+					}
+				}
+				if credited += c.Tax; credited != posted {
+					t.Fatalf("%v: up to %d, %d of tax are credited and %d posted", nets, after, credited, posted)
+				}
+			}
+			if credited != o.Tax {
+				t.Errorf("%v: credited %d of %d", nets, credited, o.Tax)
+			}
+		}
 	}
 }
