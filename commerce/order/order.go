@@ -179,7 +179,7 @@ type Filter struct {
 	Product string
 	Env     licensing.Env
 	Email   string
-	// ID, Receipt and Gave find one order: by its id, by the number of its receipt, by the id of a license or key that it gave.
+	// ID and Receipt find one order, by its id and by the number of its receipt; Gave finds those that gave or renewed a license or key, by its id.
 	ID      string
 	Receipt string
 	Gave    string
