@@ -102,6 +102,9 @@ func TestINV1_RenewalIsGivenOnce(t *testing.T) {
 		if len(c.Grants) != 1 || c.Grants[0].Kind != order.KindRenewal || c.Grants[0].ID != y.id || c.Grants[0].Key != "" || c.Grants[0].State != checkout.Active || c.Lines[0].Renews != y.id {
 			t.Errorf("the order's page shows %+v, %+v", c.Grants, c.Lines)
 		}
+		if found := must(y.orders.List(y.staff, order.ListRequest{Query: y.id}))(t); len(found.Items) != 2 || found.Items[0].ID != c.ID {
+			t.Errorf("by the license's id, %d orders are found: %+v", len(found.Items), found.Items)
+		}
 		if c.Total.Minor != 2000 || y.mail.sent("purchase") != 2 {
 			t.Errorf("cost %s, %d mails", c.Total, y.mail.sent("purchase"))
 		}

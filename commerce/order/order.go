@@ -24,7 +24,7 @@ const (
 	AwaitingFunds State = "awaiting_funds" // the buyer is done, the money is under way
 	Paid          State = "paid"           // the money is here, the grants are queued or held back
 	Fulfilled     State = "fulfilled"      // the money is here and the grants are given
-	Refunded      State = "refunded"       // the whole money went back, the grants are revoked
+	Refunded      State = "refunded"       // the whole money went back, by refunds or a lost dispute, the grants are revoked
 	Closed        State = "closed"         // never paid: expired or failed
 	Parked        State = "parked"
 )
@@ -179,7 +179,7 @@ type Filter struct {
 	Product string
 	Env     licensing.Env
 	Email   string
-	// ID, Receipt and Gave find one order: by its id, by the number of its receipt, by the id of a license or key that it gave.
+	// ID and Receipt find one order, by its id and by the number of its receipt; Gave finds those that gave or renewed a license or key, by its id.
 	ID      string
 	Receipt string
 	Gave    string

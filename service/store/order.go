@@ -79,7 +79,7 @@ func (s *orders) List(ctx context.Context, f order.Filter, page licensing.Page) 
 	list := new(narrowing).by("id <", page.Cursor).by("owner =", string(f.Owner)).by("state =", string(f.State)).by("email =", f.Email).
 		byWrapped("id IN (SELECT order_id FROM order_line WHERE product_id =", f.Product, ")").by("env =", string(f.Env)).by("id =", f.ID).
 		byWrapped("id = (SELECT order_id FROM receipt WHERE number =", f.Receipt, ")").
-		byWrapped("id = (SELECT order_id FROM order_grant WHERE object_id =", f.Gave, ")")
+		byWrapped("id IN (SELECT g.order_id FROM (SELECT object_id, order_id FROM order_grant UNION ALL SELECT license_id, order_id FROM order_renewal) g WHERE g.object_id =", f.Gave, ")")
 	sql, args := list.statement(`SELECT `+orderColumns+` FROM orders`, "id DESC", limit+1)
 	rows, err := s.db.Query(ctx, sql, args...)
 	items, err := db.Collect(rows, err, scanOrder)
