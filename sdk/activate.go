@@ -48,7 +48,10 @@ func (c *Client) Activate(ctx context.Context, key string) (eval.Decision, error
 	if err != nil {
 		return eval.Decision{}, fmt.Errorf("sdk: activate: %w", err)
 	}
-	c.retryAt, c.fails = 0, 0
+	c.retryAt, c.fails, c.state.Key = 0, 0, ""
+	if strings.Count(key, ".") != 2 { // not a token, which is kept as it is
+		c.state.Key = key
+	}
 	return c.settled(ctx)
 }
 
@@ -86,6 +89,17 @@ func (c *Client) activate(ctx context.Context, credential string) error {
 		return fmt.Errorf("%w: no lease", errAnswer)
 	}
 	return c.adopt(ctx, reply{res.License, res.Lease, res.Activation, req.Nonce})
+}
+
+// reactivate asks for a seat again: with the license at hand, or, if that has been replaced meanwhile, as each renewal does, with the license key that it
+// was activated with. Needs c.mu.
+func (c *Client) reactivate(ctx context.Context) error {
+	err := c.activate(ctx, c.state.License)
+	var p *Problem
+	if c.state.Key != "" && errors.As(err, &p) && p.Status == http.StatusUnauthorized {
+		return c.activate(ctx, c.state.Key)
+	}
+	return err
 }
 
 // Install takes a license that came by another way than the server: a license
@@ -134,6 +148,9 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 		f.Lease, activation = c.state.Lease, c.state.Activation
 	}
 	own := c.state.Marks.Own // a file is no contact
+	if c.license == nil || c.license.ID != lic.ID {
+		c.state.Key = "" // of another license
+	}
 	if err := c.adopt(ctx, reply{license: f.License, lease: f.Lease, activation: activation}); err != nil {
 		return eval.Decision{}, err
 	}

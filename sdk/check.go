@@ -208,13 +208,13 @@ func (c *Client) renew(ctx context.Context) error {
 		return c.renewFree(ctx)
 	}
 	if c.state.Activation == "" || c.state.Lease == "" {
-		return c.activate(ctx, c.state.License)
+		return c.reactivate(ctx)
 	}
 	err := c.heartbeat(ctx)
 	var p *Problem
 	if errors.As(err, &p) && (p.Code == CodeActivationReleased || p.Status == http.StatusUnauthorized || p.Status == http.StatusNotFound) {
 		c.log.Info("activation is gone, asking for a seat again", "code", p.Code)
-		return c.activate(ctx, c.state.License)
+		return c.reactivate(ctx)
 	}
 	return err
 }

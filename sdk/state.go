@@ -20,6 +20,7 @@ type state struct {
 	License    string        `json:"license,omitempty"`
 	Lease      string        `json:"lease,omitempty"`
 	Activation string        `json:"activation,omitempty"`
+	Key        string        `json:"key,omitempty"` // with which it was activated, for when the license has another token by the time a seat is asked for again
 	Keyset     string        `json:"keyset,omitempty"`
 	KeysAt     int64         `json:"keys_at,omitempty"`    // when the keyset was fetched
 	RootChain  []string      `json:"root_chain,omitempty"` // keysets that replaced the roots, oldest first
