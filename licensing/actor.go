@@ -73,6 +73,9 @@ type Actor struct {
 	Env     Env
 	// License is the license a holder or device speaks for.
 	License string
+	// Line is set for a holder whose credential a license once gave out, also when it speaks for it no longer: the name of the tokens between
+	// which the license stayed in the same hands. Only the operation that answers with the current token looks at it.
+	Line string
 	// Lease is the compact lease text a device presented; the activation service reads it. Never logged.
 	Lease string
 	// Session is the id of a person's session, Pass that of the short-lived text by which the session is held.

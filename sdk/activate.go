@@ -48,10 +48,7 @@ func (c *Client) Activate(ctx context.Context, key string) (eval.Decision, error
 	if err != nil {
 		return eval.Decision{}, fmt.Errorf("sdk: activate: %w", err)
 	}
-	c.retryAt, c.fails, c.state.Key = 0, 0, ""
-	if strings.Count(key, ".") != 2 { // not a token, which is kept as it is
-		c.state.Key = key
-	}
+	c.retryAt, c.fails = 0, 0
 	return c.settled(ctx)
 }
 
@@ -88,18 +85,25 @@ func (c *Client) activate(ctx context.Context, credential string) error {
 	if res.License == "" || res.Lease == "" {
 		return fmt.Errorf("%w: no lease", errAnswer)
 	}
-	return c.adopt(ctx, reply{res.License, res.Lease, res.Activation, req.Nonce})
+	return c.adopt(ctx, reply{license: res.License, lease: res.Lease, activation: res.Activation, nonce: req.Nonce})
 }
 
-// reactivate asks for a seat again: with the license at hand, or, if that has been replaced meanwhile, as each renewal does, with the license key that it
-// was activated with. Needs c.mu.
+// reactivate asks for a seat again, with the license at hand, or, if another token took the place of that meanwhile, as with each renewal, with the
+// one that is current. Needs c.mu.
 func (c *Client) reactivate(ctx context.Context) error {
 	err := c.activate(ctx, c.state.License)
 	var p *Problem
-	if c.state.Key != "" && errors.As(err, &p) && p.Status == http.StatusUnauthorized {
-		return c.activate(ctx, c.state.Key)
+	if !errors.As(err, &p) || p.Status != http.StatusUnauthorized {
+		return err
 	}
-	return err
+	var now TokenResponse
+	if err := c.call(ctx, request{method: http.MethodGet, path: PathToken, auth: SchemeLicense + " " + c.state.License}, &now); err != nil {
+		return err
+	}
+	if now.License == c.state.License {
+		return err
+	}
+	return c.activate(ctx, now.License)
 }
 
 // Install takes a license that came by another way than the server: a license
@@ -148,9 +152,6 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 		f.Lease, activation = c.state.Lease, c.state.Activation
 	}
 	own := c.state.Marks.Own // a file is no contact
-	if c.license == nil || c.license.ID != lic.ID {
-		c.state.Key = "" // of another license
-	}
 	if err := c.adopt(ctx, reply{license: f.License, lease: f.Lease, activation: activation}); err != nil {
 		return eval.Decision{}, err
 	}

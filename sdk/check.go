@@ -102,7 +102,7 @@ func (c *Client) due(now int64) bool {
 	case c.license.Pol.Activation == doc.ActivationRequired:
 		return c.lease == nil || c.lease.RestsOn(c.license) != nil || now >= c.lease.RecheckAt || c.proofStale(now)
 	}
-	return c.statusDue(now) || c.lease != nil && now >= c.lease.RecheckAt
+	return c.statusDue(now) || c.lease != nil && now >= c.lease.RecheckAt || c.tokenDue(now)
 }
 
 // proofStale reports whether the policy wants a newer proof that a license which
@@ -202,54 +202,6 @@ func (c *Client) forget(before known, now int64) {
 	}
 }
 
-// renew sends a heartbeat; if the seat is gone it asks for one again. Needs c.mu.
-func (c *Client) renew(ctx context.Context) error {
-	if c.license != nil && c.license.Pol.Activation != doc.ActivationRequired {
-		return c.renewFree(ctx)
-	}
-	if c.state.Activation == "" || c.state.Lease == "" {
-		return c.reactivate(ctx)
-	}
-	err := c.heartbeat(ctx)
-	var p *Problem
-	if errors.As(err, &p) && (p.Code == CodeActivationReleased || p.Status == http.StatusUnauthorized || p.Status == http.StatusNotFound) {
-		c.log.Info("activation is gone, asking for a seat again", "code", p.Code)
-		return c.reactivate(ctx)
-	}
-	return err
-}
-
-// renewFree is renew of a license that rests on no seat but on its status list. A renewal, like every change, gives a license another token and
-// makes the one at hand invalid; a client that has a seat all the same gets the new one by its heartbeat. That the seat is gone is no reason to
-// stop. Needs c.mu.
-func (c *Client) renewFree(ctx context.Context) error {
-	if c.license.Pol.Status != doc.StatusOff || c.lease == nil {
-		if err := c.fetchStatus(ctx); err != nil {
-			return err
-		}
-		c.state.Refused = nil
-	}
-	if c.lease == nil {
-		return nil
-	}
-	now := c.now()
-	if d, err := c.decide(now, "", 0); err != nil || d.Allowed && d.Code == eval.Valid && now < c.lease.RecheckAt {
-		return err
-	}
-	uri := c.license.Status.List.URI
-	err := c.heartbeat(ctx)
-	var p *Problem
-	if errors.As(err, &p) && (p.Code == CodeActivationReleased || p.Status == http.StatusUnauthorized || p.Status == http.StatusNotFound) {
-		c.log.Info("activation is gone; the license needs none", "code", p.Code)
-		c.state.Activation, c.state.Lease, c.lease = "", "", nil
-		return nil
-	}
-	if err != nil || c.license.Pol.Status == doc.StatusOff || c.license.Status.List.URI == uri {
-		return err
-	}
-	return c.fetchStatus(ctx)
-}
-
 func (c *Client) heartbeat(ctx context.Context) error {
 	dev, err := c.fingerprint()
 	if err != nil {
@@ -286,7 +238,8 @@ func (c *Client) renewed(ctx context.Context, res *HeartbeatResponse) error {
 // reply is what the server sent, or a license file holds.
 type reply struct {
 	license, lease, activation string
-	nonce                      string // that the lease must carry, or ""
+	nonce                      string       // that the lease must carry, or ""
+	since                      *doc.License // whose place the license takes, so that it must be the same and no older, or nil
 }
 
 // adopt verifies a reply and makes it the current state. An older lease never
@@ -298,7 +251,10 @@ func (c *Client) adopt(ctx context.Context, r reply) error {
 	err := c.withKeys(ctx, func() (err error) {
 		v := c.verifier(now)
 		v.Expired = true // eval says what an end means
-		if lic, err = v.License(r.license); err != nil || r.lease == "" {
+		if lic, err = v.License(r.license); err == nil {
+			err = r.follows(lic)
+		}
+		if err != nil || r.lease == "" {
 			return err
 		}
 		if les, err = v.Lease(r.lease); err == nil {
@@ -312,7 +268,7 @@ func (c *Client) adopt(ctx context.Context, r reply) error {
 	old := c.lease
 	c.state.License, c.state.Lease, c.state.Activation = r.license, r.lease, r.activation
 	c.state.Refused = nil
-	c.license, c.lease, c.broken = lic, les, ""
+	c.license, c.lease, c.broken = lic, les, nil
 	c.state.Marks.saw(lic.IssuedAt)
 	switch {
 	case les == nil:
@@ -320,6 +276,18 @@ func (c *Client) adopt(ctx context.Context, r reply) error {
 		c.state.Marks.saw(les.IssuedAt)
 	default:
 		c.state.Marks.contact(les.IssuedAt)
+	}
+	return nil
+}
+
+// follows checks that a license may take the place of the one at hand.
+func (r *reply) follows(lic *doc.License) error {
+	switch {
+	case r.since == nil:
+	case lic.ID != r.since.ID:
+		return fmt.Errorf("%w: license is another one", doc.ErrMismatch)
+	case lic.IssuedAt < r.since.IssuedAt:
+		return fmt.Errorf("%w: license of %d, seen %d", doc.ErrRollback, lic.IssuedAt, r.since.IssuedAt)
 	}
 	return nil
 }

@@ -25,8 +25,8 @@ func (c *Client) facts() (*facts, error) {
 	}
 	if c.license == nil {
 		detail := "There is no license on this device; activate one."
-		if c.broken != "" {
-			detail = c.broken
+		if c.broken != nil {
+			detail = "The stored license cannot be used: " + c.broken.Error() + "."
 		}
 		f.in.Known = append(f.in.Known, eval.Finding{Code: eval.ActivationRequired, Effect: eval.Deny, Detail: detail})
 		return f, nil

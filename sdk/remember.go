@@ -45,7 +45,7 @@ func (c *Client) loaded(ctx context.Context) error {
 }
 
 // sync takes over what another process of the product has written since, unless
-// its lease is older than the one at hand. Needs c.mu.
+// its lease is older than the one at hand, or without leases its license is. Needs c.mu.
 func (c *Client) sync(ctx context.Context, now int64) {
 	text, err := c.store.Load(ctx)
 	if err != nil || bytes.Equal(text, c.text) {
@@ -55,10 +55,15 @@ func (c *Client) sync(ctx context.Context, now int64) {
 	if !ok {
 		return
 	}
-	mine, lease := c.state, c.lease
+	mine, lease, license := c.state, c.lease, c.license
 	s.Marks.Signed = max(s.Marks.Signed, mine.Marks.Signed)
 	c.state = s
-	if c.reread(now); lease != nil && c.lease != nil && c.lease.Activation == lease.Activation && c.lease.Seq < lease.Seq {
+	c.reread(now)
+	older := lease != nil && c.lease != nil && c.lease.Activation == lease.Activation && c.lease.Seq < lease.Seq
+	if lease == nil && c.lease == nil && license != nil && c.license != nil {
+		older = c.license.ID == license.ID && c.license.IssuedAt < license.IssuedAt
+	}
+	if older {
 		c.state = mine
 		c.reread(now)
 		return
@@ -75,7 +80,7 @@ func (c *Client) sync(ctx context.Context, now int64) {
 // reread verifies the stored documents under the current keys. Their ends are
 // left to eval. Needs c.mu.
 func (c *Client) reread(now int64) {
-	c.license, c.lease, c.status, c.broken = nil, nil, nil, ""
+	c.license, c.lease, c.status, c.broken = nil, nil, nil, nil
 	now = max(now, c.state.Marks.high())
 	v := c.verifier(now)
 	v.Expired = true
@@ -84,7 +89,7 @@ func (c *Client) reread(now int64) {
 	}
 	l, err := v.License(c.state.License)
 	if err != nil {
-		c.broken = "The stored license cannot be used: " + err.Error() + "."
+		c.broken = err
 		return
 	}
 	c.license = l

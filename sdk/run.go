@@ -151,6 +151,9 @@ func (c *Client) nextCheck(now, change int64) int64 {
 		wait := c.lease.RecheckAt - now
 		next = min(next, c.lease.RecheckAt+max(0, wait/10-jitter(wait/10)))
 	}
+	if at := c.tokenAt(now); at > now {
+		next = min(next, at)
+	}
 	if c.due(now) {
 		next = min(next, max(c.retryAt, now+1))
 	}

@@ -127,10 +127,12 @@ type Client struct {
 	license *doc.License
 	lease   *doc.Lease
 	status  *statusOf
-	broken  string // why the stored license could not be read
-	triedAt int64  // last contact that failed
-	retryAt int64  // no contact between the two
+	broken  error // why the stored license could not be read
+	triedAt int64 // last contact that failed
+	retryAt int64 // no contact between the two
 	fails   int
+	askAt   int64 // when to ask again for the current token of a license that rests on no lease
+	asks    int   // how often none newer was answered
 }
 
 // ErrClosed is returned by a Client after Close.

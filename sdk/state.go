@@ -20,11 +20,11 @@ type state struct {
 	License    string        `json:"license,omitempty"`
 	Lease      string        `json:"lease,omitempty"`
 	Activation string        `json:"activation,omitempty"`
-	Key        string        `json:"key,omitempty"` // with which it was activated, for when the license has another token by the time a seat is asked for again
 	Keyset     string        `json:"keyset,omitempty"`
 	KeysAt     int64         `json:"keys_at,omitempty"`    // when the keyset was fetched
 	RootChain  []string      `json:"root_chain,omitempty"` // keysets that replaced the roots, oldest first
 	StatusList string        `json:"status_list,omitempty"`
+	TokenAt    int64         `json:"token_at,omitempty"` // when the current token was last asked for
 	Refused    *eval.Finding `json:"refused,omitempty"`  // what the server said last, if it refused
 	Asked      string        `json:"asked,omitempty"`    // the request of this machine that no file has answered yet
 	Returned   string        `json:"returned,omitempty"` // what Return said last

@@ -16,6 +16,7 @@ import (
 //	POST   /v1/activations/{id}/return     Authorization: Lease <lease token>
 //	DELETE /v1/activations/{id}            Authorization: Lease <lease token>
 //	POST   /v1/licenses/validate           Authorization: License <key or token>
+//	GET    /v1/licenses/token              Authorization: License <key or token>
 //	GET    /v1/keyset                      the current keyset+jwt, as text
 //	GET    /v1/status/{n}                  the statuslist+jwt of that number, as text
 const (
@@ -24,6 +25,7 @@ const (
 	PathBorrow      = "/borrow"    // below an activation
 	PathReturn      = "/return"    // below an activation
 	PathValidate    = "/v1/licenses/validate"
+	PathToken       = "/v1/licenses/token"
 	PathKeyset      = "/v1/keyset"
 	PathRoots       = "/v1/keyset/roots" // keysets that replaced the roots, one a line
 	PathStatus      = "/v1/status/"
@@ -122,6 +124,11 @@ type ValidateResponse struct {
 func (r *ValidateRequest) Evaluation() eval.Request {
 	return eval.Request{Product: r.Product, Env: r.Env, Version: r.Version, User: r.User, Device: r.Device,
 		Entitlement: r.Entitlement, N: r.N}
+}
+
+// TokenResponse is the current token of a license, answered to its key, its token, or one that a renewal or another change has put out of use.
+type TokenResponse struct {
+	License string `json:"license" doc:"The license as a license+jwt."`
 }
 
 // Problem is an answer that is not a success, in the form of RFC 9457. As an

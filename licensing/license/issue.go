@@ -195,8 +195,10 @@ func (s *Service) giveKey(l *License) (string, error) {
 	return key, s.keepKey(l, key)
 }
 
-// keepKey seals a key as l's. Text of the shape of our keys is looked up as we write it, any other byte for byte.
+// keepKey seals a key as l's. Text of the shape of our keys is looked up as we write it, any other byte for byte. Whoever knew the key before, and
+// the tokens given out by it, is to learn nothing of what follows.
 func (s *Service) keepKey(l *License, key string) (err error) {
+	l.Token.parted = true
 	l.KeyLookup = s.keyLookup(key)
 	l.KeyHint = hint(key)
 	l.KeySealed, err = s.Seal.Seal([]byte(key), keyPlace(l.ID))

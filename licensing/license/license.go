@@ -185,6 +185,19 @@ type Token struct {
 	SignedAt  time.Time
 	// Prior is the digest of the text before the present one, where it was signed again.
 	Prior string
+	// First is the first token of those between which the license stayed in the same hands, empty when it is this one.
+	First string
+
+	parted bool // the next token begins a line of its own
+}
+
+// Line names the tokens between which a license stayed in the same hands: it is one text for all of them, and for no other token. A transfer and
+// the re-issue of a key begin another; a renewal or any other change does not.
+func (t *Token) Line() string {
+	if t.First != "" {
+		return t.First
+	}
+	return t.JTI
 }
 
 // Filter narrows a list of licenses; empty members do not.
@@ -252,8 +265,8 @@ type Tokens interface {
 	CountSigned(ctx context.Context, kid, after string) (n int64, next string, err error)
 	// WasText reports whether a token had the text with that digest before it was signed again.
 	WasText(ctx context.Context, jti, digest string) (bool, error)
-	// LicenseByToken loads a license by the id of one of its tokens and reports whether that is the current one.
-	LicenseByToken(ctx context.Context, jti string) (License, bool, error)
+	// LicenseByToken loads a license by the id of one of its tokens, which may have ended, and returns that one's [Token.Line].
+	LicenseByToken(ctx context.Context, jti string) (l License, line string, err error)
 	// TakenIndexes returns those of the indexes that are taken.
 	TakenIndexes(ctx context.Context, list int64, among []int64) ([]int64, error)
 	// StatusLists returns the numbers of all lists above one with the number of indexes taken in each.

@@ -98,26 +98,22 @@ func priorDigest(text string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// byPrior finds the license whose current token had this very text under a key that is trusted no more. The digest proves that the
+// byPrior finds what a token speaks for that had this very text under a key that is trusted no more, as find does. The digest proves that the
 // text was ours; its signature proves nothing.
-func (s *Service) byPrior(ctx context.Context, text string) (License, error) {
+func (s *Service) byPrior(ctx context.Context, text string) (License, string, error) {
 	parts := strings.Split(text, ".")
 	var claims struct {
 		JTI string `json:"jti"`
 	}
 	if payload, err := base64.RawURLEncoding.DecodeString(parts[1]); err != nil || json.Unmarshal(payload, &claims) != nil || !licensing.ValidID("tok", claims.JTI) {
-		return License{}, licensing.ErrNotFound
+		return License{}, "", licensing.ErrNotFound
 	}
 	ours, err := s.Tokens.WasText(ctx, claims.JTI, priorDigest(text))
 	if err == nil && !ours {
 		err = licensing.ErrNotFound
 	}
 	if err != nil {
-		return License{}, err
+		return License{}, "", err
 	}
-	l, current, err := s.Tokens.LicenseByToken(ctx, claims.JTI)
-	if err == nil && !current {
-		err = licensing.ErrNotFound
-	}
-	return l, err
+	return s.byToken(ctx, claims.JTI)
 }

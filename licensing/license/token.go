@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/mintreu/mintreu/sdk/doc"
 )
@@ -21,14 +22,20 @@ func (s *Service) giveToken(ctx context.Context, l *License) error {
 
 // tokenAt signs a token for l under a new jti, at a place in a status list.
 func (s *Service) tokenAt(ctx context.Context, l *License, at slot) error {
-	now := s.now()
-	l.Token = Token{JTI: s.IDs.New("tok"), LicenseID: l.ID, List: at.list, Index: at.idx, CreatedAt: now}
+	was := l.Token
+	l.Token = Token{JTI: s.IDs.New("tok"), LicenseID: l.ID, List: at.list, Index: at.idx, CreatedAt: s.now(), SignedAt: was.SignedAt}
+	if !was.parted {
+		l.Token.First = was.Line()
+	}
 	return s.sign(ctx, l)
 }
 
 // sign writes l's current token anew under the same jti with the key that signs now.
 func (s *Service) sign(ctx context.Context, l *License) error {
-	l.Token.SignedAt = s.now()
+	was := l.Token.SignedAt
+	if l.Token.SignedAt = s.now(); was.After(l.Token.SignedAt) && was.Sub(l.Token.SignedAt) <= doc.Skew*time.Second {
+		l.Token.SignedAt = was // a replica's clock is ahead of ours; a product never takes an older token for a newer one
+	}
 	text, kid, err := s.Signer.SignLicense(ctx, s.Claims(l))
 	if err != nil {
 		return fmt.Errorf("license %s: %w", l.ID, err)
@@ -97,7 +104,12 @@ func (s *Service) TokenText(ctx context.Context, l *License) (string, error) {
 	kept, err := s.Tokens.ResignToken(ctx, l.Token, was)
 	if err == nil && !kept { // somebody else signed it meanwhile, or this process does not know yet that its key is revoked: what is kept counts
 		var now License
-		if now, _, err = s.Tokens.LicenseByToken(ctx, l.Token.JTI); err == nil {
+		var line string
+		switch now, line, err = s.Tokens.LicenseByToken(ctx, l.Token.JTI); {
+		case err != nil:
+		case now.Token.Line() != line: // it is somebody else's by now
+			err = ErrChanged
+		default:
 			l.Token = now.Token
 		}
 	}

@@ -26,7 +26,7 @@ func (s *Server) activate(w http.ResponseWriter, r *http.Request) {
 	if !wellFormed(w, &req) {
 		return
 	}
-	rec := s.bearer(r)
+	rec := s.bearer(r, false)
 	if rec == nil || rec.claims.Audience != req.Product || rec.state != "" { // which of them it is nobody is told who asks for a seat
 		refuse(w, 401, sdk.CodeUnauthorized, "This needs a valid credential in the Authorization header.")
 		return
@@ -247,7 +247,7 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) {
 	if !wellFormed(w, &ask) {
 		return
 	}
-	rec := s.bearer(r)
+	rec := s.bearer(r, false)
 	if rec == nil {
 		answer(w, sdk.ValidateResponse{Decision: eval.Evaluate(eval.Input{Request: req.Evaluation(), Now: s.now()})})
 		return
@@ -268,6 +268,27 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) {
 	answer(w, sdk.ValidateResponse{Decision: s.evaluate(rec, lease, req.Evaluation(), known...)})
 }
 
+// current answers GET /v1/licenses/token.
+func (s *Server) current(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rec := s.bearer(r, true)
+	if _, credential, _ := strings.Cut(r.Header.Get("Authorization"), " "); rec != nil && strings.Count(credential, ".") == 2 {
+		v := s.verifier()
+		if l, err := v.License(credential); err != nil || !rec.known[l.TokenID] || rec.state == "revoked" && l.TokenID != rec.claims.TokenID {
+			rec = nil
+		}
+	}
+	switch {
+	case rec == nil:
+		refuse(w, 401, sdk.CodeUnauthorized, "There is no such license.")
+	case rec.state == "revoked":
+		refuse(w, 403, sdk.CodeLicenseRevoked, "The license was revoked.")
+	default:
+		answer(w, sdk.TokenResponse{License: s.sign(rec.claims)})
+	}
+}
+
 // serveKeyset answers GET /v1/keyset.
 func (s *Server) serveKeyset(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, s.Keyset()) }
 
@@ -284,8 +305,8 @@ func (s *Server) serveStatus(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, s.sign(list))
 }
 
-// bearer returns the license that the request's credential names. Needs s.mu.
-func (s *Server) bearer(r *http.Request) *record {
+// bearer returns the license that the request's credential names; a token that another took the place of names none, unless ended. Needs s.mu.
+func (s *Server) bearer(r *http.Request, ended bool) *record {
 	credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), sdk.SchemeLicense+" ")
 	if !ok {
 		return nil
@@ -299,7 +320,7 @@ func (s *Server) bearer(r *http.Request) *record {
 		return nil
 	}
 	for _, rec := range s.licenses {
-		if rec.claims.ID == l.ID && rec.claims.TokenID == l.TokenID { // a token that another took the place of is none
+		if rec.claims.ID == l.ID && (ended || rec.claims.TokenID == l.TokenID) {
 			return rec
 		}
 	}

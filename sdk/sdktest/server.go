@@ -64,7 +64,8 @@ type Server struct {
 // record is a license as the server knows it.
 type record struct {
 	claims *doc.License
-	state  string // "", suspended, revoked
+	state  string          // "", suspended, revoked
+	known  map[string]bool // its tokens since it came into these hands
 
 	counted []sdk.UsageRow
 }
@@ -94,6 +95,7 @@ func NewServer() *Server {
 	mux.HandleFunc("POST "+sdk.PathActivations+"/{id}"+sdk.PathReturn, s.giveBack)
 	mux.HandleFunc("DELETE "+sdk.PathActivations+"/{id}", s.deactivate)
 	mux.HandleFunc("POST "+sdk.PathValidate, s.validate)
+	mux.HandleFunc("GET "+sdk.PathToken, s.current)
 	mux.HandleFunc("POST "+sdk.PathUsageSources, s.openSource)
 	mux.HandleFunc("POST "+sdk.PathUsage, s.countUsage)
 	mux.HandleFunc("GET "+sdk.PathUpdates+"{product}", s.serveUpdate)
@@ -180,6 +182,7 @@ func (s *Server) Issue(spec Spec) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := &record{claims: spec.license(s.http.URL, len(s.licenses)+1, s.now())}
+	r.known = map[string]bool{r.claims.TokenID: true}
 	key, err := doc.NewLicenseKey(doc.DefaultKeyPrefix, &sequence{n: len(s.licenses) + 1})
 	if err != nil {
 		panic(err)
@@ -240,7 +243,24 @@ func (s *Server) Change(key string, change func(*doc.License)) {
 	l.Status.List.Index = doc.StatusListSize - s.replaced
 	s.bits.Set(l.Status.List.Index, s.bits.Get(r.claims.Status.List.Index))
 	s.bits.Set(r.claims.Status.List.Index, doc.StatusInvalid)
-	r.claims = &l
+	r.claims, r.known[l.TokenID] = &l, true
+}
+
+// Reissue gives a license another key and token, as for a key that leaked, and returns the key. The old ones are good for nothing from then on; seats
+// stay held.
+func (s *Server) Reissue(key string) string {
+	s.Change(key, func(*doc.License) {})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.keys[key]
+	s.replaced++
+	next, err := doc.NewLicenseKey(doc.DefaultKeyPrefix, &sequence{n: 1000 + int(s.replaced)})
+	if err != nil {
+		panic(err)
+	}
+	delete(s.keys, key)
+	s.keys[next], r.known = r, map[string]bool{r.claims.TokenID: true}
+	return next
 }
 
 // Seats returns how many seats of a license are taken.

@@ -63,7 +63,7 @@ func (s *Server) reporter(r *http.Request) (string, *record) {
 		}
 		return l.Activation, s.acts[l.Activation].of
 	}
-	if rec := s.bearer(r); rec != nil {
+	if rec := s.bearer(r, false); rec != nil {
 		return rec.claims.ID, rec
 	}
 	return "", nil

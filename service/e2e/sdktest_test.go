@@ -256,6 +256,11 @@ var conversation = []step{
 	takes("a newer version", "License {key two}", quillTest+deviceA+`,"version":"3.0"}`, ""),
 	takes("a version", "License {key two}", quillTest+deviceA+`,"version":"2.9"}`, "v"),
 
+	{what: "current token, without a credential", method: "GET", path: sdk.PathToken},
+	{what: "current token, by a lease", method: "GET", path: sdk.PathToken, auth: "Lease {c lease}"},
+	{what: "current token, by the key", method: "GET", path: sdk.PathToken, auth: theKey},
+	{what: "current token, by a token", method: "GET", path: sdk.PathToken, auth: "License {c license}"},
+	{what: "current token, of nobody", method: "GET", path: sdk.PathToken, auth: "License MINT-00000-00000-00000-00000-00000-00000"},
 	{what: "keyset", method: "GET", path: sdk.PathKeyset},
 	{what: "roots", method: "GET", path: sdk.PathRoots},
 	{what: "status list", method: "GET", path: "{v status}"},
@@ -275,6 +280,7 @@ var afterwards = []step{
 	{what: "device C", method: "POST", path: sdk.PathActivations + "/{c activation}" + sdk.PathBorrow, auth: "Lease {c lease}", body: `{"until":{tomorrow}}`},
 	asks("device C", theKey, quillTest+deviceC+`}`),
 	asks("device A", theKey, quillTest+deviceA+`}`),
+	{what: "current token", method: "GET", path: sdk.PathToken, auth: "License {c license}"},
 }
 
 // sdktest is as strict as the service: whatever a product says, well or wrongly, both answer with the same status, the same code and the same members,

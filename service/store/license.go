@@ -26,7 +26,7 @@ const licenseColumns = `l.id, l.source_kind, l.source_id, l.product_id, l.produc
 	l.owner, l.env, l.licensee, l.state, l.state_reason, l.terms, l.entitlements, l.ent_until, l.valid_until, l.updates_until, l.started_at, l.term_added,
 	l.seats, l.seats_max, l.seats_used, l.key_prefix, l.key_lookup, l.key_sealed, l.key_hint, l.version,
 	l.created_at, l.updated_at, l.revoked_at, l.held_at, l.disputed_at, l.lapsed_at,
-	t.jti, t.list, t.idx, t.kid, t.token, t.created_at, t.signed_at`
+	t.jti, t.list, t.idx, t.kid, t.token, t.created_at, t.signed_at, t.first_jti`
 
 // fromLicense joins the newest token: the current one, or the last one of a revoked license.
 const fromLicense = ` FROM license l JOIN license_token t ON t.jti = l.token_jti `
@@ -39,7 +39,7 @@ func scanLicense(row db.Row) (license.License, error) {
 		&l.Owner, &l.Env, &l.Licensee, &l.State, &l.Reason, &terms, &entitlements, &ends, &validUntil, &updatesUntil, &startedAt, &l.TermAdded,
 		&l.Seats, &l.SeatsMax, &l.SeatsUsed, &l.KeyPrefix, &l.KeyLookup, &l.KeySealed, &l.KeyHint, &l.Version,
 		&l.CreatedAt, &l.UpdatedAt, &revokedAt, &held, &disputed, &lapsed,
-		&l.Token.JTI, &l.Token.List, &l.Token.Index, &l.Token.KID, &l.Token.Text, &l.Token.CreatedAt, &l.Token.SignedAt)
+		&l.Token.JTI, &l.Token.List, &l.Token.Index, &l.Token.KID, &l.Token.Text, &l.Token.CreatedAt, &l.Token.SignedAt, &l.Token.First)
 	if errors.Is(err, db.ErrNoRows) {
 		return l, licensing.ErrNotFound
 	}
@@ -105,9 +105,9 @@ func (s *licenses) AddLicense(ctx context.Context, l license.License) (bool, err
 
 // addToken stores a current token at its place in a status list.
 func (s *Store) addToken(ctx context.Context, t license.Token) error {
-	n, err := s.db.Exec(ctx, `INSERT INTO license_token (jti, license_id, list, idx, current, kid, token, created_at, signed_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (list, idx) DO NOTHING`,
-		t.JTI, t.LicenseID, t.List, t.Index, true, t.KID, t.Text, t.CreatedAt, t.SignedAt)
+	n, err := s.db.Exec(ctx, `INSERT INTO license_token (jti, license_id, list, idx, current, kid, token, created_at, signed_at, first_jti)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (list, idx) DO NOTHING`,
+		t.JTI, t.LicenseID, t.List, t.Index, true, t.KID, t.Text, t.CreatedAt, t.SignedAt, t.First)
 	if err == nil && n == 0 {
 		return license.ErrCollision
 	}

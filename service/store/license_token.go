@@ -41,10 +41,11 @@ func (s *tokens) ResignToken(ctx context.Context, t license.Token, was string) (
 }
 
 // LicenseByToken implements [license.Tokens].
-func (s *tokens) LicenseByToken(ctx context.Context, jti string) (license.License, bool, error) {
-	l, err := scanLicense(s.db.QueryRow(ctx, `SELECT `+licenseColumns+fromLicense+`
-		JOIN license_token given ON given.license_id = l.id WHERE given.jti = $1`, jti))
-	return l, err == nil && l.Token.JTI == jti, err
+func (s *tokens) LicenseByToken(ctx context.Context, jti string) (license.License, string, error) {
+	given := license.Token{JTI: jti}
+	l, err := scanLicense(joined{s.db.QueryRow(ctx, `SELECT `+licenseColumns+`, given.first_jti`+fromLicense+`
+		JOIN license_token given ON given.license_id = l.id WHERE given.jti = $1`, jti), []any{&given.First}})
+	return l, given.Line(), err
 }
 
 // TakenIndexes implements [license.Tokens]. Each place is looked up for itself: asked for all at once, PostgreSQL reads everything that the list holds as
