@@ -270,6 +270,9 @@ func (s *Server) validate(w http.ResponseWriter, r *http.Request) {
 
 // current answers GET /v1/licenses/token.
 func (s *Server) current(w http.ResponseWriter, r *http.Request) {
+	if !speaks(w, r, sdk.SchemeLicense) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	rec := s.bearer(r, true)
