@@ -33,6 +33,8 @@ type Engine interface {
 type Holder interface {
 	// Held is what is held of quotas and not spent.
 	Held() []Spent
+	// HeldOf is how much of that is of one counter.
+	HeldOf(counter string) int64
 	// Return gives all of it back.
 	Return(ctx context.Context)
 }
@@ -162,7 +164,7 @@ func (k *Keeper) again(ctx context.Context, groups [][]Check, out [][]Result, by
 	}
 	results, err := by(ctx, left, func(counter string) (int64, bool) {
 		// what is given back may be written before what was taken, which may be lost altogether
-		return max(used[counter]+k.own(counter)+k.held()[counter].Used, 0), true
+		return max(used[counter]+k.own(counter)+k.heldOf(counter), 0), true
 	})
 	if err != nil {
 		return err
@@ -187,6 +189,13 @@ func (k *Keeper) held() map[string]Spent {
 		held[s.Counter] = s
 	}
 	return held
+}
+
+func (k *Keeper) heldOf(counter string) int64 {
+	if h, ok := k.engine.(Holder); ok {
+		return h.HeldOf(counter)
+	}
+	return 0
 }
 
 func (k *Keeper) own(counter string) int64 {

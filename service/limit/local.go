@@ -124,6 +124,22 @@ func (l *Local) Used(c *Check) int64 {
 	return (max(v.n-l.clock.Now().UnixMicro(), 0) + interval - 1) / interval
 }
 
+// Raise has a rate be used at least until an instant, in microseconds since 1970, at which all of it has come back.
+func (l *Local) Raise(c *Check, until int64) {
+	counter := Counter(c)
+	shard := &l.shards[l.shard(counter)]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	v, there := shard.value[counter]
+	if until <= max(v.n, l.clock.Now().UnixMicro()) {
+		return
+	}
+	if !there {
+		shard.grow(l.clock.Now().UnixMicro())
+	}
+	shard.value[counter] = count{n: until, ends: until}
+}
+
 // Forget drops a counter.
 func (l *Local) Forget(counter string) {
 	shard := &l.shards[l.shard(counter)]

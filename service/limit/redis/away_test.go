@@ -21,7 +21,7 @@ func (a *away) admit(t *testing.T, c limit.Check) bool {
 		t.Fatal(err)
 	}
 	if out[0].Allowed {
-		a.spent(part)
+		a.spent(c, part)
 	}
 	return out[0].Allowed
 }

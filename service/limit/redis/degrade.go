@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +19,7 @@ func (l *Limiter) without(g *group) []limit.Result {
 	}
 	l.degraded.Add(int64(len(g.checks)))
 	replicas := l.cfg.Replicas()
-	var share, leased []limit.Check
+	var share, seen, leased []limit.Check
 	for i, c := range g.checks {
 		switch {
 		case c.Degraded == apikey.LeaseOnly:
@@ -31,12 +32,12 @@ func (l *Limiter) without(g *group) []limit.Result {
 		if !ok || part.Validate() != nil {
 			return limit.Refused(g.checks)
 		}
-		share = append(share, part)
+		share, seen = append(share, part), append(seen, l.away.known(c, replicas))
 	}
 	if !l.leases.spend(leased) {
 		return limit.Refused(g.checks)
 	}
-	shared, err := l.away.local.Take(context.Background(), share)
+	shared, err := l.away.take(share, seen, replicas)
 	if err != nil { // every check was validated, and its share too
 		l.leases.put(leased)
 		return limit.Refused(g.checks)
@@ -56,10 +57,33 @@ func (l *Limiter) without(g *group) []limit.Result {
 		l.leases.put(leased)
 		return out
 	}
-	for i := range share { // what is spent of a lease was taken from the counter before
-		l.away.spent(share[i])
+	n := 0
+	for i := range g.checks { // what is spent of a lease was taken from the counter before
+		if g.checks[i].Degraded != apikey.LeaseOnly {
+			l.away.spent(g.checks[i], share[n])
+			n++
+		}
 	}
 	return out
+}
+
+// settle pays what is owed, as far as the counters are there, once Redis answers again: whoever asks next does so of another replica perhaps.
+func (l *Limiter) settle() {
+	if !l.away.owing() || !l.settling.CompareAndSwap(false, true) {
+		return
+	}
+	l.background.Go(func() {
+		defer l.settling.Store(false)
+		unknown := func(string) (int64, bool) { return 0, false }
+		for groups := range slices.Chunk(l.away.owed(), maxBatch) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			_, err := l.LookAt(ctx, groups, unknown) // every script pays what is owed to the counters that it looks at
+			cancel()
+			if err != nil {
+				return
+			}
+		}
+	})
 }
 
 const (
@@ -67,6 +91,8 @@ const (
 	maxAway = 1 << 16
 	// sweepPause is how long there is nothing new to find for a sweep.
 	sweepPause = time.Second
+	// seenPrefix begins the names of counters of what was seen.
+	seenPrefix = "seen:"
 	// lateClocks is how long after a period's end somebody may still ask for it; the counters live as long.
 	lateClocks = time.Hour
 )
@@ -78,16 +104,19 @@ type away struct {
 	clock licensing.Clock
 
 	mu    sync.Mutex
-	used  map[string]int64       // of open quotas, as last seen on Redis
-	parts map[string]limit.Check // counters of local, each with a check of one unit
+	used  map[string]int64       // of open limits, as last seen on Redis: units of a quota; of a rate when, by this clock, all of it has come back, in microseconds
+	parts map[string]stake       // counters of local
 	given map[string]limit.Check // units of quotas that were given back and are still to be struck off their counters
 	swept time.Time
 }
 
+// stake is a limit of which local has admitted something: a check against it, and one against the share of this replica.
+type stake struct{ whole, part limit.Check }
+
 // debt is what is to be added to a counter: what local admitted of it and has not come back, and, below zero, what was given back.
 type debt struct{ spent, given int64 }
 
-// saw remembers what was used of a quota that would go on without Redis. When there is no room another is forgotten.
+// saw remembers what was used of a limit that would go on without Redis. When there is no room another is forgotten.
 func (a *away) saw(c *limit.Check, counter string, used int64) {
 	if c.Degraded != apikey.Open {
 		return
@@ -121,6 +150,55 @@ func (a *away) share(c limit.Check, counter string, n int64) (limit.Check, bool)
 	return limit.Part(c, n)
 }
 
+// known is a check against all that the replicas may admit of a rate together, as far as this one last saw what was used of it: one of n takes n
+// units for each of its own, since each of the others may do the same.
+func (a *away) known(c limit.Check, n int64) limit.Check {
+	if c.IsQuota() { // its share is part of what was left
+		return c
+	}
+	a.mu.Lock()
+	until := a.used[c.Key]
+	a.mu.Unlock()
+	c.Key, c.Cost = seenPrefix+c.Key, c.Cost*n
+	a.local.Raise(&c, until)
+	return c
+}
+
+// take takes each share, as long as it is within what was seen, too. Nothing is taken when one of them is refused.
+func (a *away) take(share, seen []limit.Check, n int64) ([]limit.Result, error) {
+	both := make([]limit.Check, 0, 2*len(share))
+	for i := range share {
+		if both = append(both, share[i]); !share[i].IsQuota() {
+			both = append(both, seen[i])
+		}
+	}
+	for i := range both {
+		both[i].Owner = "away" // whoever's they are, they are counted here
+	}
+	results, err := a.local.Take(context.Background(), both)
+	if err != nil {
+		return nil, err
+	}
+	out := results[:0]
+	for i := 0; i < len(both); i++ {
+		r := results[i]
+		if !both[i].IsQuota() {
+			i++
+			r = lesser(r, results[i], n)
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// lesser is what a check is told that was decided by two counters, of which the other counts n units for one.
+func lesser(r, other limit.Result, n int64) limit.Result {
+	return limit.Result{
+		Allowed: r.Allowed && other.Allowed, Remaining: min(r.Remaining, other.Remaining/n),
+		RetryAfter: max(r.RetryAfter, other.RetryAfter), Reset: max(r.Reset, other.Reset),
+	}
+}
+
 // room reports whether a counter has a place among parts, or gets one. Needs a.mu.
 func (a *away) room(counter string) bool {
 	if _, there := a.parts[counter]; there || len(a.parts) < maxAway {
@@ -130,14 +208,33 @@ func (a *away) room(counter string) bool {
 	return len(a.parts) < maxAway
 }
 
-// spent notes that local has admitted a check.
-func (a *away) spent(part limit.Check) {
+// spent notes that local has admitted a check, by its part of one against the whole limit.
+func (a *away) spent(whole, part limit.Check) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.parts == nil {
-		a.parts = map[string]limit.Check{}
+		a.parts = map[string]stake{}
 	}
-	a.parts[limit.Counter(&part)] = part
+	whole.Cost = 1
+	a.parts[limit.Counter(&part)] = stake{whole, part}
+}
+
+// owing reports whether anything may be owed.
+func (a *away) owing() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.parts) > 0
+}
+
+// owed are the limits to whose counters something may be owed, one to a group.
+func (a *away) owed() [][]limit.Check {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	groups := make([][]limit.Check, 0, len(a.parts))
+	for _, p := range a.parts {
+		groups = append(groups, []limit.Check{p.whole})
+	}
+	return groups
 }
 
 // sweep drops what nothing is owed for any more, and quotas whose period is over, every so often: a look at all of them takes time. Needs a.mu.
@@ -147,10 +244,9 @@ func (a *away) sweep() {
 		return
 	}
 	a.swept = now
-	for counter, part := range a.parts {
-		if a.over(&part) || a.local.Used(&part) == 0 {
-			a.local.Forget(counter)
-			delete(a.parts, counter)
+	for counter, p := range a.parts {
+		if a.over(&p.part) || a.local.Used(&p.part) == 0 {
+			a.forget(counter)
 		}
 	}
 	for counter, c := range a.given {
@@ -158,6 +254,13 @@ func (a *away) sweep() {
 			delete(a.given, counter)
 		}
 	}
+}
+
+// forget drops a counter of which nothing is owed. Needs a.mu.
+func (a *away) forget(counter string) {
+	a.local.Forget(counter)
+	a.local.Forget(seenPrefix + counter)
+	delete(a.parts, counter)
 }
 
 // over reports whether a check is of a quota for which nobody asks any more.
@@ -192,8 +295,8 @@ func (a *away) owes(counter string) debt {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	d := debt{given: -a.given[counter].Cost}
-	if part, ok := a.parts[counter]; ok {
-		d.spent = a.local.Used(&part)
+	if p, ok := a.parts[counter]; ok {
+		d.spent = a.local.Used(&p.part)
 	}
 	return d
 }
@@ -202,13 +305,12 @@ func (a *away) owes(counter string) debt {
 func (a *away) paid(counter string, d debt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if part, ok := a.parts[counter]; ok && d.spent > 0 {
-		back := part
+	if p, ok := a.parts[counter]; ok && d.spent > 0 {
+		back := p.part
 		back.Cost = d.spent
 		a.local.Give(context.Background(), []limit.Check{back})
-		if a.local.Used(&part) == 0 {
-			a.local.Forget(counter)
-			delete(a.parts, counter)
+		if a.local.Used(&p.part) == 0 {
+			a.forget(counter)
 		}
 	}
 	if c, ok := a.given[counter]; ok {

@@ -4,6 +4,7 @@ import (
 	cryptorand "crypto/rand"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -180,6 +181,68 @@ func TestINV7_QuotaIsReconciled(t *testing.T) {
 	try(60)
 	if admitted < 36 || admitted > 40 { // those under way when Redis stopped were spent there too
 		t.Errorf("%d admitted in all, want 36 to 40", admitted)
+	}
+}
+
+// TestINV7_OpenRateGoesOnWhereItWas: what an open rate admits while Redis does not answer and keeps its data is part of what was left of it, as far as
+// replicas had seen it: with one replica never more than the limit over all, and with two that knew the same no more either. What was in Redis counts
+// again when it is back.
+func TestINV7_OpenRateGoesOnWhereItWas(t *testing.T) {
+	t.Parallel()
+	for _, replicas := range []int64{1, 2} {
+		way, prefix := newLine(t, limittest.Redis(t)), cryptorand.Text()
+		var ls []*redis.Limiter // whose budget is long: a loaded machine is not a Redis that is away
+		for range replicas {
+			ls = append(ls, open(t, redis.Config{URL: way.URL, Prefix: prefix, Budget: 2 * time.Second, Replicas: func() int64 { return replicas }}))
+		}
+		check := limit.Check{Key: "k", Rate: slow(40), Cost: 1, Degraded: apikey.Open}
+		admitted := 0
+		try := func(times int) (degraded int) {
+			for range times {
+				for _, l := range ls {
+					out := take(t, l, check)
+					if out.Allowed {
+						admitted++
+					}
+					if out.Degraded {
+						degraded++
+					}
+				}
+			}
+			return degraded
+		}
+		back := func() {
+			t.Helper()
+			if !limittest.Eventually(wait, func() bool {
+				return !slices.ContainsFunc(ls, func(l *redis.Limiter) bool { return !healthy(t, l) })
+			}) {
+				t.Fatal("Redis does not answer")
+			}
+		}
+		back()
+		try(int(24 / replicas))
+		if admitted != 24 {
+			t.Fatalf("%d of 24 admitted", admitted)
+		}
+		way.set(resets)
+		before := admitted
+		if try(60) == 0 || admitted != 40 {
+			t.Errorf("%d replicas: %d admitted before Redis went, %d after, want 40 in all", replicas, before, admitted-before)
+		}
+		way.set(well)
+		back()
+		if !limittest.Eventually(wait, func() bool { // each replica tells what it admitted, whoever asks
+			out, err := ls[0].Look(t.Context(), [][]limit.Check{{check}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return !out[0][0].Degraded && !out[0][0].Allowed
+		}) {
+			t.Fatal("what was admitted meanwhile is never told")
+		}
+		if try(60); admitted != 40 {
+			t.Errorf("%d replicas: %d admitted in all, want 40", replicas, admitted)
+		}
 	}
 }
 

@@ -136,8 +136,12 @@ func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 func (l *Limiter) health(n int, err error) {
 	b := &l.buckets[n]
 	if err == nil {
-		if b.failures.Swap(0) >= 2 {
+		failed := b.failures.Swap(0)
+		if failed >= 2 {
 			l.cfg.Logger.Info("redis is back", "bucket", n)
+		}
+		if failed > 0 {
+			l.settle()
 		}
 		return
 	}
@@ -299,6 +303,7 @@ func (l *Limiter) results(s *script, numbers []int64, asked time.Time) ([][]limi
 				}
 				l.away.saw(c, g.counters[i], used)
 			default:
+				l.away.saw(c, g.counters[i], now+used)
 				if g.look { // what lies here can be taken
 					back := l.stocks.held(g.counters[i], c)
 					used, over = max(used-back, 0), max(over-back, 0)

@@ -333,9 +333,24 @@ func (h *stocks) quotas() (held []limit.Spent) {
 	return held
 }
 
+// quota is what lies here of one quota.
+func (h *stocks) quota(counter string) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s := h.of[counter]; s != nil && s.check.IsQuota() {
+		return s.left
+	}
+	return 0
+}
+
 // Held implements [limit.Holder].
 func (l *Limiter) Held() []limit.Spent {
 	return append(l.stocks.quotas(), l.leases.quotas()...)
+}
+
+// HeldOf implements [limit.Holder].
+func (l *Limiter) HeldOf(counter string) int64 {
+	return l.stocks.quota(counter) + l.leases.quota(counter)
 }
 
 // Return implements [limit.Holder].

@@ -118,6 +118,16 @@ func (l *leases) left(counter string) int64 {
 	return 0
 }
 
+// quota is what is left of the lease of one quota.
+func (l *leases) quota(counter string) int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if have := l.of[counter]; have != nil && have.check.IsQuota() {
+		return have.tokens
+	}
+	return 0
+}
+
 // quotas is what is left of leases of quotas.
 func (l *leases) quotas() (held []limit.Spent) {
 	l.mu.Lock()

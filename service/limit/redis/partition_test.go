@@ -137,7 +137,7 @@ func (n *line) copy(to, from net.Conn, answers bool) {
 	}
 }
 
-// TestF28_OneOfTwoReplicasIsCutOff: while one of two replicas cannot reach Redis it admits its share of an open limit and nothing of a closed one,
+// TestF28_OneOfTwoReplicasIsCutOff: while one of two replicas cannot reach Redis it admits its share of what it last saw left of an open limit and nothing of a closed one,
 // and the other goes on exactly; together they stay below twice the limit. When the line is back what was admitted without Redis counts
 // there, and no more than the limit is admitted.
 func TestF28_OneOfTwoReplicasIsCutOff(t *testing.T) {
@@ -176,7 +176,7 @@ func TestF28_OneOfTwoReplicasIsCutOff(t *testing.T) {
 		}
 	}
 	way.set(cut)
-	for name, share := range map[string]int{"rate": most / 2, "quota": (most - 10) / 2, "closed": 0} { // of a quota what was left, as it was last seen
+	for name, share := range map[string]int{"rate": (most - 10) / 2, "quota": (most - 10) / 2, "closed": 0} {
 		if got := ask(off, name, 2*most); got != share {
 			t.Errorf("%s: %d admitted while cut off, want the share of %d", name, got, share)
 		}

@@ -89,8 +89,9 @@ type Limiter struct {
 	degraded  atomic.Int64 // checks answered by the degraded mode
 	scripts   atomic.Int64 // sent
 	reloading atomic.Bool
+	settling  atomic.Bool
 
-	background sync.WaitGroup // leases being taken, and stocks given back
+	background sync.WaitGroup // leases being taken, stocks given back, and debts paid
 
 	ends    ends
 	refused refusals
