@@ -24,7 +24,9 @@ func (c *Client) Activate(ctx context.Context, key string) (eval.Decision, error
 	if c.closed.Load() {
 		return eval.Decision{}, ErrClosed
 	}
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return eval.Decision{}, fmt.Errorf("sdk: activate: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.latest(ctx); err != nil {
 		return eval.Decision{}, err
@@ -34,7 +36,7 @@ func (c *Client) Activate(ctx context.Context, key string) (eval.Decision, error
 		key = normal
 	}
 	if !visible(key) {
-		return denied(eval.Finding{Code: eval.NotFound, Effect: eval.Deny, Detail: "This is not a license key."}), nil
+		return denied(noKey), nil
 	}
 	err := c.activate(ctx, key)
 	var p *Problem
@@ -58,6 +60,9 @@ func (c *Client) settled(ctx context.Context) (eval.Decision, error) {
 	return c.decide(now, "", 0)
 }
 
+// noKey is found of a text that no license has for a key.
+var noKey = eval.Finding{Code: eval.NotFound, Effect: eval.Deny, Detail: "This is not a license key."}
+
 // denied is a decision with one finding.
 func denied(f eval.Finding) eval.Decision {
 	return eval.Evaluate(eval.Input{Known: []eval.Finding{f}})
@@ -77,7 +82,28 @@ func (c *Client) activate(ctx context.Context, credential string) error {
 	if err != nil {
 		return err
 	}
+	if res.License == "" || res.Lease == "" {
+		return fmt.Errorf("%w: no lease", errAnswer)
+	}
 	return c.adopt(ctx, reply{license: res.License, lease: res.Lease, activation: res.Activation, nonce: req.Nonce})
+}
+
+// reactivate asks for a seat again, with the license at hand, or, if another token took the place of that meanwhile, as with each renewal, with the
+// one that is current. Needs c.mu.
+func (c *Client) reactivate(ctx context.Context) error {
+	err := c.activate(ctx, c.state.License)
+	var p *Problem
+	if !errors.As(err, &p) || p.Status != http.StatusUnauthorized {
+		return err
+	}
+	var now TokenResponse
+	if err := c.call(ctx, request{method: http.MethodGet, path: PathToken, auth: SchemeLicense + " " + c.state.License}, &now); err != nil {
+		return err
+	}
+	if now.License == c.state.License {
+		return err
+	}
+	return c.activate(ctx, now.License)
 }
 
 // Install takes a license that came by another way than the server: a license
@@ -88,7 +114,9 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 	if c.closed.Load() {
 		return eval.Decision{}, ErrClosed
 	}
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return eval.Decision{}, fmt.Errorf("sdk: install: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.latest(ctx); err != nil {
 		return eval.Decision{}, err
@@ -139,8 +167,10 @@ func (c *Client) Install(ctx context.Context, text string) (eval.Decision, error
 }
 
 // Deactivate gives the seat back and forgets the license. If the server cannot
-// be asked nothing changes and the error says so. Usage is sent before, because
-// it counts for the license with which it is sent.
+// be asked nothing changes and the error says so. If the seat was given back and
+// that cannot be written down the error says that: call again, or the product,
+// started anew, takes the seat once more. Usage is sent before, because it
+// counts for the license with which it is sent.
 func (c *Client) Deactivate(ctx context.Context) error {
 	if c.closed.Load() {
 		return ErrClosed
@@ -150,14 +180,20 @@ func (c *Client) Deactivate(ctx context.Context) error {
 			c.log.Warn("usage could not be sent before the seat was given back", "error", err)
 		}
 	}
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return fmt.Errorf("sdk: deactivate: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.latest(ctx); err != nil {
 		return err
 	}
 	if c.state.Activation != "" && c.state.Lease != "" {
+		var res DeactivateResponse
 		err := c.call(ctx, request{method: http.MethodDelete, path: PathActivations + "/" + pathPart(c.state.Activation),
-			auth: SchemeLease + " " + c.state.Lease}, nil)
+			auth: SchemeLease + " " + c.state.Lease}, &res)
+		if err == nil && res.Activation != c.state.Activation {
+			err = fmt.Errorf("%w: no seat given back", errAnswer)
+		}
 		var p *Problem
 		gone := errors.As(err, &p) && (p.Code == CodeActivationReleased || p.Status == http.StatusNotFound ||
 			p.Status == http.StatusUnauthorized || p.Status == http.StatusGone)
@@ -168,15 +204,25 @@ func (c *Client) Deactivate(ctx context.Context) error {
 	c.state = &state{Install: c.state.Install, Marks: c.state.Marks, Keyset: c.state.Keyset, KeysAt: c.state.KeysAt,
 		RootChain: c.state.RootChain}
 	c.reread(c.now())
-	_, err := c.settled(ctx)
-	return err
+	c.publish(c.now())
+	if err := c.keep(ctx); err != nil {
+		return fmt.Errorf("sdk: deactivate: the seat is given back, but: %w", err)
+	}
+	return nil
 }
 
 // Validate asks the server for its decision with a license key or token, without
 // taking a seat and without touching the state.
 func (c *Client) Validate(ctx context.Context, key, feature string, n int64) (eval.Decision, error) {
+	if c.closed.Load() {
+		return eval.Decision{}, ErrClosed
+	}
+	key = strings.TrimSpace(key)
 	if normal, ok := doc.NormalizeLicenseKey(key); ok {
 		key = normal
+	}
+	if !visible(key) {
+		return denied(noKey), nil
 	}
 	req := ValidateRequest{Product: c.cfg.Product, Env: c.cfg.Env, Version: c.cfg.Version, User: c.user(), Entitlement: feature, N: n}
 	if dev, err := c.fingerprint(); err == nil {
@@ -189,6 +235,9 @@ func (c *Client) Validate(ctx context.Context, key, feature string, n int64) (ev
 		if f := refusal(p); f != nil {
 			return denied(*f), nil
 		}
+	}
+	if err == nil && res.Decision.Code == "" {
+		err = fmt.Errorf("%w: no decision", errAnswer)
 	}
 	if err != nil {
 		return eval.Decision{}, fmt.Errorf("sdk: validate: %w", err)

@@ -21,7 +21,9 @@ var ErrNoAnswer = errors.New("sdk: no lease from a license file on this machine"
 // Install. The request is good for 30 days and for this machine alone; asking
 // again meanwhile gives the same text. The license key itself is not in it.
 func (c *Client) OfflineRequest(ctx context.Context, key string) (string, error) {
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return "", fmt.Errorf("sdk: request of this machine: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.latest(ctx); err != nil {
 		return "", err
@@ -70,7 +72,9 @@ func (c *Client) answers(les *doc.Lease) error {
 // the lease ends. Asking again gives the same text. Nothing is forgotten and
 // there is an error if the state cannot be written.
 func (c *Client) Return(ctx context.Context) (string, error) {
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return "", fmt.Errorf("sdk: return: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.latest(ctx); err != nil {
 		return "", err

@@ -68,7 +68,7 @@ func (c *Client) current() *snapshot {
 }
 
 // outdated makes a new snapshot of the same facts. Only the first one has to
-// wait for the state to be read, and never for a contact under way.
+// wait for the state to be read, and none for a contact under way.
 func (c *Client) outdated() *snapshot {
 	now := c.clock.Now().Unix()
 	if old := c.snap.Load(); old != nil {
@@ -76,7 +76,11 @@ func (c *Client) outdated() *snapshot {
 		c.snap.CompareAndSwap(old, s)
 		return s
 	}
-	c.mu.Lock()
+	select {
+	case <-c.ready: // another has read the state, and may be in contact
+		return c.current()
+	case c.mu <- struct{}{}:
+	}
 	defer c.mu.Unlock()
 	if err := c.loaded(context.Background()); err != nil {
 		return new(snapshot)
@@ -91,8 +95,8 @@ func (c *Client) publish(now int64) *snapshot {
 		f = nil
 	}
 	s := decided(f, now)
-	if !c.closed.Load() {
-		c.snap.Store(s)
+	if !c.closed.Load() && c.snap.Swap(s) == nil {
+		close(c.ready)
 	}
 	return s
 }

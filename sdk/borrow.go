@@ -32,7 +32,9 @@ func (c *Client) lend(ctx context.Context, path string, body any) (eval.Decision
 	if c.closed.Load() {
 		return eval.Decision{}, ErrClosed
 	}
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return eval.Decision{}, fmt.Errorf("sdk: %s: %w", path[1:], err)
+	}
 	defer c.mu.Unlock()
 	if err := c.latest(ctx); err != nil {
 		return eval.Decision{}, err
@@ -44,10 +46,7 @@ func (c *Client) lend(ctx context.Context, path string, body any) (eval.Decision
 	err := c.call(ctx, request{method: http.MethodPost, path: PathActivations + "/" + pathPart(c.state.Activation) + path,
 		auth: SchemeLease + " " + c.state.Lease, body: body}, &res)
 	if err == nil {
-		if res.License == "" {
-			res.License = c.state.License
-		}
-		err = c.adopt(ctx, reply{license: res.License, lease: res.Lease, activation: c.state.Activation})
+		err = c.renewed(ctx, &res)
 	}
 	if err == nil {
 		c.save(ctx)

@@ -1,7 +1,6 @@
 package sdk
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,12 +15,14 @@ import (
 // hand and calls the server only when contact is due; a server that cannot be
 // reached changes nothing before the policy's limits are. The error is for what
 // keeps it from deciding at all: a closed client, a store or a device that
-// cannot be read.
+// cannot be read, a context that ends while another call waits for the server.
 func (c *Client) Check(ctx context.Context) (eval.Decision, error) {
 	if c.closed.Load() {
 		return eval.Decision{}, ErrClosed
 	}
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return eval.Decision{}, fmt.Errorf("sdk: check: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.loaded(ctx); err != nil {
 		return eval.Decision{}, err
@@ -52,12 +53,18 @@ func (c *Client) Check(ctx context.Context) (eval.Decision, error) {
 }
 
 // Evaluate decides offline about one feature: whether it is included, and, for
-// a numeric one, whether n of it are. It never calls the server.
+// a numeric one, whether n of it are. It never calls the server, and never waits
+// for a call of it.
 func (c *Client) Evaluate(ctx context.Context, feature string, n int64) (eval.Decision, error) {
 	if c.closed.Load() {
 		return eval.Decision{}, ErrClosed
 	}
-	c.mu.Lock()
+	if f := c.current().facts; f != nil {
+		return f.decide(c.now(), feature, n), nil
+	}
+	if err := c.mu.enter(ctx); err != nil { // what there is cannot be read: say why
+		return eval.Decision{}, fmt.Errorf("sdk: evaluate: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.loaded(ctx); err != nil {
 		return eval.Decision{}, err
@@ -67,6 +74,9 @@ func (c *Client) Evaluate(ctx context.Context, feature string, n int64) (eval.De
 
 // License returns the license at hand, or nil. It must not be changed.
 func (c *Client) License() *doc.License {
+	if s := c.snap.Load(); s != nil && s.facts != nil {
+		return s.facts.in.License
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.license
@@ -74,117 +84,12 @@ func (c *Client) License() *doc.License {
 
 // Lease returns the lease at hand, or nil. It must not be changed.
 func (c *Client) Lease() *doc.Lease {
+	if s := c.snap.Load(); s != nil && s.facts != nil {
+		return s.facts.in.Lease
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lease
-}
-
-// latest is loaded, with what another process of the product has written since: for what changes the state and saves it. Needs c.mu.
-func (c *Client) latest(ctx context.Context) error {
-	if err := c.loaded(ctx); err != nil {
-		return err
-	}
-	c.sync(ctx, c.now())
-	return nil
-}
-
-// loaded reads the state on first use. Needs c.mu.
-func (c *Client) loaded(ctx context.Context) error {
-	if c.closed.Load() {
-		return ErrClosed
-	}
-	if c.state != nil {
-		return nil
-	}
-	text, err := c.store.Load(ctx)
-	if err != nil {
-		return errors.Join(errors.New("sdk: read the license state"), err)
-	}
-	s, ok := decodeState(c.cfg.Product, text)
-	if !ok && len(text) > 0 {
-		c.log.Warn("license state is unreadable and counts as absent")
-	}
-	c.state, c.saved, c.text = s, s.Marks.Own, text
-	now := max(c.now(), s.Marks.high())
-	if c.roots != nil && s.Keyset != "" {
-		if err := c.adoptKeys(s.Keyset, now); err != nil {
-			c.log.Warn("stored keyset is not good", "error", err)
-			s.Keyset, s.RootChain = "", nil
-		}
-	}
-	c.reread(now)
-	return nil
-}
-
-// sync takes over what another process of the product has written since, unless
-// its lease is older than the one at hand, or without leases its license is. Needs c.mu.
-func (c *Client) sync(ctx context.Context, now int64) {
-	text, err := c.store.Load(ctx)
-	if err != nil || bytes.Equal(text, c.text) {
-		return
-	}
-	s, ok := decodeState(c.cfg.Product, text)
-	if !ok {
-		return
-	}
-	mine, lease, license := c.state, c.lease, c.license
-	s.Marks.Signed = max(s.Marks.Signed, mine.Marks.Signed)
-	c.state = s
-	c.reread(now)
-	older := lease != nil && c.lease != nil && c.lease.Activation == lease.Activation && c.lease.Seq < lease.Seq
-	if lease == nil && c.lease == nil && license != nil && c.license != nil {
-		older = c.license.ID == license.ID && c.license.IssuedAt < license.IssuedAt
-	}
-	if older {
-		c.state = mine
-		c.reread(now)
-		return
-	}
-	if keys := c.trust.Load().keys; c.roots != nil && s.Keyset != mine.Keyset {
-		if err := c.adoptKeys(s.Keyset, now); err != nil && keys != nil {
-			s.Keyset, s.RootChain, s.KeysAt = mine.Keyset, mine.RootChain, mine.KeysAt
-		}
-		c.reread(now)
-	}
-	c.text, c.saved = text, s.Marks.Own
-}
-
-// reread verifies the stored documents under the current keys. Their ends are
-// left to eval. Needs c.mu.
-func (c *Client) reread(now int64) {
-	c.license, c.lease, c.status, c.broken = nil, nil, nil, nil
-	now = max(now, c.state.Marks.high())
-	v := c.verifier(now)
-	v.Expired = true
-	if c.state.License == "" {
-		return
-	}
-	l, err := v.License(c.state.License)
-	if err != nil {
-		c.broken = err
-		return
-	}
-	c.license = l
-	if c.state.Lease != "" {
-		if c.lease, err = v.Lease(c.state.Lease); err != nil {
-			c.log.Warn("stored lease is not good", "error", err)
-		}
-	}
-	c.rereadStatus(v)
-}
-
-// save writes the state; a failure is logged, since losing the state does no
-// harm. Needs c.mu.
-func (c *Client) save(ctx context.Context) {
-	text, err := c.state.encode(c.cfg.Product)
-	if err == nil {
-		err = c.store.Save(context.WithoutCancel(ctx), text)
-	}
-	if err != nil {
-		c.log.Warn("license state could not be saved", "error", err)
-		return
-	}
-	c.saved, c.text = c.state.Marks.Own, text
 }
 
 // due reports whether the server should be asked. Needs c.mu.
@@ -238,14 +143,17 @@ func (c *Client) contact(ctx context.Context, now int64) {
 		c.retryAt, c.fails = 0, 0
 	case errors.As(err, &p) && refusal(p) != nil:
 		c.state.Refused = refusal(p)
-		c.retryAt = now + max(refusedRetry, int64(p.Retry))
+		c.retryAt = now + max(refusedRetry, p.pause())
+	case errors.Is(ctx.Err(), context.Canceled) || c.closed.Load(): // the caller gave up, which says nothing of the server
+		c.forget(before, now)
+		return
 	default:
 		c.log.Warn("license server could not be asked", "error", err)
 		c.forget(before, now)
 		c.retryAt = now + backoff(c.fails)
 		c.fails++
 		if p != nil {
-			c.retryAt = max(c.retryAt, now+int64(p.Retry))
+			c.retryAt = max(c.retryAt, now+p.pause())
 		}
 		return
 	}
@@ -312,10 +220,19 @@ func (c *Client) heartbeat(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if res.License == "" {
-		res.License = c.state.License
+	return c.renewed(ctx, &res)
+}
+
+// renewed adopts the answer to a heartbeat, or one like it. Needs c.mu.
+func (c *Client) renewed(ctx context.Context, res *HeartbeatResponse) error {
+	if res.Lease == "" {
+		return fmt.Errorf("%w: no lease", errAnswer)
 	}
-	return c.adopt(ctx, reply{license: res.License, lease: res.Lease, activation: c.state.Activation})
+	license := res.License
+	if license == "" {
+		license = c.state.License
+	}
+	return c.adopt(ctx, reply{license: license, lease: res.Lease, activation: c.state.Activation})
 }
 
 // reply is what the server sent, or a license file holds.

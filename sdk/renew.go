@@ -20,12 +20,12 @@ func (c *Client) renew(ctx context.Context) error {
 		return c.renewFree(ctx)
 	}
 	if c.state.Activation == "" || c.state.Lease == "" {
-		return c.activate(ctx, c.state.License)
+		return c.reactivate(ctx)
 	}
 	err := c.heartbeat(ctx)
 	if gone(err) {
 		c.log.Info("activation is gone, asking for a seat again", "error", err)
-		return c.activate(ctx, c.state.License)
+		return c.reactivate(ctx)
 	}
 	return err
 }

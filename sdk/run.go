@@ -75,7 +75,7 @@ func (c *Client) Run(ctx context.Context, events chan<- Event) error {
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
-		case <-c.done:
+		case <-c.life.Done():
 			timer.Stop()
 			return ErrClosed
 		case <-changed:
@@ -121,7 +121,7 @@ func (s *sender) tick(ctx context.Context, c *Client) {
 	s.at = now + backoff(s.fails)
 	var p *Problem
 	if errors.As(err, &p) {
-		s.at = max(s.at, now+int64(p.Retry))
+		s.at = max(s.at, now+p.pause())
 	}
 	s.fails++
 }

@@ -25,13 +25,13 @@
 package sdk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"github.com/mintreu/mintreu/sdk/device"
@@ -81,7 +81,8 @@ func WithStore(s Store) Option { return func(c *Client) { c.store = s } }
 func WithClock(k Clock) Option { return func(c *Client) { c.clock = k } }
 
 // WithHTTPClient replaces the HTTP client, for proxies or special transports.
-// It is copied; redirects to other hosts stay forbidden.
+// It is copied; redirects to other hosts stay forbidden, and one without a
+// Timeout gets one of 15 seconds.
 func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.given = h } }
 
 // WithLogger has the client log what it does. Keys and tokens are never logged.
@@ -115,9 +116,11 @@ type Client struct {
 	trust   atomic.Pointer[trust]
 	snap    atomic.Pointer[snapshot]
 	closed  atomic.Bool
-	done    chan struct{} // closed by Close
+	ready   chan struct{}   // closed when there is a snapshot
+	life    context.Context // ends with Close
+	end     context.CancelFunc
 
-	mu      sync.Mutex // guards what follows, and the order of contacts
+	mu      gate // guards what follows, and the order of contacts
 	state   *state
 	text    []byte // the state as last read or written
 	saved   int64  // own mark when the state was last saved
@@ -139,7 +142,9 @@ var ErrClosed = errors.New("sdk: client is closed")
 // that is not https, a key for tests together with a server that is not on this
 // machine and other mistakes of configuration are errors.
 func New(cfg Config, options ...Option) (*Client, error) {
-	c := &Client{cfg: cfg, done: make(chan struct{})}
+	c := &Client{cfg: cfg, ready: make(chan struct{}), mu: newGate()}
+	c.usage.sending = newGate()
+	c.life, c.end = context.WithCancel(context.Background())
 	for _, o := range options {
 		o(c)
 	}
@@ -199,15 +204,16 @@ func (c *Client) configure() (err error) {
 	return nil
 }
 
-// Close ends the client. Calls after it fail with ErrClosed; Allowed says no.
+// Close ends the client. Calls after it fail with ErrClosed, and so do those that
+// wait for the server; Allowed says no.
 // Usage that was reported stays in the spool; the error is for what of it could
 // not be made durable.
 func (c *Client) Close() error {
 	if c.closed.Swap(true) {
 		return nil
 	}
-	close(c.done)
-	c.mu.Lock() // wait for a contact under way
+	c.end()
+	c.mu.Lock() // wait for a contact under way to end, which it now does
 	defer c.mu.Unlock()
 	c.snap.Store(new(snapshot))
 	err := c.usage.close()

@@ -108,3 +108,31 @@ func TestJ39_ClientRefusesLongTextsUnread(t *testing.T) {
 		t.Errorf("64 MiB were refused in %v", least)
 	}
 }
+
+// A device that was away for so long that its seat was freed and its license renewed, which gives that another token, is given a seat again by
+// itself, after a restart too: nobody types the key once more. When the seats are taken it is told so.
+func TestCheck_SeatLostAndLicenseRenewed(t *testing.T) {
+	t.Parallel()
+	s := server(t)
+	key := s.Issue(sdktest.Spec{Product: "editor", Floating: true, ValidFor: 30 * day})
+	store := sdk.WithStore(new(sdk.MemoryStore))
+	first := client(t, s, store)
+	activate(t, first, strings.ToLower(key))
+	renew := func(l *doc.License) { l.ValidUntil += sdktest.Day * 30; l.Expires += sdktest.Day * 30 }
+	for range 3 {
+		s.Release(key)
+		s.Change(key, renew)
+		s.Clock.Advance(25 * day)
+		c := client(t, s, store)
+		if d := check(t, c); !d.Allowed || s.Seats(key) != 1 {
+			t.Fatalf("%s (%s), %d seats", d.Code, d.Explanation, s.Seats(key))
+		}
+	}
+	s.Release(key)
+	s.Change(key, renew)
+	activate(t, client(t, s, sdk.WithDevice(sdktest.Device("device 2"))), key)
+	s.Clock.Advance(25 * day)
+	if d := check(t, client(t, s, store)); d.Allowed || !d.Has(eval.TooManySeats) || d.Has(eval.NotFound) {
+		t.Errorf("without a free seat: %+v", d.Findings)
+	}
+}

@@ -56,6 +56,9 @@ func newHTTPClient(given *http.Client) *http.Client {
 	} else if t, ok := http.DefaultTransport.(*http.Transport); ok {
 		c.Transport = t.Clone()
 	}
+	if c.Timeout <= 0 {
+		c.Timeout = requestTimeout
+	}
 	c.Jar = nil
 	c.CheckRedirect = func(r *http.Request, via []*http.Request) error {
 		first := via[0]
@@ -98,6 +101,9 @@ func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 		}
 		body = bytes.NewReader(b)
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
 	req, err := http.NewRequestWithContext(ctx, r.method, c.base.String()+r.path, body)
 	if err != nil {
 		return nil, err
@@ -111,12 +117,12 @@ func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, err // names the address, never a header
+		return nil, c.unanswered(err)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
-		return nil, err
+		return nil, c.unanswered(err)
 	}
 	if len(answer) > maxAnswer {
 		return nil, fmt.Errorf("%w: too long", errAnswer)
@@ -125,6 +131,14 @@ func (c *Client) send(ctx context.Context, r request) ([]byte, error) {
 		return answer, nil
 	}
 	return nil, readProblem(res, answer)
+}
+
+// unanswered is why there was no answer: ErrClosed if Close ended the request. Errors name the address, never a header.
+func (c *Client) unanswered(err error) error {
+	if c.life.Err() != nil {
+		return ErrClosed
+	}
+	return err
 }
 
 // readProblem reads an answer that is not a success.

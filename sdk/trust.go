@@ -107,7 +107,9 @@ func (c *Client) Verify(token string) (*doc.License, error) {
 // Refresh fetches the vendor's current signing keys. The client does so by
 // itself when it needs to; with pinned signing keys there is nothing to fetch.
 func (c *Client) Refresh(ctx context.Context) error {
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return fmt.Errorf("sdk: fetch keyset: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.latest(ctx); err != nil {
 		return err

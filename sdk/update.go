@@ -56,7 +56,9 @@ func (c *Client) Update(ctx context.Context, channel string) (*Update, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sdk: update: %w", err)
 	}
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return nil, fmt.Errorf("sdk: update: %w", err)
+	}
 	defer c.mu.Unlock()
 	if err := c.loaded(ctx); err != nil {
 		return nil, err

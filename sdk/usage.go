@@ -20,8 +20,8 @@ type usage struct {
 	spool *spool.Spool
 	ended bool
 
-	sending sync.Mutex // one batch at a time
-	source  string     // as last seen
+	sending gate   // one batch at a time
+	source  string // as last seen
 	seq     int64
 	receipt string
 }

@@ -31,7 +31,9 @@ var errForked = errors.New("the source of usage is used by two, or was set back"
 
 // sendBatch sends one batch and reports whether there may be more.
 func (c *Client) sendBatch(ctx context.Context) (more bool, err error) {
-	c.usage.sending.Lock()
+	if err := c.usage.sending.enter(ctx); err != nil {
+		return false, err
+	}
 	defer c.usage.sending.Unlock()
 	s, err := c.usageSpool()
 	if err != nil {
@@ -113,7 +115,9 @@ func (u *usage) seen(l *ledger) {
 
 // usageCredential is what usage is sent with: the lease, or the license where no activation is needed.
 func (c *Client) usageCredential(ctx context.Context) (string, error) {
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return "", err
+	}
 	defer c.mu.Unlock()
 	if err := c.loaded(ctx); err != nil {
 		return "", err
@@ -194,7 +198,9 @@ func (c *Client) sendPending(ctx context.Context, l *ledger, auth string) error 
 }
 
 func (c *Client) verifyReceipt(ctx context.Context, text string) (r *doc.Receipt, err error) {
-	c.mu.Lock()
+	if err := c.mu.enter(ctx); err != nil {
+		return nil, err
+	}
 	defer c.mu.Unlock()
 	if err := c.loaded(ctx); err != nil {
 		return nil, err

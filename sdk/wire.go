@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/mintreu/mintreu/sdk/eval"
@@ -179,7 +180,12 @@ func (p *Problem) Error() string {
 }
 
 // RetryAfter returns how long to wait before trying again, 0 if unknown.
-func (p *Problem) RetryAfter() time.Duration { return time.Duration(p.Retry) * time.Second }
+func (p *Problem) RetryAfter() time.Duration {
+	return time.Duration(min(max(int64(p.Retry), 0), math.MaxInt64/int64(time.Second))) * time.Second
+}
+
+// pause is how long, in seconds, a client waits for that: an hour at most, whatever was said.
+func (p *Problem) pause() int64 { return min(max(int64(p.Retry), 0), lastRetry) }
 
 // Is makes errors.Is compare the code with that of another Problem.
 func (p *Problem) Is(target error) bool {

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -212,11 +213,15 @@ func (g *Guard) ask(r *http.Request, at string) (answer, error) {
 	}
 	a := answer{status: res.StatusCode, header: res.Header, body: body}
 	switch res.StatusCode {
-	case http.StatusForbidden:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
 		var said struct {
 			Code string `json:"code"`
 		}
-		if json.Unmarshal(body, &said) == nil && said.Code == "authorize-from" { // it is not the caller who is refused
+		media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+		if media != "application/problem+json" || json.Unmarshal(body, &said) != nil || said.Code == "" { // of a proxy in between: the caller is good, or not, all the same
+			return answer{}, fmt.Errorf("%s is no answer of Mintreu's", res.Status)
+		}
+		if said.Code == "authorize-from" { // it is not the caller who is refused
 			return answer{}, errors.New("mintreu does not tell this network: name it with --authorize-from")
 		}
 	case http.StatusOK:
@@ -229,7 +234,6 @@ func (g *Guard) ask(r *http.Request, at string) (answer, error) {
 			return answer{}, errors.New("the answer is none of Mintreu's")
 		}
 		a.caller = Caller{Key: said.Key, Owner: said.Owner, Plan: said.Plan}
-	case http.StatusUnauthorized, http.StatusTooManyRequests:
 	default:
 		return answer{}, fmt.Errorf("mintreu answered %s", res.Status)
 	}

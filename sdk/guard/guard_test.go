@@ -63,6 +63,20 @@ func TestRequire(t *testing.T) {
 			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusTooManyRequests)
 			_, _ = io.WriteString(w, `{"code":"rate-limited"}`)
+		case "Bearer proxy": // of the network between, which wants a password of its own
+			w.Header().Set("WWW-Authenticate", "Negotiate")
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, "<html>Who are you?</html>")
+		case "Bearer firewall":
+			w.Header().Set("Content-Type", "text/html")
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, "<html>blocked</html>")
+		case "Bearer edge":
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Retry-After", "86400")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = io.WriteString(w, `{"code":"too-many"}`)
 		case "Bearer outage":
 			w.WriteHeader(http.StatusBadGateway)
 		case "Bearer moved":
@@ -73,7 +87,9 @@ func TestRequire(t *testing.T) {
 			_, _ = io.WriteString(w, good+strings.Repeat(" ", 64<<10))
 		default:
 			w.Header().Set("WWW-Authenticate", "Bearer")
+			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, `{"code":"unauthorized"}`)
 		}
 	})
 	for _, c := range []struct {
@@ -88,7 +104,10 @@ func TestRequire(t *testing.T) {
 		{"Bearer moved", 503, `"code":"unavailable"`, "Retry-After", "1"},
 		{"Bearer page", 503, `"code":"unavailable"`, "RateLimit", ""},
 		{"Bearer long", 503, `"code":"unavailable"`, "RateLimit", ""},
-		{"Bearer unknown", 401, "", "WWW-Authenticate", "Bearer"},
+		{"Bearer unknown", 401, `{"code":"unauthorized"}`, "WWW-Authenticate", "Bearer"},
+		{"Bearer proxy", 503, `"code":"unavailable"`, "WWW-Authenticate", ""},
+		{"Bearer firewall", 503, `"code":"unavailable"`, "Retry-After", "1"},
+		{"Bearer edge", 503, `"code":"unavailable"`, "Retry-After", "1"},
 	} {
 		w := call(h, c.authorization)
 		if w.Code != c.status || w.Header().Get(c.header) != c.value || !strings.Contains(w.Body.String(), c.body) {
@@ -166,6 +185,7 @@ func TestRequire_NetworkNotNamed(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
 	mintreu := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = fmt.Fprint(w, `{"code":"authorize-from"}`)
 	}))

@@ -1,7 +1,6 @@
 package sdktest
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/mintreu/mintreu/sdk"
@@ -10,31 +9,40 @@ import (
 // borrow answers POST /v1/activations/{id}/borrow.
 func (s *Server) borrow(w http.ResponseWriter, r *http.Request) {
 	var req sdk.BorrowRequest
-	if json.NewDecoder(r.Body).Decode(&req) != nil {
-		refuse(w, 400, "invalid-request", "The body is not JSON.")
+	if !speaks(w, r, sdk.SchemeLease) || !read(w, r, &req) {
+		return
+	}
+	if req.Until == 0 {
+		refuse(w, 400, "invalid-request", "The request is not right.")
 		return
 	}
 	s.lend(w, r, req.Until)
 }
 
 // giveBack answers POST /v1/activations/{id}/return.
-func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) { s.lend(w, r, 0) }
+func (s *Server) giveBack(w http.ResponseWriter, r *http.Request) {
+	if speaks(w, r, sdk.SchemeLease) {
+		s.lend(w, r, 0)
+	}
+}
 
 // lend answers with the next lease of an activation whose seat is borrowed until an instant, 0 for not.
 func (s *Server) lend(w http.ResponseWriter, r *http.Request, until int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := s.holder(r)
+	a, lease := s.holder(r)
 	switch {
-	case a == nil || a.released:
-		refuse(w, 409, sdk.CodeActivationReleased, "The activation holds no seat.")
-	case s.refused(w, a.of, a.of.claims.Env):
-	case !a.of.claims.Seats.Floating:
+	case a == nil:
+		s.stranger(w, lease)
+	case s.unheld(w, a):
+	case until != 0 && !a.of.claims.Seats.Floating:
 		refuse(w, 409, sdk.CodeNotFloating, "The license's seats do not float.")
 	case until != 0 && (until <= s.now() || until > s.now()+a.of.claims.Pol.OfflineMax()):
 		refuse(w, 400, "borrow-until", "A seat cannot be borrowed until then.")
 	default:
 		a.borrowed = until
-		answer(w, sdk.HeartbeatResponse{Lease: s.lease(a, "")})
+		res := sdk.HeartbeatResponse{Lease: s.lease(a, "")}
+		res.Decision = s.thinks(a, "", a.dev)
+		answer(w, res)
 	}
 }

@@ -80,6 +80,8 @@ type activation struct {
 	first    string
 	answered string // the lease of the last license file
 	borrowed int64  // until when, in seconds
+	left     int64  // when it was given back
+	last     *doc.Lease
 }
 
 // NewServer starts a server on a free port of this machine; its clock stands at
@@ -98,6 +100,10 @@ func NewServer() *Server {
 	mux.HandleFunc("POST "+sdk.PathUsage, s.countUsage)
 	mux.HandleFunc("GET "+sdk.PathUpdates+"{product}", s.serveUpdate)
 	mux.HandleFunc("GET "+sdk.PathKeyset, s.serveKeyset)
+	mux.HandleFunc("GET "+sdk.PathRoots, func(http.ResponseWriter, *http.Request) {}) // its root is never replaced
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, 404, "no-such-path", "There is nothing at this address.")
+	})
 	mux.HandleFunc("GET "+sdk.PathStatus+"{n}", s.serveStatus)
 	s.http = httptest.NewServer(s.faulty(mux))
 	s.keyset = &doc.Keyset{Issuer: s.http.URL, IssuedAt: Start.Unix(), Num: 1, Keys: []doc.JWK{s.entry(s.signing)}}
@@ -405,7 +411,7 @@ func refuse(w http.ResponseWriter, status int, code, detail string) {
 }
 
 // evaluate is the server's decision on a license. Needs s.mu.
-func (s *Server) evaluate(r *record, req eval.Request) eval.Decision {
+func (s *Server) evaluate(r *record, lease *doc.Lease, req eval.Request, known ...eval.Finding) eval.Decision {
 	st := &eval.Status{IssuedAt: s.now(), Value: s.bits.Get(r.claims.Status.List.Index)}
-	return eval.Evaluate(eval.Input{License: r.claims, Status: st, Request: req, Now: s.now()})
+	return eval.Evaluate(eval.Input{License: r.claims, Lease: lease, Status: st, Request: req, Now: s.now(), Known: known})
 }

@@ -1,7 +1,6 @@
 package sdktest
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -64,17 +63,28 @@ func (s *Server) reporter(r *http.Request) (string, *record) {
 		}
 		return l.Activation, s.acts[l.Activation].of
 	}
-	if rec := s.bearer(r); rec != nil {
+	if rec := s.bearer(r, false); rec != nil {
 		return rec.claims.ID, rec
 	}
 	return "", nil
 }
 
+// reports refuses who has neither a lease nor a license.
+func reports(w http.ResponseWriter, r *http.Request) bool {
+	if strings.HasPrefix(r.Header.Get("Authorization"), sdk.SchemeLease+" ") {
+		return true
+	}
+	return speaks(w, r, sdk.SchemeLicense)
+}
+
 // openSource answers POST /v1/usage/sources.
 func (s *Server) openSource(w http.ResponseWriter, r *http.Request) {
 	var req sdk.SourceRequest
-	if json.NewDecoder(r.Body).Decode(&req) != nil || req.Nonce == "" {
-		refuse(w, 400, "invalid-request", "The body is not a request for a source.")
+	if !reports(w, r) || !read(w, r, &req) {
+		return
+	}
+	if n := len(req.Nonce); n < 16 || n > 64 {
+		refuse(w, 400, "usage-form", "The nonce must have 16 to 64 characters.")
 		return
 	}
 	s.mu.Lock()
@@ -98,8 +108,7 @@ func (s *Server) openSource(w http.ResponseWriter, r *http.Request) {
 // countUsage answers POST /v1/usage.
 func (s *Server) countUsage(w http.ResponseWriter, r *http.Request) {
 	var req sdk.UsageRequest
-	if json.NewDecoder(r.Body).Decode(&req) != nil || len(req.Rows) == 0 || len(req.Rows) > sdk.MaxUsageRows {
-		refuse(w, 400, "invalid-request", "The body is not a batch of usage.")
+	if !reports(w, r) || !read(w, r, &req) || !wellCounted(w, &req) {
 		return
 	}
 	s.mu.Lock()

@@ -44,6 +44,9 @@ type cursor struct {
 // Drain begins to take records over: what this process has appended, made durable first, and what processes that have ended
 // left behind. While one is open others get ErrBusy.
 func (s *Spool) Drain() (_ *Drain, err error) {
+	if err := s.fs.Dir(s.opt.Dir); err != nil { // it may have been removed
+		return nil, err
+	}
 	lock, err := s.fs.Open(filepath.Join(s.opt.Dir, drainName), ReadWrite)
 	if err != nil {
 		return nil, fmt.Errorf("spool: drain: %w", err)
@@ -74,10 +77,7 @@ func (d *Drain) survey() error {
 	s := d.s
 	s.io.Lock()
 	defer s.io.Unlock()
-	if err := s.settle(); err != nil {
-		return err
-	}
-	if err := s.sync(); err != nil {
+	if err := s.secure(); err != nil {
 		return err
 	}
 	unlock, err := s.guard()
@@ -237,20 +237,24 @@ func (d *Drain) Commit(note []byte) error {
 
 // remove removes spent segments. One that cannot be is removed by the next Drain: it stays in the cursor as read.
 func (d *Drain) remove() error {
-	if len(d.spent) == 0 {
-		return nil
-	}
+	s := d.s
 	for _, name := range d.spent {
-		_ = d.s.fs.Remove(filepath.Join(d.s.opt.Dir, name))
+		_ = s.fs.Remove(filepath.Join(s.opt.Dir, name))
 	}
-	d.s.io.Lock()
-	defer d.s.io.Unlock()
+	s.io.Lock()
+	defer s.io.Unlock()
 	for _, name := range d.spent {
-		delete(d.s.ends, name)
+		delete(s.ends, name)
+	}
+	if used, err := s.measure(); err == nil {
+		s.used = used
 	}
 	d.spent = nil
-	if used, err := d.s.measure(); err == nil {
-		d.s.used = used
+	// A segment that we go on appending to takes its room although it was read. When room gets scarce that must not be what is full.
+	if a := s.active; a != nil && s.used > s.opt.MaxBytes/2 && d.cursor.Read[a.name] == a.size && a.synced == a.size {
+		_ = a.file.Close()
+		_ = s.fs.Remove(filepath.Join(s.opt.Dir, a.name))
+		s.active, s.used = nil, s.used-a.size
 	}
 	return nil
 }

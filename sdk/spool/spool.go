@@ -25,6 +25,7 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -190,15 +191,21 @@ func (s *Spool) write(g *group) error {
 	if err := s.put(g.records); err != nil {
 		return err
 	}
-	if s.opt.Sync > 0 {
-		s.unsynced = append(s.unsynced, g.records...)
-		if now := s.opt.Now(); now.Sub(s.syncedAt) >= s.opt.Sync || now.Before(s.syncedAt) {
-			// The records are acknowledged whatever comes of it: if it fails they are owed, and written anew.
-			_ = s.sync()
+	if s.opt.Sync <= 0 {
+		err := s.sync()
+		if errors.Is(err, errGone) {
+			if err = s.put(g.records); err == nil {
+				err = s.sync()
+			}
 		}
-		return nil
+		return err
 	}
-	return s.sync()
+	s.unsynced = append(s.unsynced, g.records...)
+	if now := s.opt.Now(); now.Sub(s.syncedAt) >= s.opt.Sync || now.Before(s.syncedAt) {
+		// The records are acknowledged whatever comes of it: if it fails they are owed, and written anew.
+		_ = s.secure()
+	}
+	return nil
 }
 
 // put writes records behind the end of the active segment, or leaves it as it was. Needs s.io.
@@ -227,6 +234,9 @@ func (s *Spool) put(records [][]byte) error {
 	return nil
 }
 
+// errGone means that the active segment was removed by somebody: what is in it is nowhere once it is closed.
+var errGone = fmt.Errorf("the segment was removed: %w", fs.ErrNotExist)
+
 // sync makes the active segment durable. A failed sync is never followed by a second one on the same file, because the
 // kernel may by then have forgotten what it could not write: the segment is cut back to what is known to be durable and given
 // up, and what had been acknowledged behind that is owed. Needs s.io.
@@ -238,6 +248,9 @@ func (s *Spool) sync() error {
 	err := a.file.Sync()
 	if err == nil && !a.named {
 		err = s.fs.SyncDir(s.opt.Dir)
+	}
+	if _, e := s.fs.Size(filepath.Join(s.opt.Dir, a.name)); errors.Is(e, fs.ErrNotExist) {
+		err = errGone
 	}
 	if err != nil {
 		_ = a.file.Truncate(a.synced)
@@ -263,6 +276,18 @@ func (s *Spool) settle() error {
 	return s.sync() // a failure makes them owed again
 }
 
+// secure makes durable all that was acknowledged; what was in a segment that somebody removed, in another one. Needs s.io.
+func (s *Spool) secure() error {
+	err := s.settle()
+	if err == nil {
+		err = s.sync()
+	}
+	if errors.Is(err, errGone) {
+		err = s.settle()
+	}
+	return err
+}
+
 // giveUp leaves the active segment for good; whatever lies behind end is none of it. Needs s.io.
 func (s *Spool) giveUp(end int64) {
 	s.ends[s.active.name] = end
@@ -284,6 +309,9 @@ func (s *Spool) seal() error {
 // begin makes a segment of our own. A drainer must not take it for one left behind in the moment before it is locked, hence
 // the lock around. Needs s.io.
 func (s *Spool) begin() error {
+	if err := s.fs.Dir(s.opt.Dir); err != nil { // it may have been removed
+		return err
+	}
 	unlock, err := s.guard()
 	if err != nil {
 		return err
@@ -315,10 +343,7 @@ func (s *Spool) guard() (unlock func(), err error) {
 func (s *Spool) Sync() error {
 	s.io.Lock()
 	defer s.io.Unlock()
-	if err := s.settle(); err != nil {
-		return err
-	}
-	return s.sync()
+	return s.secure()
 }
 
 // Close makes durable what was acknowledged and ends the spool. Appends after it fail with ErrClosed.
@@ -332,7 +357,7 @@ func (s *Spool) Close() error {
 	}
 	s.io.Lock()
 	defer s.io.Unlock()
-	err := s.settle()
+	err := s.secure()
 	if e := s.seal(); err == nil {
 		err = e
 	}
