@@ -59,7 +59,7 @@ func Callers(spec Spec) []Caller {
 	scoped(licensing.Machine, "machine", spec.Access.Machine)
 	scoped(licensing.APIKey, "apikey", spec.Access.APIKey)
 	return append(out,
-		Caller{Name: "holder", Actor: licensing.Actor{Kind: licensing.Holder, Line: "tok_of_a_license"}},
+		Caller{Name: "holder", Actor: licensing.Actor{Kind: licensing.Holder}},
 		Caller{Name: "device", Actor: licensing.Actor{Kind: licensing.Device}},
 		Caller{Name: "cli", Actor: licensing.Actor{Kind: licensing.CLI, ID: "root"}},
 		Caller{Name: "expired"}, Caller{Name: "revoked"})
