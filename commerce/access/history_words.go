@@ -140,6 +140,7 @@ func orderWords(kind string) (words, bool) {
 		"credit_note":    {title: "Credit note made", say: func(r *Record, _ map[string]any, _ bool) string { return r.Text }},
 		"disputed":       {title: "Payment disputed", tone: "bad", say: detail},
 		"dispute_ended":  {title: "Dispute over", say: detail},
+		"dispute_lost":   {title: "Dispute lost", tone: "bad"},
 		"closed":         {title: "Order closed", tone: "bad", say: detail},
 		"revealed":       {title: "Keys shown on the order's page", say: detail},
 		"redrive":        {title: "Order tried again", staff: true, say: detail},

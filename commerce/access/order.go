@@ -54,6 +54,9 @@ func (v *viewer) payment(o *Order) explain.Step {
 	case o.State == "closed":
 		s.Since = instant(o.UpdatedAt)
 		return block("Never paid", "The order was never paid"+because(o.Reason)+".", v.pick("Tell the customer to order again.", "Order again."))
+	case o.State == "refunded" && o.Disputed > 0:
+		s.Since = instant(o.UpdatedAt)
+		return block("Dispute lost", "The buyer's bank took back "+o.amount(o.Disputed)+" in a dispute.", v.pick("Nothing; if the customer wants it after all, they order again.", "Order again if you want it after all."))
 	case o.State == "refunded":
 		s.Since = instant(o.UpdatedAt)
 		return block("Refunded", "The whole "+o.amount(o.Captured)+" went back to the buyer.", v.pick("Nothing, unless the refund was a mistake; then the customer orders again.", "Order again if you want it after all."))

@@ -70,6 +70,11 @@ func (b *bank) open(r payment.SessionRequest) (payment.Session, error) {
 		if id, ok := b.byKey[r.Key]; ok {
 			return *b.byID[id], nil
 		}
+		for _, l := range r.Lines {
+			if _, err := money.ToStripe(l.Unit); err != nil {
+				return payment.Session{}, fmt.Errorf("%w: %w", payment.ErrRefused, err)
+			}
+		}
 		b.requests = append(b.requests, r)
 		s := payment.Session{ID: fmt.Sprintf("cs_%d", len(b.byID)+1), Order: r.Order, Status: payment.SessionOpen, Payment: payment.Unpaid, Live: b.env == licensing.Live,
 			Email: r.Email, Discount: r.Discount.Minor, Lines: r.Lines, Created: b.now.Now()}

@@ -242,8 +242,10 @@ func (s *Service) join(ctx context.Context, wanted order.Order, holder string) (
 	return Checkout{}, false, nil
 }
 
+// sameBasket reports whether b would be what a is: the same things at the same prices, for a buyer of the same country and VAT id, which the
+// receipt names and the tax depends on.
 func sameBasket(a, b order.Order) bool {
-	if a.Currency != b.Currency || a.Total != b.Total || len(a.Snapshot.Lines) != len(b.Snapshot.Lines) {
+	if a.Currency != b.Currency || a.Total != b.Total || len(a.Snapshot.Lines) != len(b.Snapshot.Lines) || a.Snapshot.Tax != b.Snapshot.Tax || a.Snapshot.VATID != b.Snapshot.VATID {
 		return false
 	}
 	for i, l := range a.Snapshot.Lines {

@@ -30,6 +30,7 @@ type outcome struct {
 	grant    bool          // everything is there: the grants are due
 	given    change        // what happens to the grants given before
 	over     bool          // no page is open any more
+	lost     bool          // a dispute has just been lost
 	notes    []note
 }
 
@@ -97,6 +98,7 @@ func (w *outcome) adopt(page payment.Session) {
 func (w *outcome) settle(page payment.Session, now time.Time) error {
 	o := &w.order
 	revoked := o.State == order.Refunded || o.State == order.Parked && !o.PaidAt.IsZero()
+	taken := o.Disputed > 0
 	if o.PaidAt.IsZero() {
 		o.PaidAt, o.Captured, w.paid = now, o.Total, true
 		w.move(order.Paid, "", "paid")
@@ -113,7 +115,14 @@ func (w *outcome) settle(page payment.Session, now time.Time) error {
 			w.given = revoke
 		}
 		w.move(order.Refunded, "the whole payment was refunded", "refunded")
+	case page.Lost && o.Disputed > 0:
+		if o.State != order.Refunded {
+			w.given, w.lost = revoke, true
+		}
+		w.move(order.Refunded, "the dispute of the payment was lost", "dispute_lost")
 	case revoked && o.State == order.Parked: // a person looks into it
+	case revoked && taken && o.Disputed == 0:
+		w.move(order.Parked, "a lost dispute was decided anew after what was bought had been revoked", "parked")
 	case revoked:
 		w.move(order.Parked, "a refund failed after what was bought had been revoked", "parked")
 	case o.Disputed > 0 && o.State != order.Fulfilled:
@@ -126,7 +135,7 @@ func (w *outcome) settle(page payment.Session, now time.Time) error {
 }
 
 // takeBack applies refunds and disputes. Money moves between the accounts by what changed since last time; a reinstatement follows
-// only the end of a dispute.
+// only the end of a dispute. What a lost dispute took stays disputed: it never comes back to the cash.
 func (w *outcome) takeBack(page payment.Session, now time.Time) error {
 	o := &w.order
 	refunded := min(max(page.Refunded, 0), o.Captured)

@@ -60,7 +60,7 @@ func renewalSource(source string) license.Source {
 }
 
 func (g *renewalGiver) Draft(ctx context.Context, u Unit) (Draft, error) {
-	r, err := g.issuer.DraftRenewal(ctx, license.RenewSpec{License: u.Line.Renews, Source: renewalSource(u.Source), Terms: u.Line.Quantity, Reason: "bought with line " + u.Line.ID})
+	r, err := g.issuer.DraftRenewal(ctx, license.RenewSpec{License: u.Line.Renews, Owner: u.Owner, Source: renewalSource(u.Source), Terms: u.Line.Quantity, Reason: "bought with line " + u.Line.ID})
 	if err != nil {
 		return Draft{}, err
 	}

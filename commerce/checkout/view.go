@@ -166,6 +166,9 @@ func next(o order.Order) string {
 	case order.Fulfilled:
 		return "Keep your keys in a safe place. An API key is shown once, when it is revealed."
 	case order.Refunded:
+		if o.Disputed > 0 {
+			return "Your bank took the payment back in a dispute, and what was bought is no longer valid."
+		}
 		return "The payment was refunded, and what was bought is no longer valid."
 	case order.Closed:
 		return "Nothing was paid. Start a new checkout if you still want it."

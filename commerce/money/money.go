@@ -96,6 +96,18 @@ func (a Amount) Share(rate BasisPoints) (Amount, error) {
 	return Amount{v, a.Currency}, err
 }
 
+// ShareIn is [Amount.Share] in whole steps of so many minor units, a positive number: what has to be charged comes in steps of [Currency.Step].
+func (a Amount) ShareIn(rate BasisPoints, step int64) (Amount, error) {
+	if rate < 0 {
+		return Amount{}, ErrRate
+	}
+	steps, err := mulDiv(a.Minor, int64(rate), int64(Whole)*step)
+	if err != nil {
+		return Amount{}, err
+	}
+	return Amount{steps, a.Currency}.Mul(step)
+}
+
 // Included returns how much of a is tax when a includes tax at rate: a × rate ÷ (1 + rate), rounded half-up.
 func (a Amount) Included(rate BasisPoints) (Amount, error) {
 	if rate < 0 || rate > math.MaxInt64-Whole {

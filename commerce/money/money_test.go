@@ -146,6 +146,9 @@ func TestStripeUnits(t *testing.T) {
 		if err != nil || units != c.units {
 			t.Errorf("%v is %d %v at Stripe, want %d", c.a, units, err, c.units)
 		}
+		if s := c.a.Currency.Step(); c.a.Minor%s != 0 {
+			t.Errorf("%v can be charged and is no multiple of %d", c.a, s)
+		}
 		if back, err := FromStripe(c.units, c.a.Currency); err != nil || back != c.a {
 			t.Errorf("%d comes back as %v %v, want %v", c.units, back, err, c.a)
 		}
@@ -160,6 +163,9 @@ func TestStripeUnits(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		a := New(rapid.Int64().Draw(t, "minor"), rapid.SampledFrom(Currencies()).Draw(t, "currency"))
+		if _, err := ToStripe(a); a.Minor > -1e15 && a.Minor < 1e15 && (err == nil) != (a.Minor%a.Currency.Step() == 0) {
+			t.Fatalf("%v can be charged is %t, a step is %d", a, err == nil, a.Currency.Step())
+		}
 		if units, err := ToStripe(a); err == nil {
 			if back, err := FromStripe(units, a.Currency); err != nil || back != a {
 				t.Fatalf("%v comes back as %v %v", a, back, err)

@@ -7,6 +7,19 @@ var stripeExponents = map[Currency]int{"ISK": 2, "UGX": 2, "MGA": 0}
 // stripeStep is what a Stripe amount of a currency must be a multiple of, where that is not one.
 var stripeStep = map[Currency]int64{"ISK": 100, "UGX": 100, "BHD": 10, "JOD": 10, "KWD": 10, "OMR": 10, "TND": 10}
 
+// Step is how many minor units of ISO 4217 the amounts that can be charged differ by: 10 of the currencies whose third decimal Stripe does not
+// charge, 100 of the ariary, 1 of nearly all.
+func (c Currency) Step() int64 {
+	step := max(stripeStep[c], 1)
+	for e := stripeExponent(c); e < c.Exponent(); e++ {
+		step *= 10
+	}
+	for e := stripeExponent(c); e > c.Exponent(); e-- {
+		step /= 10
+	}
+	return max(step, 1)
+}
+
 // ToStripe returns a in Stripe's units for its currency. [ErrFormat] means that Stripe cannot charge such an amount (a fraction
 // of an ariary, or the third decimal of a dinar).
 func ToStripe(a Amount) (int64, error) {

@@ -49,17 +49,11 @@ func (o *Order) Credit(before, after int64, at time.Time) (Credit, error) {
 
 // taxWithin is the part of the tax in what was refunded.
 func (o *Order) taxWithin(refunded int64) (int64, error) {
-	accounts, parts := o.income()
-	split, err := money.Split(o.Amount(refunded), parts)
-	if err != nil {
+	_, split, err := o.backTo(refunded)
+	if err != nil || o.Tax == 0 {
 		return 0, err
 	}
-	for i, a := range accounts {
-		if o.Tax != 0 && a == TaxAccount(o.Snapshot.Tax.Country) {
-			return split[i].Minor, nil
-		}
-	}
-	return 0, nil
+	return split[len(split)-1], nil // the tax comes last
 }
 
 // CreditSeries is the run of numbers that a credit note belongs to: its year, apart for test orders.

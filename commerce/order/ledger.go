@@ -117,22 +117,49 @@ func (o *Order) Sale(at time.Time) (p Posting, ok bool) {
 // when a refund failed. It takes revenue and tax back in the proportion in which they came, so that many partial refunds together
 // undo exactly the sale. Its source names the order's next version, which is the one that the posting belongs to.
 func (o *Order) Refund(before, after int64, at time.Time) (Posting, error) {
-	accounts, parts := o.income()
-	was, err := money.Split(o.Amount(before), parts)
+	accounts, was, err := o.backTo(before)
 	if err != nil {
 		return Posting{}, err
 	}
-	is, err := money.Split(o.Amount(after), parts)
+	_, is, err := o.backTo(after)
 	if err != nil {
 		return Posting{}, err
 	}
 	p := Posting{Source: fmt.Sprintf("order/%s/refund/%d", o.ID, o.Version+1), Order: o.ID, At: at, Legs: []Leg{{Cash, o.Amount(before - after)}}}
 	for i, a := range accounts {
-		if d := is[i].Minor - was[i].Minor; d != 0 {
+		if d := is[i] - was[i]; d != 0 {
 			p.Legs = append(p.Legs, Leg{a, o.Amount(d)})
 		}
 	}
 	return p, nil
+}
+
+// backTo is what a refund of so much in all takes back from each account of the income. The tax is divided from the rest first: of two parts
+// neither shrinks while the whole grows, so that no refund gives tax a sign of its own; of three and more one can, by largest remainder.
+func (o *Order) backTo(refunded int64) ([]string, []int64, error) {
+	accounts, parts := o.income()
+	net := len(parts)
+	if o.Tax != 0 {
+		net--
+	}
+	halves, err := money.Split(o.Amount(refunded), []int64{o.Total - o.Tax, o.Tax})
+	if err != nil {
+		return nil, nil, err
+	}
+	out := make([]int64, len(parts))
+	if o.Total > o.Tax {
+		split, err := money.Split(halves[0], parts[:net])
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, a := range split {
+			out[i] = a.Minor
+		}
+	}
+	if o.Tax != 0 {
+		out[net] = halves[1].Minor
+	}
+	return accounts, out, nil
 }
 
 // Dispute is the posting that moves disputed money away from the cash account (delta > 0) or back to it. Its source names the order's

@@ -24,7 +24,7 @@ const (
 	AwaitingFunds State = "awaiting_funds" // the buyer is done, the money is under way
 	Paid          State = "paid"           // the money is here, the grants are queued or held back
 	Fulfilled     State = "fulfilled"      // the money is here and the grants are given
-	Refunded      State = "refunded"       // the whole money went back, the grants are revoked
+	Refunded      State = "refunded"       // the whole money went back, by refunds or a lost dispute, the grants are revoked
 	Closed        State = "closed"         // never paid: expired or failed
 	Parked        State = "parked"
 )

@@ -17,19 +17,20 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 )
 
-// TestC04_TenThousandBaskets guarantees that the totals of ten thousand random baskets, with discount and tax of each mode, are those of unbounded
-// arithmetic; that lines always sum to the totals; and that the postings of sale and partial refunds balance and cancel out.
+// TestC04_TenThousandBaskets guarantees that the totals of ten thousand random baskets, with discount and tax of each mode and currencies of each kind, are those of unbounded
+// arithmetic and can be charged; that lines always sum to the totals; and that the postings of sale and partial refunds balance and cancel out.
 func TestC04_TenThousandBaskets(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10_000) {
 		r := rand.New(rand.NewPCG(seed, 4))
-		o := &Order{ID: "ord_1", Currency: "EUR"}
+		o := &Order{ID: "ord_1", Currency: []money.Currency{"EUR", "JPY", "KWD", "MGA", "UGX"}[r.IntN(5)]}
+		step := o.Currency.Step()
 		o.Snapshot.Tax = Tax{Mode: FixedTax, Country: "DE", Rate: money.BasisPoints(r.Int64N(3001)), Inclusive: r.IntN(2) == 0}
 		for i := range 1 + r.IntN(MaxLines) {
 			o.Snapshot.Lines = append(o.Snapshot.Lines, Line{N: int64(i + 1), ProductID: string(rune('a' + r.IntN(3))),
-				Unit: amount(r), Quantity: 1 + r.Int64N(MaxQuantity)})
+				Unit: amount(r) / step * step, Quantity: 1 + r.Int64N(MaxQuantity)})
 		}
-		discount := amount(r)
+		discount := amount(r) / step * step
 		if err := o.Settle(discount); err != nil {
 			t.Fatal(err)
 		}
@@ -39,7 +40,7 @@ func TestC04_TenThousandBaskets(t *testing.T) {
 				t.Fatalf("line of %d × %d is %d", l.Unit, l.Quantity, l.Subtotal)
 			}
 			price := l.Subtotal - l.Discount
-			want := reference(price, int64(o.Snapshot.Tax.Rate), 10_000)
+			want := reference(price, int64(o.Snapshot.Tax.Rate), 10_000*step) * step
 			if o.Snapshot.Tax.Inclusive {
 				want = reference(price, int64(o.Snapshot.Tax.Rate), 10_000+int64(o.Snapshot.Tax.Rate))
 			}
@@ -47,6 +48,14 @@ func TestC04_TenThousandBaskets(t *testing.T) {
 				t.Fatalf("tax of %d is %d, want %d", price, l.Tax, want)
 			}
 			subtotal, discounts, tax, total = subtotal+l.Subtotal, discounts+l.Discount, tax+l.Tax, total+l.Total
+		}
+		if _, err := money.ToStripe(o.Amount(o.Total)); err != nil {
+			t.Fatalf("a total of %s cannot be charged", o.Amount(o.Total))
+		}
+		if !o.Snapshot.Tax.Inclusive {
+			if _, err := money.ToStripe(o.Amount(o.Tax)); err != nil {
+				t.Fatalf("tax of %s cannot be charged", o.Amount(o.Tax))
+			}
 		}
 		if subtotal != o.Subtotal || discounts != o.Discount || o.Discount != min(discount, subtotal) || tax != o.Tax || total != o.Total {
 			t.Fatalf("lines sum to %d %d %d %d, the order says %d %d %d %d", subtotal, discounts, tax, total, o.Subtotal, o.Discount, o.Tax, o.Total)
@@ -81,6 +90,10 @@ func cancelOut(t *testing.T, r *rand.Rand, o *Order) {
 		p, err := o.Refund(before, after, time.Time{})
 		if err != nil {
 			t.Fatal(err)
+		}
+		c, err := o.Credit(before, after, time.Time{})
+		if err != nil || c.Tax < 0 || c.Tax > c.Amount() {
+			t.Fatalf("tax of %d in a refund of %d, %v", c.Tax, c.Amount(), err)
 		}
 		add(p)
 		before = after
@@ -236,5 +249,45 @@ func TestReverseCharge(t *testing.T) {
 	}
 	if page, err := NewReceipt(o).HTML(); err != nil || !bytes.Contains(page, []byte("Reverse charge")) {
 		t.Errorf("the receipt does not say who owes the tax: %v", err)
+	}
+}
+
+// TestC13_TaxOfSmallRefunds guarantees that the tax within partial refunds never has the other sign, however small they are and however many
+// products the order has, that many of them together give back exactly the tax, and that ledger and credit notes say the same.
+func TestC13_TaxOfSmallRefunds(t *testing.T) {
+	t.Parallel()
+	for _, nets := range [][]int64{{6, 6}, {600, 600, 1}, {3, 2, 1}, {1, 1, 1, 1}, {997, 5, 3}} {
+		o := &Order{ID: "ord_1", Currency: "JPY", Snapshot: Snapshot{Tax: Tax{Mode: FixedTax, Country: "JP", Rate: 1667}}}
+		for i, net := range nets {
+			o.Snapshot.Lines = append(o.Snapshot.Lines, Line{N: int64(i + 1), ProductID: string(rune('a' + i)), Unit: net, Quantity: 1})
+		}
+		if err := o.Settle(0); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []int64{1, 2, 7} {
+			credited, posted := int64(0), int64(0)
+			for before := int64(0); before < o.Total; before = min(before+step, o.Total) {
+				after := min(before+step, o.Total)
+				c, err := o.Credit(before, after, time.Time{})
+				if err != nil || c.Tax < 0 || c.Tax > c.Amount() {
+					t.Fatalf("%v: from %d to %d the tax is %d, %v", nets, before, after, c.Tax, err)
+				}
+				p, err := o.Refund(before, after, time.Time{})
+				if err != nil || p.Check() != nil {
+					t.Fatal(err, p.Check())
+				}
+				for _, l := range p.Legs {
+					if l.Account == TaxAccount("JP") {
+						posted += l.Amount.Minor
+					}
+				}
+				if credited += c.Tax; credited != posted {
+					t.Fatalf("%v: up to %d, %d of tax are credited and %d posted", nets, after, credited, posted)
+				}
+			}
+			if credited != o.Tax {
+				t.Errorf("%v: credited %d of %d", nets, credited, o.Tax)
+			}
+		}
 	}
 }

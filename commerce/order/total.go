@@ -17,8 +17,8 @@ const (
 var ErrTotal = licensing.Fail(licensing.Invalid, "total-too-large", "The total is too large.")
 
 // Settle computes every amount of an order from its lines' units and quantities, its discount and its tax: line subtotals; the
-// discount divided among the lines by largest remainder; tax rounded half-up once a line; and the totals, which are the sums of
-// their lines. It fails with [ErrTotal] on overflow.
+// discount divided among the lines by largest remainder; tax rounded half-up once a line, to what can be charged where it comes on top of the
+// price; and the totals, which are the sums of their lines. It fails with [ErrTotal] on overflow.
 func (o *Order) Settle(discount int64) error {
 	subtotals := make([]int64, len(o.Snapshot.Lines))
 	sum := money.Zero(o.Currency)
@@ -81,7 +81,7 @@ func (o *Order) tax(l *Line) error {
 		l.Tax = part.Minor
 		return err
 	}
-	part, err := price.Share(t.Rate)
+	part, err := price.ShareIn(t.Rate, o.Currency.Step()) // it is a line of the payment page, which takes no fraction of a step
 	if err != nil {
 		return err
 	}

@@ -89,7 +89,8 @@ type Session struct {
 	Total    int64
 	Lines    []Line
 	Refunded int64 // minor units refunded of the charge so far
-	Disputed bool
+	Disputed bool  // the buyer's bank holds the money back, or has taken it for good
+	Lost     bool  // a dispute was decided for the buyer
 	Created  time.Time
 }
 

@@ -42,7 +42,8 @@ func Types() []Type {
 		of("order.fulfilled", "Everything that was bought is given.", became("fulfilled"), "from", "to"),
 		of("order.refunded", "Money of an order went back, all of it or a part.", grew("refunded"), "was_refunded", "refunded"),
 		of("order.disputed", "The buyer disputes the payment; what was bought is suspended.", grew("disputed"), "was_disputed", "disputed"),
-		of("order.dispute_ended", "A dispute is over.", fell("disputed"), "was_disputed", "disputed"),
+		of("order.dispute_ended", "A dispute is over: won, or lost, and then what was bought is revoked.", func(d map[string]any) bool { return d["lost"] == true || fell("disputed")(d) },
+			"was_disputed", "disputed", "lost"),
 		of("order.closed", "An order came to nothing: it was abandoned, or its payment failed.", became("closed"), "from", "to"),
 		of("order.parked", "An order waits for a person.", became("parked"), "from", "to"),
 

@@ -16,9 +16,11 @@ const (
 )
 
 // RenewSpec says which license is renewed, why, and for how long. Source is what asks or pays, an invoice for example; it renews once.
-// Until is the instant that is paid through; zero stands for Terms times the policy's duration, counted by its renewal_basis.
+// Until is the instant that is paid through; zero stands for Terms times the policy's duration, counted by its renewal_basis. Owner is who must
+// own it, "" for whoever does.
 type RenewSpec struct {
 	License string
+	Owner   licensing.Owner
 	Source  Source
 	Until   time.Time
 	Terms   int64
@@ -38,6 +40,9 @@ type Renewal struct {
 
 // ErrRenew refuses to renew what has no end; its fields may say more.
 var ErrRenew = licensing.Fail(licensing.Conflict, "license-not-renewable", "The license has neither a term nor an end of updates that could be renewed.")
+
+// ErrRenewOther refuses to renew what belongs to somebody else by now.
+var ErrRenewOther = licensing.Fail(licensing.Conflict, "license-changed-hands", "The license has another owner by now.")
 
 // ErrRenewForm refuses a renewal that is not well formed.
 var ErrRenewForm = licensing.Fail(licensing.Invalid, "license-renewal", "The renewal is not well formed; see the fields.")
@@ -140,6 +145,9 @@ func (s *Service) DraftRenewal(ctx context.Context, spec RenewSpec) (*Renewal, e
 }
 
 func (s *Service) draftRenewal(ctx context.Context, l License, spec RenewSpec) (*Renewal, error) {
+	if spec.Owner != "" && l.Owner != spec.Owner {
+		return nil, ErrRenewOther
+	}
 	r := &Renewal{ID: s.IDs.New("ren"), Source: spec.Source, old: l.Token.JTI, reason: spec.Reason, before: l}
 	if err := l.renew(s.now(), spec.Until, max(1, spec.Terms)); err != nil {
 		return nil, err

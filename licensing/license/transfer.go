@@ -13,11 +13,13 @@ type Transferred struct {
 	ID        string
 	LicenseID string
 	From, To  licensing.Owner
+	Anew      bool // its term began anew: what earlier renewals gave to the term is gone, and is taken from the new one no more
 	At        time.Time
 }
 
 // Transfers keeps what changed hands. AddTransfer runs in the caller's transaction, behind the change of the license: it gives every
-// seat of it back, and reports false when limit transfers were made since an instant; a limit of 0 is none.
+// seat of it back, and reports false when limit transfers were made since an instant; a limit of 0 is none. When the term began anew it
+// notes of every renewal so far that it gives nothing to the term.
 type Transfers interface {
 	AddTransfer(ctx context.Context, t Transferred, limit int64, since time.Time) (bool, error)
 	// CountTransfers counts those of a license since an instant. It is for those who ask; what holds a limit is AddTransfer.
@@ -124,7 +126,7 @@ func (s *Service) draftTransfer(ctx context.Context, l License, spec TransferSpe
 	m := &Move{Transferred: Transferred{ID: s.IDs.New("trf"), LicenseID: l.ID, From: l.Owner, To: spec.To, At: now}, was: l.Version, old: l.Token.JTI, reason: spec.Reason}
 	l.Owner, l.Licensee = spec.To, ""
 	if l.Terms.Transfer.Expiry == ResetExpiry && l.Terms.Duration > 0 {
-		l.StartedAt, l.ValidUntil, l.TermAdded = time.Time{}, time.Time{}, 0
+		m.Anew, l.StartedAt, l.ValidUntil, l.TermAdded = true, time.Time{}, time.Time{}, 0
 		if !l.Terms.Starts() {
 			l.begin(now)
 		}

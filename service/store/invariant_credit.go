@@ -21,6 +21,15 @@ func (s *Store) creditViolations(ctx context.Context, _ time.Time) ([]Violation,
 	if err != nil {
 		return nil, err
 	}
+	rows, err = s.db.Query(ctx, `SELECT DISTINCT n.series FROM credit_note n WHERE NOT EXISTS (SELECT 1 FROM credit_note_counter c WHERE c.series = n.series)`)
+	uncounted, err := db.Collect(rows, err, func(row db.Row) (Violation, error) {
+		v := Violation{Invariant: "CREDIT", Text: "is a series of credit notes that nobody counts"}
+		return v, row.Scan(&v.Object)
+	})
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, uncounted...)
 	rows, err = s.db.Query(ctx, `SELECT o.id, o.refunded, o.tax, o.receipt, CAST(COALESCE(SUM(n.refunded_after - n.refunded_before), 0) AS bigint),
 			CAST(COALESCE(SUM(n.tax), 0) AS bigint), COALESCE(MAX(CASE WHEN n.receipt <> o.receipt THEN n.receipt END), o.receipt)
 		FROM orders o LEFT JOIN credit_note n ON n.order_id = o.id GROUP BY o.id, o.refunded, o.tax, o.receipt

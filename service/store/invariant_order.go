@@ -17,14 +17,15 @@ const recovery = time.Minute
 //
 //	INV1    each paid unit has exactly the grants of its frozen plan, and each paid renewal renewed its license once
 //	INV2    no order is paid for more than a minute without its grants, unless their switch is off or the payment is disputed
-//	INV6    no more goes back than came in
-//	LEDGER  every posting is balanced, and the ledger says of each order what the order says
-//	RECEIPT numbers have no gap, and every paid order has one
+//	        and what it gave is held back exactly while its payment is disputed
+//	INV6    no more goes back than came in, and what is paid came in whole
+//	LEDGER  every posting is balanced and in its order's currency, and the ledger says of each order and its tax what the order says
+//	RECEIPT numbers have no gap, every paid order has one, and no other
 //	CREDIT  numbers of credit notes have no gap, and the notes of an order sum to what was refunded of it, with no more tax than was paid
 func (s *Store) OrderViolations(ctx context.Context, now time.Time) ([]Violation, error) {
 	var out []Violation
 	for _, check := range []func(context.Context, time.Time) ([]Violation, error){
-		s.grantViolations, s.strayGrants, s.lateGrants, s.ledgerViolations, s.moneyViolations, s.receiptViolations, s.creditViolations,
+		s.grantViolations, s.strayGrants, s.lateGrants, s.ledgerViolations, s.moneyViolations, s.taxViolations, s.receiptViolations, s.creditViolations,
 	} {
 		found, err := check(ctx, now)
 		if err != nil {
@@ -46,6 +47,17 @@ func (s *Store) grantViolations(ctx context.Context, _ time.Time) ([]Violation, 
 		}
 		for _, o := range page {
 			found, err := s.grantsOf(ctx, o)
+			// The order may have moved between the two questions; what is wrong is so of an order that did not.
+			for moved := true; err == nil && len(found) > 0 && moved; {
+				var now order.Order
+				if now, err = s.Orders().Order(ctx, o.ID); err != nil {
+					break
+				}
+				if moved = now.Version != o.Version; moved {
+					o = now
+					found, err = s.grantsOf(ctx, o)
+				}
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -55,25 +67,26 @@ func (s *Store) grantViolations(ctx context.Context, _ time.Time) ([]Violation, 
 	}
 }
 
-// object is a license or API key that an order gave.
+// object is a license or API key that an order gave. held says that a dispute of its payment holds it back.
 type object struct {
 	source, id, state string
 	env               licensing.Env
+	held              bool
 }
 
 func (s *Store) grantsOf(ctx context.Context, o order.Order) ([]Violation, error) {
 	given := map[string]object{}
 	for kind, sql := range map[string]string{
-		order.KindLicense: `SELECT g.source, l.id, l.state, l.env FROM order_grant g JOIN license l ON l.id = g.object_id AND l.source_kind = 'order_unit' AND l.source_id = g.source
+		order.KindLicense: `SELECT g.source, l.id, l.state, l.env, l.state <> 'revoked' AND l.disputed_at IS NOT NULL FROM order_grant g JOIN license l ON l.id = g.object_id AND l.source_kind = 'order_unit' AND l.source_id = g.source
 			WHERE g.order_id = $1 AND g.kind = 'license'`,
-		order.KindAPIKey: `SELECT g.source, k.id, CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN ` + stoppedKey + ` THEN 'suspended' ELSE 'active' END, k.env
+		order.KindAPIKey: `SELECT g.source, k.id, CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' WHEN ` + stoppedKey + ` THEN 'suspended' ELSE 'active' END, k.env, k.revoked_at IS NULL AND k.disputed_at IS NOT NULL
 			FROM order_grant g JOIN api_key k ON k.id = g.object_id AND k.source_kind = 'order_unit' AND k.source_id = g.source WHERE g.order_id = $1 AND g.kind = 'apikey'`,
-		order.KindRenewal: `SELECT g.source, l.id, CASE WHEN r.undone_at IS NULL THEN 'active' ELSE 'revoked' END, l.env FROM order_renewal g
+		order.KindRenewal: `SELECT g.source, l.id, CASE WHEN r.undone_at IS NULL THEN 'active' ELSE 'revoked' END, l.env, r.undone_at IS NOT NULL FROM order_renewal g
 			JOIN license_renewal r ON r.source_kind = 'order_line' AND r.source_id = g.source AND r.license_id = g.license_id JOIN license l ON l.id = g.license_id WHERE g.order_id = $1`,
 	} {
 		rows, err := s.db.Query(ctx, sql, o.ID)
 		objects, err := db.Collect(rows, err, func(row db.Row) (v object, err error) {
-			err = row.Scan(&v.source, &v.id, &v.state, &v.env)
+			err = row.Scan(&v.source, &v.id, &v.state, &v.env, &v.held)
 			return v, err
 		})
 		if err != nil {
@@ -104,6 +117,10 @@ func compareGrants(o order.Order, given map[string]object) []Violation {
 					add("unit %s has no %s", source, g.Kind)
 				case ok && o.State == order.Refunded && v.state == "active":
 					add("%s of the refunded unit %s is still active", v.id, source)
+				case ok && o.Disputed > 0 && v.state == "active":
+					add("%s of unit %s is active, and its payment is disputed", v.id, source)
+				case ok && o.State == order.Fulfilled && o.Disputed == 0 && v.held:
+					add("%s of unit %s is held back, and its payment is not disputed", v.id, source)
 				case ok && o.Env == licensing.Test && v.env != licensing.Test:
 					add("%s is live, the payment was a test", v.id)
 				}
@@ -149,12 +166,14 @@ func (s *Store) lateGrants(ctx context.Context, now time.Time) ([]Violation, err
 }
 
 func (s *Store) ledgerViolations(ctx context.Context, _ time.Time) ([]Violation, error) {
-	rows, err := s.db.Query(ctx, `SELECT source, currency, CAST(SUM(amount) AS bigint) FROM ledger_entry GROUP BY source, currency HAVING SUM(amount) <> 0`)
+	rows, err := s.db.Query(ctx, `SELECT source, currency, CAST(SUM(amount) AS bigint) FROM ledger_entry GROUP BY source, currency HAVING SUM(amount) <> 0
+		UNION ALL SELECT e.source, e.currency, CAST(SUM(e.amount) AS bigint) FROM ledger_entry e JOIN orders o ON o.id = e.order_id WHERE e.currency <> o.currency AND e.amount > 0
+			GROUP BY e.source, e.currency`)
 	return db.Collect(rows, err, func(row db.Row) (v Violation, err error) {
 		var currency string
 		var off int64
 		err = row.Scan(&v.Object, &currency, &off)
-		v.Invariant, v.Text = "LEDGER", fmt.Sprintf("is off by %d %s", off, currency)
+		v.Invariant, v.Text = "LEDGER", fmt.Sprintf("is off by %d %s, or has them for an order in another currency", off, currency)
 		return v, err
 	})
 }
@@ -164,14 +183,28 @@ func (s *Store) moneyViolations(ctx context.Context, _ time.Time) ([]Violation, 
 	rows, err := s.db.Query(ctx, `SELECT o.id, o.captured, o.refunded, o.disputed,
 			CAST(COALESCE(SUM(CASE WHEN e.account = 'cash:stripe' THEN e.amount ELSE 0 END), 0) AS bigint) AS cash,
 			CAST(COALESCE(SUM(CASE WHEN e.account = 'disputed:stripe' THEN e.amount ELSE 0 END), 0) AS bigint) AS held
-		FROM orders o LEFT JOIN ledger_entry e ON e.order_id = o.id GROUP BY o.id, o.captured, o.refunded, o.disputed
-		HAVING o.refunded + o.disputed > o.captured
+		FROM orders o LEFT JOIN ledger_entry e ON e.order_id = o.id GROUP BY o.id, o.captured, o.refunded, o.disputed, o.paid_at, o.total
+		HAVING o.refunded + o.disputed > o.captured OR o.captured <> CASE WHEN o.paid_at IS NULL THEN 0 ELSE o.total END
 			OR o.captured - o.refunded - o.disputed <> COALESCE(SUM(CASE WHEN e.account = 'cash:stripe' THEN e.amount ELSE 0 END), 0)
 			OR o.disputed <> COALESCE(SUM(CASE WHEN e.account = 'disputed:stripe' THEN e.amount ELSE 0 END), 0)`)
 	return db.Collect(rows, err, func(row db.Row) (v Violation, err error) {
 		var captured, refunded, disputed, cash, held int64
 		err = row.Scan(&v.Object, &captured, &refunded, &disputed, &cash, &held)
 		v.Invariant, v.Text = "INV6", fmt.Sprintf("captured %d, refunded %d, disputed %d; the ledger has %d in cash and %d in dispute", captured, refunded, disputed, cash, held)
+		return v, err
+	})
+}
+
+// taxViolations compares the tax that the ledger has of each order with the order's, less what its credit notes gave back.
+func (s *Store) taxViolations(ctx context.Context, _ time.Time) ([]Violation, error) {
+	rows, err := s.db.Query(ctx, `SELECT o.id, o.tax, CAST(COALESCE(n.tax, 0) AS bigint), CAST(COALESCE(e.tax, 0) AS bigint) FROM orders o
+		LEFT JOIN (SELECT order_id, SUM(tax) AS tax FROM credit_note GROUP BY order_id) n ON n.order_id = o.id
+		LEFT JOIN (SELECT order_id, SUM(amount) AS tax FROM ledger_entry WHERE account LIKE 'tax:%' GROUP BY order_id) e ON e.order_id = o.id
+		WHERE COALESCE(e.tax, 0) <> COALESCE(n.tax, 0) - CASE WHEN o.paid_at IS NULL THEN 0 ELSE o.tax END`)
+	return db.Collect(rows, err, func(row db.Row) (v Violation, err error) {
+		var tax, credited, posted int64
+		err = row.Scan(&v.Object, &tax, &credited, &posted)
+		v.Invariant, v.Text = "LEDGER", fmt.Sprintf("has tax of %d, of which %d was credited; the ledger has %d", tax, credited, posted)
 		return v, err
 	})
 }
@@ -188,11 +221,15 @@ func (s *Store) receiptViolations(ctx context.Context, _ time.Time) ([]Violation
 	if err != nil {
 		return nil, err
 	}
-	rows, err = s.db.Query(ctx, `SELECT o.id FROM orders o WHERE o.paid_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.order_id = o.id AND r.number = o.receipt)`)
-	without, err := db.Collect(rows, err, func(row db.Row) (v Violation, err error) {
-		err = row.Scan(&v.Object)
-		v.Invariant, v.Text = "RECEIPT", "is paid and has no receipt"
-		return v, err
+	rows, err = s.db.Query(ctx, `SELECT o.id, 'is paid and has no receipt' FROM orders o
+			WHERE o.paid_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM receipt r WHERE r.order_id = o.id AND r.number = o.receipt)
+		UNION ALL SELECT r.number, 'is a receipt of an order that is not paid, or has another' FROM receipt r JOIN orders o ON o.id = r.order_id
+			WHERE o.paid_at IS NULL OR o.receipt <> r.number
+		UNION ALL SELECT DISTINCT r.series, 'is a series of receipts that nobody counts' FROM receipt r
+			WHERE NOT EXISTS (SELECT 1 FROM receipt_counter c WHERE c.series = r.series)`)
+	without, err := db.Collect(rows, err, func(row db.Row) (Violation, error) {
+		v := Violation{Invariant: "RECEIPT"}
+		return v, row.Scan(&v.Object, &v.Text)
 	})
 	return append(out, without...), err
 }

@@ -31,6 +31,7 @@ func (s *licenseOwners) AddTransfer(ctx context.Context, t license.Transferred, 
 		{SQL: `UPDATE activation SET state = 'released', released_at = $2, released_by = $3 WHERE license_id = $1 AND state = 'held'`,
 			Args: []any{t.LicenseID, t.At, t.ID}},
 		{SQL: `UPDATE license SET seats_used = 0, seats_kept = 0 WHERE id = $1`, Args: []any{t.LicenseID}},
+		{SQL: `UPDATE license_renewal SET added = 0 WHERE license_id = $1 AND $2`, Args: []any{t.LicenseID, t.Anew}},
 	})
 	return err == nil && n[0] == 1, err
 }

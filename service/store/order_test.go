@@ -152,7 +152,7 @@ func TestCheckerFindsWhatIsPlanted(t *testing.T) {
 		find("a credit note taken back", "LEDGER", "RECEIPT")
 		credit(4, 0, 500, 1, o.Receipt)
 		credit(5, 500, 0, 0, o.Receipt)
-		find("more tax credited than was paid", "LEDGER", "RECEIPT", "CREDIT")
+		find("more tax credited than was paid", "LEDGER", "LEDGER", "RECEIPT", "CREDIT")
 		credit(6, 0, 500, 0, o.Receipt)
 		credit(7, 500, 0, -1, o.Receipt)
 		find("and taken back", "LEDGER", "RECEIPT")

@@ -213,7 +213,7 @@ func TestRefund(t *testing.T) {
 }
 
 // TestDispute guarantees that a session tells whether its payment is disputed: while the dispute is open and when it is lost,
-// not when it is won; and that a disputed payment is not refunded.
+// which it says too, not when it is won; and that a disputed payment is not refunded.
 func TestDispute(t *testing.T) {
 	t.Parallel()
 	for decision, want := range map[string]bool{"won": false, "lost": true} {
@@ -227,8 +227,8 @@ func TestDispute(t *testing.T) {
 			if status, body := s.call("POST", "/control/charges/"+paid.Charge+"/dispute", ""); status != 200 {
 				t.Fatalf("disputing answered %d %s", status, body)
 			}
-			if !s.session(c.ID).Disputed {
-				t.Error("an open dispute is not told")
+			if got := s.session(c.ID); !got.Disputed || got.Lost {
+				t.Errorf("an open dispute: disputed %t, lost %t", got.Disputed, got.Lost)
 			}
 			_, err := s.gateway.Refund(t.Context(), payment.RefundRequest{Key: "k", Intent: paid.Intent, Amount: money.New(1, "EUR"), Refund: "ref_1"})
 			if !errors.Is(err, payment.ErrRefused) {
@@ -239,8 +239,8 @@ func TestDispute(t *testing.T) {
 			if status, body := s.call("POST", "/control/disputes/"+id+"/decide", "outcome="+decision); status != 200 {
 				t.Fatalf("deciding answered %d %s", status, body)
 			}
-			if got := s.session(c.ID).Disputed; got != want {
-				t.Errorf("%s: disputed is %t", decision, got)
+			if got := s.session(c.ID); got.Disputed != want || got.Lost != want {
+				t.Errorf("%s: disputed is %t, lost is %t", decision, got.Disputed, got.Lost)
 			}
 			if got := s.flush(); !slices.Equal(got, []string{"charge.dispute.created", "charge.dispute.closed"}) && !slices.Equal(got, []string{"charge.dispute.closed", "charge.dispute.created"}) {
 				t.Errorf("delivered %v", got)

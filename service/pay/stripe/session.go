@@ -193,7 +193,7 @@ func (g *Gateway) session(ctx context.Context, s *stripe.CheckoutSession) (payme
 			if ch.Status == stripe.ChargeStatusSucceeded {
 				out.Charge = ch.ID
 			}
-			if out.Disputed, err = g.disputed(ctx, ch); err != nil {
+			if out.Disputed, out.Lost, err = g.disputed(ctx, ch); err != nil {
 				return payment.Session{}, err
 			}
 			figures = append(figures, figure{&out.Refunded, ch.AmountRefunded})
@@ -210,21 +210,22 @@ func (g *Gateway) session(ctx context.Context, s *stripe.CheckoutSession) (payme
 	return out, err
 }
 
-// disputed reports whether a charge is disputed and not won back: Stripe leaves a charge marked as disputed for good.
-func (g *Gateway) disputed(ctx context.Context, ch *stripe.Charge) (bool, error) {
+// disputed reports whether a charge is disputed and not won back, and whether a dispute of it was lost: Stripe leaves a charge marked as disputed
+// for good.
+func (g *Gateway) disputed(ctx context.Context, ch *stripe.Charge) (disputed, lost bool, err error) {
 	if !ch.Disputed {
-		return false, nil
+		return false, false, nil
 	}
 	it := dispute.Client{B: g.backend, Key: g.config.Key}.List(&stripe.DisputeListParams{ListParams: stripe.ListParams{Context: ctx, Limit: stripe.Int64(100)}, Charge: stripe.String(ch.ID)})
 	for it.Next() {
-		if s := it.Dispute().Status; s != stripe.DisputeStatusWon && s != stripe.DisputeStatusWarningClosed {
-			return true, nil
-		}
+		s := it.Dispute().Status
+		disputed = disputed || s != stripe.DisputeStatusWon && s != stripe.DisputeStatusWarningClosed
+		lost = lost || s == stripe.DisputeStatusLost
 	}
 	if err := outcome(it.Err(), it.DisputeList().URL != ""); err != nil {
-		return false, fmt.Errorf("stripe: disputes of %s: %w", ch.ID, err)
+		return false, false, fmt.Errorf("stripe: disputes of %s: %w", ch.ID, err)
 	}
-	return false, nil
+	return disputed, lost, nil
 }
 
 // figure is an amount to be translated from Stripe's units.

@@ -121,6 +121,9 @@ func orderText(o order.View) string {
 	case order.Fulfilled:
 		return "Paid and delivered."
 	case order.Refunded:
+		if o.Disputed.Minor > 0 {
+			return "The dispute was lost, and what was given is revoked."
+		}
 		return "The whole amount went back, and what was given is revoked."
 	case order.Closed:
 		return "Never paid."

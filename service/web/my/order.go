@@ -105,6 +105,9 @@ func explained(o *order.View) string {
 		}
 		return "You have everything that you ordered."
 	case order.Refunded:
+		if o.Disputed.Minor > 0 {
+			return "Your bank took " + o.Disputed.String() + " back in a dispute, and what you bought is no longer valid."
+		}
 		return "The whole payment went back to you, and what you bought is no longer valid."
 	case order.Closed:
 		return "The order was closed without a payment. You can order anew at any time."
