@@ -13,9 +13,12 @@ import (
 // secret. The end-to-end tests run the same program against the real service.
 func TestHandler(t *testing.T) {
 	t.Parallel()
+	const refusal = `{"title":"Unauthorized","status":401,"code":"unauthorized"}`
 	mintreu := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer good" || r.URL.Query().Get("scope") != "notes:read" {
+			w.Header().Set("Content-Type", "application/problem+json")
 			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, refusal)
 			return
 		}
 		_, _ = io.WriteString(w, `{"key_id":"key_1","owner":"cus_1","product":"prod_1"}`)
@@ -29,7 +32,7 @@ func TestHandler(t *testing.T) {
 		path, key string
 		status    int
 		body      string
-	}{{"/notes", "Bearer good", 200, "notes of cus_1\n"}, {"/notes", "Bearer stolen", 401, ""}, {"/healthz", "", 200, "ok\n"}} {
+	}{{"/notes", "Bearer good", 200, "notes of cus_1\n"}, {"/notes", "Bearer stolen", 401, refusal}, {"/healthz", "", 200, "ok\n"}} {
 		r := httptest.NewRequest("GET", c.path, nil)
 		r.Header.Set("Authorization", c.key)
 		w := httptest.NewRecorder()

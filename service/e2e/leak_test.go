@@ -196,7 +196,7 @@ func TestNoAnswerHoldsSealedOrHashed(t *testing.T) {
 		}
 		read++
 		for kind, secret := range s.canaries() {
-			if strings.Contains(a.Body.String(), secret) && !(kind == "license token" && spec.Name == "license.token") {
+			if strings.Contains(a.Body.String(), secret) && !(kind == "license token" && (spec.Name == "license.token" || spec.Name == "license.current")) {
 				t.Errorf("%s shows the %s", spec.Name, kind)
 			}
 		}
