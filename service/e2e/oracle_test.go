@@ -16,7 +16,7 @@ import (
 // signedAnswers are the operations whose answers hold a signed document. A new one belongs here when what it signs is made of what the
 // service knows, and not of what the caller says.
 func signedAnswers() []string {
-	return []string{"license.token", "activation.create", "activation.heartbeat", "release.publish", "release.get", "release.list", "keyring.request", "usage.count"}
+	return []string{"license.token", "license.current", "activation.create", "activation.heartbeat", "release.publish", "release.get", "release.list", "keyring.request", "usage.count"}
 }
 
 var jws = regexp.MustCompile(`eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+`)
