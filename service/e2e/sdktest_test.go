@@ -29,7 +29,7 @@ type twin struct {
 
 // say sends one request, with what was said before in place of {names}, and returns what a product acts upon: the status, the code of a problem or
 // the names of the members of a good answer.
-func (w *twin) say(t *testing.T, s step) string {
+func (w *twin) say(t *testing.T, s phrase) string {
 	t.Helper()
 	var pairs []string
 	for name, v := range w.had {
@@ -113,8 +113,8 @@ func decisionOf(text []byte) (string, bool) {
 	return fmt.Sprintf("allowed %t %s", out.Decision.Allowed, out.Decision.Code), true
 }
 
-// step is one request. What a good answer says is kept under keep.
-type step struct {
+// phrase is one request. What a good answer says is kept under keep.
+type phrase struct {
 	what               string
 	method, path, auth string
 	body, media, keep  string
@@ -128,35 +128,35 @@ const (
 	theKey    = "License {key team}"
 )
 
-func takes(what, auth, body, keep string) step {
-	return step{what: what, method: "POST", path: sdk.PathActivations, auth: auth, body: body, keep: keep}
+func takes(what, auth, body, keep string) phrase {
+	return phrase{what: what, method: "POST", path: sdk.PathActivations, auth: auth, body: body, keep: keep}
 }
 
-func beats(what, id, auth, body, keep string) step {
-	return step{what: what, method: "POST", path: sdk.PathActivations + "/" + id + sdk.PathHeartbeat, auth: auth, body: body, keep: keep}
+func beats(what, id, auth, body, keep string) phrase {
+	return phrase{what: what, method: "POST", path: sdk.PathActivations + "/" + id + sdk.PathHeartbeat, auth: auth, body: body, keep: keep}
 }
 
-func lends(what, verb, auth, body string) step {
-	return step{what: what, method: "POST", path: sdk.PathActivations + "/{a activation}" + verb, auth: auth, body: body}
+func lends(what, verb, auth, body string) phrase {
+	return phrase{what: what, method: "POST", path: sdk.PathActivations + "/{a activation}" + verb, auth: auth, body: body}
 }
 
-func asks(what, auth, body string) step {
-	return step{what: what, method: "POST", path: sdk.PathValidate, auth: auth, body: body}
+func asks(what, auth, body string) phrase {
+	return phrase{what: what, method: "POST", path: sdk.PathValidate, auth: auth, body: body}
 }
 
-func opens(what, auth, body, keep string) step {
-	return step{what: what, method: "POST", path: sdk.PathUsageSources, auth: auth, body: body, keep: keep}
+func opens(what, auth, body, keep string) phrase {
+	return phrase{what: what, method: "POST", path: sdk.PathUsageSources, auth: auth, body: body, keep: keep}
 }
 
-func counts(what, source, seq, rows string) step {
-	return step{what: what, method: "POST", path: sdk.PathUsage, auth: "Lease {a lease}", body: `{"source":"` + source + `","seq":` + seq + `,"rows":[` + rows + `]}`}
+func counts(what, source, seq, rows string) phrase {
+	return phrase{what: what, method: "POST", path: sdk.PathUsage, auth: "Lease {a lease}", body: `{"source":"` + source + `","seq":` + seq + `,"rows":[` + rows + `]}`}
 }
 
 func row(events, sum, highest int, rest string) string {
 	return fmt.Sprintf(`{"meter":"pages","at":{quarter},"events":%d,"sum":%d,"max":%d%s}`, events, sum, highest, rest)
 }
 
-var conversation = []step{
+var conversation = []phrase{
 	takes("no credential", "", quillTest+deviceA+"}", ""),
 	takes("wrong scheme", "Bearer {key team}", quillTest+deviceA+"}", ""),
 	takes("unknown key", "License MINT-00000-00000-00000-00000-00000-00000", quillTest+deviceA+"}", ""),
@@ -272,7 +272,7 @@ var conversation = []step{
 }
 
 // afterwards is what is said while a license is out of use, or in use again.
-var afterwards = []step{
+var afterwards = []phrase{
 	takes("device C", theKey, quillTest+deviceC+"}", ""),
 	takes("device D", theKey, strings.ReplaceAll(quillTest+deviceC+"}", `"CAAA`, `"DAAA`), ""),
 	beats("device C", "{c activation}", "Lease {c lease}", `{"seq":1,`+deviceC+`}`, ""),
@@ -320,10 +320,10 @@ func TestSdktest_AnswersAsTheServiceDoes(t *testing.T) {
 		"people": fake.Issue(sdktest.Spec{Product: "quill", Env: "test", Seats: 1, By: doc.ByUser, Policy: &one}),
 		"two":    fake.Issue(sdktest.Spec{Product: "quill", Env: "test", Seats: 1, MaxVersion: "2", Policy: &listed}),
 	}}
-	hold := func(when string, talk []step) {
-		for i, step := range talk {
-			if want, got := real.say(t, step), double.say(t, step); want != got {
-				t.Errorf("%s%d: %s %s: %s\n\tthe service: %s\n\tsdktest:     %s", when, i, step.method, step.path, step.what, want, got)
+	hold := func(when string, talk []phrase) {
+		for i, p := range talk {
+			if want, got := real.say(t, p), double.say(t, p); want != got {
+				t.Errorf("%s%d: %s %s: %s\n\tthe service: %s\n\tsdktest:     %s", when, i, p.method, p.path, p.what, want, got)
 			}
 		}
 	}
