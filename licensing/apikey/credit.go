@@ -90,7 +90,7 @@ const (
 // meanwhile go together in the next, first in first out, so that a hundred callers on one key share a commit.
 func (s *Service) move(ctx context.Context, all []spending) ([]spent, error) {
 	mine := &moves{all: all}
-	err := s.treasury.Do(context.WithoutCancel(ctx), &combine.Work[*moves]{Lanes: 1, Most: creditMost, Size: func(m *moves) int { return len(m.all) }, Run: func(batch []*moves, _ func()) {
+	err := s.treasury.Do(context.WithoutCancel(ctx), &combine.Work[*moves]{Lanes: 1, Most: creditMost, Size: func(m *moves) int { return len(m.all) }, Run: func(batch []*moves) {
 		err := s.settle(ctx, batch)
 		for _, m := range batch {
 			m.err = err

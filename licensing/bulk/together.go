@@ -38,7 +38,7 @@ type asked struct {
 // answer is given before. One that keeps the others from being stored fails alone: when a transaction is undone, each of its licenses has
 // one of its own.
 func (s *Service) store(ctx context.Context, a *asked) error {
-	w := combine.Work[*asked]{Lanes: lanes, Most: jointMost, Run: func(all []*asked, _ func()) { s.storeJoint(ctx, all) }}
+	w := combine.Work[*asked]{Lanes: lanes, Most: jointMost, Run: func(all []*asked) { s.storeJoint(ctx, all) }}
 	if s.Small {
 		w.Lanes, w.Most = 1, liteMost
 	}

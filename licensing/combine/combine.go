@@ -21,9 +21,8 @@ type Work[T any] struct {
 	Most int
 	// Size is the size of an item; nil means one each.
 	Size func(T) int
-	// Run does the work of a batch, first in first out, and leaves the outcome in the items. It may call done once the next batch may begin, before it
-	// is through with this one; that happens when it returns otherwise.
-	Run func(batch []T, done func())
+	// Run does the work of a batch, first in first out, and leaves the outcome in the items.
+	Run func(batch []T)
 }
 
 // Group gathers callers. The zero value is ready; it is safe for concurrent use.
@@ -83,26 +82,20 @@ func (g *Group[T]) turn(w *Work[T], s *seat[T], led []*seat[T]) error {
 
 // lead runs a batch, tells the others, and hands the lane to the first of those who came meanwhile, whatever happens.
 func (g *Group[T]) lead(w *Work[T], led []*seat[T]) {
-	through, passed := false, false
-	done := func() {
-		if !passed {
-			passed = true
-			g.pass(w)
-		}
-	}
+	done := false
 	defer func() {
 		for _, s := range led[1:] {
-			s.broken = !through
+			s.broken = !done
 			s.ready <- nil
 		}
-		done()
+		g.pass(w)
 	}()
 	batch := make([]T, len(led))
 	for i, s := range led {
 		batch[i] = s.item
 	}
-	w.Run(batch, done)
-	through = true
+	w.Run(batch)
+	done = true
 }
 
 // pass hands the lane to the first of those who wait.

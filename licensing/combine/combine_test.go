@@ -25,7 +25,7 @@ type crowd struct {
 }
 
 func (c *crowd) work() *combine.Work[*item] {
-	return &combine.Work[*item]{Lanes: 1, Most: 10, Size: func(i *item) int { return i.size }, Run: func(all []*item, _ func()) {
+	return &combine.Work[*item]{Lanes: 1, Most: 10, Size: func(i *item) int { return i.size }, Run: func(all []*item) {
 		c.mu.Lock()
 		var seen []int
 		for _, i := range all {
@@ -82,52 +82,6 @@ func TestDo(t *testing.T) {
 		}
 		if c.Busy() || c.Waiting() != 0 {
 			t.Error("busy afterwards")
-		}
-	})
-}
-
-// TestDo_NextBeginsEarly: once a batch says that the next may begin, it does, while the first is still on its way; there is one next for it.
-func TestDo_NextBeginsEarly(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var g combine.Group[int]
-		var began []int
-		var mu sync.Mutex
-		pass, end := make(chan struct{}), make(chan struct{})
-		w := &combine.Work[int]{Lanes: 1, Most: 1, Run: func(batch []int, done func()) {
-			mu.Lock()
-			began = append(began, batch...)
-			mu.Unlock()
-			if batch[0] == 1 {
-				<-pass
-				done()
-				done()
-			}
-			<-end
-		}}
-		var wg sync.WaitGroup
-		for n := range 3 {
-			wg.Go(func() {
-				if err := g.Do(t.Context(), w, n+1); err != nil {
-					t.Error(err)
-				}
-			})
-			synctest.Wait()
-		}
-		for _, want := range [][]int{{1}, {1, 2}} {
-			if mu.Lock(); !slices.Equal(began, want) {
-				t.Errorf("%v began, want %v", began, want)
-			}
-			mu.Unlock()
-			if len(want) == 1 {
-				close(pass)
-				synctest.Wait()
-			}
-		}
-		close(end)
-		wg.Wait()
-		if len(began) != 3 || g.Busy() || g.Waiting() != 0 {
-			t.Errorf("%v began; busy afterwards: %v", began, g.Busy())
 		}
 	})
 }

@@ -45,10 +45,10 @@ func (l *Limiter) key(bucket int, counter string) string {
 	return fmt.Sprintf("%s:{b%02d}:%s", l.cfg.Prefix, bucket, counter)
 }
 
-// run decides the groups of several calls in as few batches as their number of checks asks for, and calls done when the last is answered.
-func (l *Limiter) run(calls []*call, done func()) {
+// run decides the groups of several calls in as few batches as their number of checks asks for.
+func (l *Limiter) run(calls []*call) {
 	if c := calls[0]; len(calls) == 1 && c.checks <= maxBatch {
-		c.results = l.batch(c.groups, slices.Repeat([]limit.Known{c.known}, len(c.groups)), done)
+		c.results = l.batch(c.groups, slices.Repeat([]limit.Known{c.known}, len(c.groups)))
 		return
 	}
 	n := 0
@@ -69,11 +69,7 @@ func (l *Limiter) run(calls []*call, done func()) {
 			checks += len(all[n].checks)
 			n++
 		}
-		last := func() {}
-		if n == len(all) {
-			last = done
-		}
-		results = append(results, l.batch(all[:n], known[:n], last)...)
+		results = append(results, l.batch(all[:n], known[:n])...)
 		all, known = all[n:], known[n:]
 	}
 	for _, c := range calls {
@@ -82,9 +78,8 @@ func (l *Limiter) run(calls []*call, done func()) {
 }
 
 // batch decides groups, each bucket by one script and all scripts together. Those of a bucket that was away a moment ago, or does not
-// answer in time, follow their degraded mode. It calls done once the next batch may be sent: where nothing that this one's answer tells goes into
-// the next, as soon as that is here.
-func (l *Limiter) batch(groups []group, known []limit.Known, done func()) [][]limit.Result {
+// answer in time, follow their degraded mode.
+func (l *Limiter) batch(groups []group, known []limit.Known) [][]limit.Result {
 	out := make([][]limit.Result, len(groups))
 	var scripts []*script
 	for i := range groups {
@@ -111,9 +106,6 @@ func (l *Limiter) batch(groups []group, known []limit.Known, done func()) [][]li
 	}
 	asked := time.Now()
 	answers, errs := l.send(scripts)
-	if len(scripts) == 1 && scripts[0].easy && errs[0] == nil {
-		done()
-	}
 	for n, s := range scripts {
 		results, err := [][]limit.Result(nil), errs[n]
 		if err == nil {

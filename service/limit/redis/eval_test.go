@@ -38,7 +38,7 @@ func TestINV7_RoundsOverlap(t *testing.T) {
 		for _, knows := range turns {
 			calls = append(calls, &call{groups: []group{l.group([]limit.Check{rate, c})}, checks: 2, known: func(string) (int64, bool) { return 8, knows }})
 		}
-		l.run(calls, func() {})
+		l.run(calls)
 		for i, call := range calls {
 			if out := call.results[0]; len(out) != 2 || !out[0].Allowed || out[1].Allowed != (i < 2) || out[1].Remaining != max(1-int64(i), 0) {
 				t.Errorf("%s, caller %d: %+v", name, i, out)
