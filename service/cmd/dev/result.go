@@ -40,6 +40,13 @@ type slowTest struct {
 	seconds float64
 }
 
+// add takes over what another tally counted.
+func (t *tally) add(o *tally) {
+	t.passed, t.failed, t.skipped = t.passed+o.passed, t.failed+o.failed, t.skipped+o.skipped
+	t.broken, t.failures, t.skips = append(t.broken, o.broken...), append(t.failures, o.failures...), append(t.skips, o.skips...)
+	t.measured, t.slow = append(t.measured, o.measured...), append(t.slow, o.slow...)
+}
+
 // goTest runs "go test -json" with args, prints a line a package and the output of what failed, and adds to the tally.
 func (t *tally) goTest(ctx context.Context, env []string, title string, args ...string) error {
 	fmt.Printf("\n== %s\n", title)

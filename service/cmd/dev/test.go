@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/mintreu/mintreu/service/db/dbtest/server"
@@ -23,7 +24,7 @@ type testCommand struct {
 	Fast bool   `help:"Leave out the runs under the race detector and with failpoints."`
 }
 
-// Run runs every test of both modules, with MINTREU_PROOF=1, which raises the rounds of races that are proofs: once plainly, then what races under the race detector, then the kills at each step of
+// Run runs every test of both modules, with MINTREU_PROOF=1, which raises the rounds of races that are proofs: once plainly, then what races under the race detector beside the kills at each step of
 // the path with the failpoints compiled in.
 func (c *testCommand) Run(ctx context.Context) error {
 	start := time.Now()
@@ -45,12 +46,19 @@ func (c *testCommand) Run(ctx context.Context) error {
 		return err
 	}
 	if !c.Fast {
-		if err := t.goTest(ctx, env, "the packages that race, under the race detector", append(append([]string{"-race", unwatched, "-short", "-p", "3", "-skip", alone}, args...), racing()...)...); err != nil {
+		var race, kill tally // at once: those who are killed mostly wait
+		var failed error
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			failed = kill.goTest(ctx, env, "kills at each step of the path", append(append([]string{"-tags", "failpoint", "-count", "1"}, args...), kills()...)...)
+		})
+		err := race.goTest(ctx, env, "the packages that race, under the race detector", append(append([]string{"-race", unwatched, "-short", "-p", "3", "-skip", alone}, args...), racing()...)...)
+		wg.Wait()
+		if err := errors.Join(err, failed); err != nil {
 			return err
 		}
-		if err := t.goTest(ctx, env, "kills at each step of the path", append(append([]string{"-tags", "failpoint", "-count", "1"}, args...), kills()...)...); err != nil {
-			return err
-		}
+		t.add(&race)
+		t.add(&kill)
 	}
 	return t.close(start)
 }
