@@ -91,6 +91,22 @@ func TestAway_IsBounded(t *testing.T) {
 	}
 }
 
+// TestAway_RatesPushOutNoQuotas: however many rates are seen, such as one for each address that signs in, what was used of a quota is not forgotten
+// for them, and of neither more is remembered than fits.
+func TestAway_RatesPushOutNoQuotas(t *testing.T) {
+	t.Parallel()
+	a := away{clock: time.Now}
+	quota := limit.Check{Key: "q", Quota: limit.Quota{Most: 100, From: time.Now(), Until: time.Now().Add(time.Hour)}, Cost: 1, Degraded: apikey.Open}
+	a.saw(&quota, limit.Counter(&quota), 90)
+	for i := range 2 * maxAway {
+		rate := limit.Check{Key: fmt.Sprint(i), Rate: limit.Rate{Count: 1, Period: time.Hour, Burst: 10}, Cost: 1, Degraded: apikey.Open}
+		a.saw(&rate, rate.Key, 1)
+	}
+	if part, ok := a.share(quota, limit.Counter(&quota), 1); !ok || part.Quota.Most != 10 || len(a.until) != maxAway {
+		t.Errorf("the share is %+v, %v; %d rates are remembered", part.Quota, ok, len(a.until))
+	}
+}
+
 // TestLease_NotForRefusedGroups: a group that was refused, or only looked at, takes nothing up front.
 func TestLease_NotForRefusedGroups(t *testing.T) {
 	t.Parallel()

@@ -104,7 +104,8 @@ type away struct {
 	clock licensing.Clock
 
 	mu    sync.Mutex
-	used  map[string]int64       // of open limits, as last seen on Redis: units of a quota; of a rate when, by this clock, all of it has come back, in microseconds
+	used  map[string]int64       // units of open quotas, as last seen on Redis
+	until map[string]int64       // when, by this clock, all of an open rate will have come back, as last seen there, in microseconds
 	parts map[string]stake       // counters of local
 	given map[string]limit.Check // units of quotas that were given back and are still to be struck off their counters
 	swept time.Time
@@ -116,23 +117,34 @@ type stake struct{ whole, part limit.Check }
 // debt is what is to be added to a counter: what local admitted of it and has not come back, and, below zero, what was given back.
 type debt struct{ spent, given int64 }
 
-// saw remembers what was used of a limit that would go on without Redis. When there is no room another is forgotten.
+// saw remembers what was used of a limit that would go on without Redis: units of a quota, of a rate the instant at which all has come back.
 func (a *away) saw(c *limit.Check, counter string, used int64) {
 	if c.Degraded != apikey.Open {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.used == nil {
-		a.used = map[string]int64{}
+	if c.IsQuota() {
+		a.used = remember(a.used, counter, used)
+	} else {
+		a.until = remember(a.until, counter, used)
 	}
-	if _, there := a.used[counter]; !there && len(a.used) >= maxAway {
-		for other := range a.used {
-			delete(a.used, other)
+}
+
+// remember keeps a number under a name. When there is no room another is forgotten; rates, of which there is one for each address that signs in,
+// push out no quotas.
+func remember(to map[string]int64, name string, n int64) map[string]int64 {
+	if to == nil {
+		to = map[string]int64{}
+	}
+	if _, there := to[name]; !there && len(to) >= maxAway {
+		for other := range to {
+			delete(to, other)
 			break
 		}
 	}
-	a.used[counter] = used
+	to[name] = n
+	return to
 }
 
 // share is a check against what one of n replicas may admit: its part of the rate, or of what was left of the quota. It reports false when
@@ -157,7 +169,7 @@ func (a *away) known(c limit.Check, n int64) limit.Check {
 		return c
 	}
 	a.mu.Lock()
-	until := a.used[c.Key]
+	until := a.until[c.Key]
 	a.mu.Unlock()
 	c.Key, c.Cost = seenPrefix+c.Key, c.Cost*n
 	a.local.Raise(&c, until)
