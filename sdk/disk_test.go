@@ -1,8 +1,6 @@
 package sdk_test
 
 import (
-	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,14 +18,14 @@ func TestL15_DeactivateOnFullDisk(t *testing.T) {
 	t.Parallel()
 	s := server(t)
 	key := s.Issue(sdktest.Spec{Product: "editor"})
-	store := &fullStore{}
+	store := &brokenStore{}
 	c := client(t, s, sdk.WithStore(store))
 	activate(t, c, key)
-	store.full = true
+	store.broken = true
 	if err := c.Deactivate(t.Context()); err == nil || !strings.Contains(err.Error(), "write the license state") {
 		t.Errorf("Deactivate: %v", err)
 	}
-	store.full = false
+	store.broken = false
 	if err := c.Deactivate(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -35,18 +33,6 @@ func TestL15_DeactivateOnFullDisk(t *testing.T) {
 	if expect(t, check(t, client(t, s, sdk.WithStore(store))), false, eval.ActivationRequired); s.Seats(key) != 0 {
 		t.Errorf("%d seats", s.Seats(key))
 	}
-}
-
-type fullStore struct {
-	sdk.MemoryStore
-	full bool
-}
-
-func (s *fullStore) Save(ctx context.Context, state []byte) error {
-	if s.full {
-		return errors.New("no space left on device")
-	}
-	return s.MemoryStore.Save(ctx, state)
 }
 
 // The directory of a product is removed while it runs, as by somebody who tidies up: what is reported afterwards is as safe as before, and the state
