@@ -36,7 +36,7 @@ type Config struct {
 
 	Production       bool          `help:"Refuse what must not reach customers: sandbox, sample secrets, http base URL." env:"MINTREU_PRODUCTION" group:"how"`
 	RedisURL         string        `help:"Redis for counters shared by replicas; a cluster by some of its nodes: redis://a:6379?addr=b:6379." placeholder:"URL" env:"MINTREU_REDIS_URL" group:"how"`
-	RedisBudget      time.Duration `help:"How long a check waits for Redis before it follows its limit's degraded mode." default:"10ms" placeholder:"TIME" env:"MINTREU_REDIS_BUDGET" group:"how"`
+	RedisBudget      time.Duration `help:"How long a check waits for Redis before it follows its limit's degraded mode; thrice as long while Redis answered the one before." default:"10ms" placeholder:"TIME" env:"MINTREU_REDIS_BUDGET" group:"how"`
 	Ceiling          int           `help:"Operations a second that one process takes, over all callers; it answers more with 429 and takes bursts of twice as many." default:"2000" placeholder:"N" env:"MINTREU_CEILING" group:"how"`
 	SingleOperator   bool          `help:"The shop is run by one person: what needs a second person takes a delay of ten minutes instead." env:"MINTREU_SINGLE_OPERATOR" group:"how"`
 	RequireStaffTOTP bool          `name:"require-staff-totp" help:"Keep staff out until they have turned one-time codes on." env:"MINTREU_REQUIRE_STAFF_TOTP" group:"how"`

@@ -243,3 +243,29 @@ func TestF27_LateAndReset(t *testing.T) {
 		t.Error("never back")
 	}
 }
+
+// TestF27_SlowForAMoment: a Redis that answered a moment ago and is slower than the budget now is waited for, and no closed limit refuses anybody. One
+// that did not answer has its budget and no more.
+func TestF27_SlowForAMoment(t *testing.T) {
+	t.Parallel()
+	way := newLine(t, limittest.Redis(t))
+	l := open(t, redis.Config{URL: way.URL, Prefix: "slow-" + strconv.Itoa(rand.Int()), Budget: 120 * time.Millisecond})
+	c := limit.Check{Key: "closed", Rate: slow(1000), Cost: 1}
+	if !limittest.Eventually(time.Minute, func() bool { return healthy(t, l) }) {
+		t.Fatal("Redis never answered")
+	}
+	way.set(late)
+	for range 3 {
+		if out := take(t, l, c); !out.Allowed || out.Degraded {
+			t.Fatalf("a Redis that takes 300 ms of 120 for a moment: %+v", out)
+		}
+	}
+	way.set(cut)
+	if out := take(t, l, c); out.Allowed || !out.Degraded {
+		t.Fatalf("a Redis that is away: %+v", out)
+	}
+	way.set(late)
+	if out := take(t, l, c); out.Allowed || !out.Degraded {
+		t.Errorf("a Redis that was away and takes 300 ms of 120: %+v", out)
+	}
+}

@@ -44,6 +44,9 @@ const (
 	// pause is how long a bucket is left alone after two failures in a row. It doubles with each further one, up to longPause, so that a
 	// moment's trouble costs a moment and a server that is away is not asked all the time.
 	pause, longPause = 25 * time.Millisecond, 200 * time.Millisecond
+	// patience is how many budgets a script has while the one before was answered. With the one that a pause of the machine adds, and that of
+	// those who waited for it, a check takes 50 ms at most.
+	patience = 3
 	// remembered is how long counters that were away count as such, since nobody may have asked for them since.
 	remembered = 10 * time.Second
 	// buckets is into how many parts a cluster's counters fall, by owner; each is one script.
@@ -59,7 +62,8 @@ type Config struct {
 	URL string
 	// Prefix starts every key, "mtr" unless said.
 	Prefix string
-	// Budget is how long a script may take, 10 ms unless said; once more where the machine paused meanwhile.
+	// Budget is how long a script may take, 10 ms unless said; thrice as long while the one before was answered, and once more where the machine
+	// paused meanwhile.
 	Budget time.Duration
 	// Replicas tells how many replicas are alive, for the share in degraded mode. Nil means one. Zero closes every limit.
 	Replicas func() int64
@@ -140,10 +144,11 @@ func New(cfg Config) (*Limiter, error) {
 	return l, nil
 }
 
-// connect makes the client: every timeout is the budget, and nothing is ever sent twice, since a retry after a lost reply would
+// connect makes the client: no timeout is longer than a script may take, and nothing is ever sent twice, since a retry after a lost reply would
 // count twice.
 func (l *Limiter) connect() error {
 	const dialTimeout, connections = time.Second, 4 // a few, for pings and for a connection that hangs
+	longest := patience * l.cfg.Budget
 	quiet := &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	u, err := url.Parse(l.cfg.URL)
 	if err != nil {
@@ -156,7 +161,7 @@ func (l *Limiter) connect() error {
 		}
 		opts.MaxRetries, opts.DialTimeout, opts.DialerRetries = -1, dialTimeout, 1
 		opts.Dialer = dial.Within(l.dialer(opts.TLSConfig), dialTimeout)
-		opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = l.cfg.Budget, l.cfg.Budget, l.cfg.Budget
+		opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = longest, longest, longest
 		opts.PoolSize, opts.MinIdleConns = connections, 1
 		opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = true, true, quiet
 		l.client, l.combiners, l.buckets = goredis.NewClient(opts), []*combiner{{}}, make([]bucket, 1)
@@ -168,7 +173,7 @@ func (l *Limiter) connect() error {
 	}
 	opts.MaxRedirects, opts.MaxRetries, opts.DialTimeout, opts.DialerRetries = -1, -1, dialTimeout, 1
 	opts.Dialer = dial.Within(l.dialer(opts.TLSConfig), dialTimeout)
-	opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = l.cfg.Budget, l.cfg.Budget, l.cfg.Budget
+	opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = longest, longest, longest
 	opts.PoolSize, opts.MinIdleConns = connections+lanes, 1
 	opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = true, true, quiet
 	l.cluster = goredis.NewClusterClient(opts)

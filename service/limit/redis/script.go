@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -159,7 +160,7 @@ func (l *Limiter) send(scripts []*script) (answers [][]int64, errs []error) {
 		return answers, errs
 	}
 	l.scripts.Add(int64(len(scripts)))
-	ctx := l.ends.within(l.cfg.Budget)
+	ctx := l.ends.within(l.budget(scripts))
 	defer l.ends.done(ctx)
 	if len(scripts) == 1 {
 		answers[0], errs[0] = scripts[0].answer(scripts[0].program().EvalSha(ctx, l.client, scripts[0].keys, scripts[0].args))
@@ -188,6 +189,16 @@ func (l *Limiter) send(scripts []*script) (answers [][]int64, errs []error) {
 		}
 	}
 	return answers, errs
+}
+
+// budget is how long scripts that go out together may take.
+func (l *Limiter) budget(scripts []*script) time.Duration {
+	for _, s := range scripts {
+		if l.buckets[s.bucket].failures.Load() > 0 {
+			return l.cfg.Budget
+		}
+	}
+	return patience * l.cfg.Budget
 }
 
 func moved(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "MOVED ") }
