@@ -115,6 +115,21 @@ func TestGuide_Commands(t *testing.T) {
 	}
 }
 
+// TestGuide_Usage: the guide to metering works as written, beside a running service with a sale in it: an event is counted in binary mode, once though
+// a batch has it again, read, explained and taken back.
+func TestGuide_Usage(t *testing.T) {
+	t.Parallel()
+	dir := shortDir(t)
+	shop := shopOf(t, dir)
+	sellFirst(t, dir, shop.url)
+	said := shell(t, dir, strings.ReplaceAll(strings.Join(guideBlocks(t, "usage.md", "sh"), ""), "http://127.0.0.1:8080", shop.url))
+	for _, want := range []string{`"code":"pages.rendered"`, `{"counted":1,"duplicates":0}`, `{"counted":1,"duplicates":1}`, `"value":42`, "closing", "took back 1 event and a sum of 30"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the commands of usage.md do not say %q:\n%s", want, said)
+		}
+	}
+}
+
 // freeAddr is an address at which nothing listens yet.
 func freeAddr(t *testing.T) string {
 	t.Helper()

@@ -108,7 +108,7 @@ func visits() map[string][]visit {
 		"GET /docs/api":       {{at: "/docs/api"}, {at: "/docs/api?q=zebra+crossing"}},
 		"GET /docs/api/{tag}": {{at: "/docs/api/checkout"}, {at: "/docs/api/api-keys"}, {at: "/docs/api/key-verification"}, {at: "/docs/api/catalogue"}, {at: "/docs/api/nothing", status: 404}},
 		"GET /docs/{$}":       {{at: "/docs/", status: 303}},
-		"GET /docs/{name}":    {{at: "/docs/start"}, {at: "/docs/selling"}, {at: "/docs/sdk"}, {at: "/docs/offline"}, {at: "/docs/licenses"}, {at: "/docs/import"}, {at: "/docs/operations"}, {at: "/docs/storefront"}, {at: "/docs/accounts"}, {at: "/docs/support"}, {at: "/docs/switches"}, {at: "/docs/keys"}, {at: "/docs/protect"}, {at: "/docs/webhooks"}},
+		"GET /docs/{name}":    {{at: "/docs/start"}, {at: "/docs/selling"}, {at: "/docs/sdk"}, {at: "/docs/offline"}, {at: "/docs/licenses"}, {at: "/docs/import"}, {at: "/docs/operations"}, {at: "/docs/storefront"}, {at: "/docs/accounts"}, {at: "/docs/support"}, {at: "/docs/switches"}, {at: "/docs/keys"}, {at: "/docs/protect"}, {at: "/docs/usage"}, {at: "/docs/webhooks"}},
 
 		// organisations
 		"GET /account/organisation":                                {{as: customer, at: "/account/organisation"}, {as: other, at: "/account/organisation"}, {as: colleague, at: "/account/organisation"}},

@@ -23,9 +23,10 @@ func usageRoutes(s *usage.Service) []kit.Route {
 			Detail: "Counts it exactly once: a batch that is sent again, after a lost answer, changes nothing and gets its receipt. " +
 				"A number that was used for another batch is refused (source-forked), and so is one too high (usage-gap) unless the receipt of the batch before comes with it."}, s.Count),
 		kit.New(kit.Spec{Name: "usage.events", Method: http.MethodPost, Path: "/v1/usage/events", Tag: tag, Reads: true, Switch: licensing.SwitchAPI, Access: report, Body: 1 << 20,
-			Wraps:   map[string]kit.Wrap{"application/cloudevents+json": {Open: `{"events":[`, Close: `]}`}, "application/cloudevents-batch+json": {Open: `{"events":`, Close: `}`}},
-			Summary: "Report single events",
-			Detail: "As CloudEvents 1.0: one as application/cloudevents+json, a list as application/cloudevents-batch+json, or as this object. " +
+			Wraps:    map[string]kit.Wrap{"application/cloudevents+json": {Open: `{"events":[`, Close: `]}`}, "application/cloudevents-batch+json": {Open: `{"events":`, Close: `}`}},
+			Envelope: &kit.Envelope{Prefix: "Ce-", Mark: "Ce-Specversion", Data: "data", Wrap: kit.Wrap{Open: `{"events":[`, Close: `]}`}},
+			Summary:  "Report single events",
+			Detail: "As CloudEvents 1.0: one as application/cloudevents+json, a list as application/cloudevents-batch+json, one in binary mode, whose attributes are headers (ce-id, ce-type and so on) and whose data is the JSON of the body, or as this object. " +
 				"Each is counted exactly once by its source and id, by every meter of the product whose event type it has; all are counted or none."}, s.Events),
 		kit.New(kit.Spec{Name: "usage.query", Method: http.MethodGet, Path: "/v1/usage", Tag: tag, Access: ask,
 			Summary: "Ask what was counted", Detail: "By window of time in any zone, of a license, an API key or, for staff and machine tokens, a product. Customers ask for their own. A year of quarters of an hour fits in an answer."}, s.Query),

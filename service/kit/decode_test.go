@@ -187,3 +187,46 @@ func TestI06_WrappedTypes(t *testing.T) {
 		t.Errorf("%d more were made", h.toy.reached()-made)
 	}
 }
+
+// TestI06_Envelope: headers are the members of a body where an operation knows that form, decoded as its source says, with the body as one member
+// more; what would be two members, or break out of its place, is refused, and a body with a media type of its own is read as that says.
+func TestI06_Envelope(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	for sent, want := range map[string]string{"plain": "plain", "Euro%20%E2%82%AC": "Euro €", `"quoted \"text\" 100%25"`: `quoted "text" 100%`, "a+b": "a+b", `"`: `"`} {
+		if w := good[widget](t, h.send("POST", "/v1/widgets", "3", "W-Name", sent), 201); w.Name != want || w.Quantity != 3 {
+			t.Errorf("%s was read as %+v", sent, w)
+		}
+	}
+	good[widget](t, h.send("POST", "/v1/widgets", `{"name":"p","count":1}`, "W-Name", "b", "Content-Type", "application/parts+json"), 201)
+	good[widget](t, h.send("POST", "/v1/widgets", `{"name":"p","quantity":1}`, "W-Color", "red"), 201) // no mark, so no envelope
+	made := h.toy.reached()
+	for _, tc := range []struct {
+		header, value, body string
+		status              int
+		code                string
+	}{
+		{"W-Color", "blue", "3", 400, "invalid-request"},
+		{"W-Other", "x", "3", 400, "invalid-request"},
+		{"W-Quantity", "3", "3", 400, "invalid-headers"},
+		{"W-", "3", "3", 400, "invalid-headers"},
+		{"W-Two-Words", "3", "3", 400, "invalid-headers"},
+		{"W-Color", "%zz", "3", 400, "invalid-headers"},
+		{"W-Color", "%ff", "3", 400, "invalid-headers"},
+		{"W-Color", "\xff", "3", 400, "invalid-headers"},
+		{"W-Color", "red", `3,"at":null`, 400, "malformed-json"},
+		{"W-Color", "red", `{"a":1,`, 400, "malformed-json"},
+		{"W-Color", "red", "", 400, "invalid-request"},
+		{"Content-Type", "text/plain", "3", 415, "unsupported-media-type"},
+	} {
+		problem(t, h.send("POST", "/v1/widgets", tc.body, "W-Name", "n", tc.header, tc.value), tc.status, tc.code)
+	}
+	r := httptest.NewRequest("POST", "/v1/widgets", strings.NewReader("3"))
+	r.Header = http.Header{"Content-Type": {"application/json"}, "W-Name": {"a", "b"}}
+	w := httptest.NewRecorder()
+	h.mux.ServeHTTP(w, r)
+	problem(t, w.Result(), 400, "invalid-headers")
+	if h.toy.reached() != made {
+		t.Errorf("%d more were made", h.toy.reached()-made)
+	}
+}

@@ -138,7 +138,8 @@ func (s *toy) routes() []kit.Route {
 	return []kit.Route{
 		kit.New(kit.Spec{Name: "widget.create", Method: "POST", Path: "/v1/widgets", Summary: "Make a widget", Tag: "Widgets", Status: 201,
 			Access: kit.Allow{Customer: true, Staff: staff, Machine: "widgets:write", Anonymous: true}, Switch: licensing.SwitchPayments, CORS: true,
-			Wraps: map[string]kit.Wrap{"application/parts+json": {Open: `{"name":"a","quantity":1,"parts":[`, Close: `]}`}}}, s.Create).Again(s.again),
+			Wraps:    map[string]kit.Wrap{"application/parts+json": {Open: `{"name":"a","quantity":1,"parts":[`, Close: `]}`}},
+			Envelope: &kit.Envelope{Prefix: "W-", Mark: "W-Name", Data: "quantity"}}, s.Create).Again(s.again),
 		kit.New(kit.Spec{Name: "widget.get", Method: "GET", Path: "/v1/widgets/{id}", Summary: "Read a widget", Tag: "Widgets",
 			Access: kit.Allow{Customer: true, Staff: staff, Holder: true, Device: true}}, s.Get),
 		kit.New(kit.Spec{Name: "widget.list", Method: "GET", Path: "/v1/widgets", Summary: "List widgets", Tag: "Widgets",

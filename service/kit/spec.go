@@ -50,6 +50,8 @@ type Spec struct {
 	// Wraps are media types besides application/json that the body may have, each with what it is to be put between to become the
 	// JSON object that the operation takes.
 	Wraps map[string]Wrap
+	// Envelope is a form in which headers are members of the body; nil for none.
+	Envelope *Envelope
 	// Cache is the Cache-Control of a success, "no-store" unless said.
 	Cache string
 }

@@ -177,7 +177,11 @@ func (p *plan) read(v reflect.Value, spec *Spec, r *http.Request) error {
 	if err := p.fill(v, r); err != nil {
 		return err
 	}
+	enveloped := spec.Envelope.marks(r.Header, spec.Wraps)
 	if !hasBody(r) {
+		if enveloped {
+			return p.open(v, spec, r.Header, nil)
+		}
 		for _, m := range p.body.members {
 			if !m.optional {
 				return licensing.Fail(licensing.Invalid, "body-missing", "This operation needs a JSON object as its body.").With("/"+m.name, "is missing")
@@ -196,11 +200,23 @@ func (p *plan) read(v reflect.Value, spec *Spec, r *http.Request) error {
 		return bodyFailure(err, spec.Body)
 	}
 	body := buf.Bytes()
+	if (enveloped || wrap != (Wrap{})) && !jsontext.Value(body).IsValid() {
+		return malformed("The body is not one value of strict JSON (RFC 8259, UTF-8).")
+	}
+	if enveloped {
+		return p.open(v, spec, r.Header, body)
+	}
 	if wrap != (Wrap{}) {
-		if !jsontext.Value(body).IsValid() {
-			return malformed("The body is not one value of strict JSON (RFC 8259, UTF-8).")
-		}
 		body = slices.Concat([]byte(wrap.Open), body, []byte(wrap.Close))
+	}
+	return decodeBody(body, p.body, v.Addr().Interface())
+}
+
+// open fills v from headers and the body beside them.
+func (p *plan) open(v reflect.Value, spec *Spec, h http.Header, data []byte) error {
+	body, err := spec.Envelope.open(h, data)
+	if err != nil {
+		return err
 	}
 	return decodeBody(body, p.body, v.Addr().Interface())
 }

@@ -32,7 +32,7 @@ type Guide struct {
 
 // order is the order of the navigation; other guides come last.
 func order() []string {
-	return []string{"start", "selling", "storefront", "sdk", "offline", "licenses", "protect", "webhooks", "import", "keys", "accounts", "support", "switches", "operations"}
+	return []string{"start", "selling", "storefront", "sdk", "offline", "licenses", "protect", "usage", "webhooks", "import", "keys", "accounts", "support", "switches", "operations"}
 }
 
 // Pages renders the guides and returns the pages of /docs/. It fails when a guide does not render or has no title.
