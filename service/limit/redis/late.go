@@ -11,6 +11,9 @@ import (
 	"github.com/mintreu/mintreu/service/dial"
 )
 
+// fresh is for how long after an answer nobody looks whether a connection is still open.
+const fresh = 5 * time.Millisecond
+
 // late is by how much an end of a read may be noticed after its time before the machine counts as having been busy.
 const late = time.Millisecond
 
@@ -42,6 +45,7 @@ type fairConn struct {
 	socket
 	budget time.Duration
 	end    time.Time // of the read; zero for none
+	read   time.Time // when something was read last
 }
 
 // SetDeadline implements [net.Conn].
@@ -59,6 +63,9 @@ func (c *fairConn) SetReadDeadline(t time.Time) error {
 // Read implements [net.Conn].
 func (c *fairConn) Read(p []byte) (int, error) {
 	n, err := c.socket.Read(p)
+	if n > 0 {
+		c.read = time.Now()
+	}
 	if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || c.end.IsZero() || time.Since(c.end) < late {
 		return n, err
 	}
@@ -67,3 +74,19 @@ func (c *fairConn) Read(p []byte) (int, error) {
 	}
 	return c.socket.Read(p)
 }
+
+// SyscallConn implements [syscall.Conn], by which go-redis looks before each command whether the server has closed the connection while it lay
+// idle. That is a system call; a connection of a moment ago is taken as it is.
+func (c *fairConn) SyscallConn() (syscall.RawConn, error) {
+	raw, err := c.socket.SyscallConn()
+	if err == nil && time.Since(c.read) < fresh {
+		raw = unseen{raw}
+	}
+	return raw, err
+}
+
+// unseen is a connection that is not looked at.
+type unseen struct{ syscall.RawConn }
+
+// Read implements [syscall.RawConn] and reads nothing.
+func (unseen) Read(func(uintptr) bool) error { return nil }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -131,5 +132,38 @@ func TestF27_TroubleCostsAsLongAsItLasts(t *testing.T) {
 		for time.Duration(l.buckets[0].downUntil.Load()) > time.Since(l.start) {
 			time.Sleep(time.Millisecond)
 		}
+	}
+}
+
+// TestConnectionOfAMomentAgo: a connection is looked at before it is used again, but not just after it was read from.
+func TestConnectionOfAMomentAgo(t *testing.T) {
+	ours, theirs := pair(t, time.Second, false)
+	looked := func() (yes bool) {
+		raw, err := ours.(syscall.Conn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := raw.Read(func(uintptr) bool { yes = true; return true }); err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	if !looked() {
+		t.Error("one that was never read from is taken as it is")
+	}
+	c := ours.(*fairConn)
+	if _, err := theirs.Write([]byte("+PONG\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 16)); err != nil {
+		t.Fatal(err)
+	}
+	c.read = c.read.Add(time.Hour)
+	if looked() {
+		t.Error("one of just now is looked at")
+	}
+	c.read = time.Now().Add(-fresh)
+	if !looked() {
+		t.Error("one that lay idle is taken as it is")
 	}
 }

@@ -163,7 +163,7 @@ func (l *Limiter) connect() error {
 		opts.Dialer = dial.Within(l.dialer(opts.TLSConfig), dialTimeout)
 		opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = longest, longest, longest
 		opts.PoolSize, opts.MinIdleConns = connections, 1
-		opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = true, true, quiet
+		opts.Protocol, opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = 2, true, true, quiet
 		l.client, l.combiners, l.buckets = goredis.NewClient(opts), []*combiner{{}}, make([]bucket, 1)
 		return nil
 	}
@@ -175,7 +175,7 @@ func (l *Limiter) connect() error {
 	opts.Dialer = dial.Within(l.dialer(opts.TLSConfig), dialTimeout)
 	opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = longest, longest, longest
 	opts.PoolSize, opts.MinIdleConns = connections+lanes, 1
-	opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = true, true, quiet
+	opts.Protocol, opts.ContextTimeoutEnabled, opts.DisableIdentity, opts.MaintNotificationsConfig = 2, true, true, quiet
 	l.cluster = goredis.NewClusterClient(opts)
 	l.client, l.buckets = l.cluster, make([]bucket, buckets)
 	for range lanes {
