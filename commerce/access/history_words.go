@@ -134,6 +134,7 @@ func orderWords(kind string) (words, bool) {
 		"queued":         {title: "Waits to be given", staff: true, say: detail},
 		"held":           {title: "Held back", staff: true, say: detail},
 		"parked":         {title: "Waits for a person", tone: "bad", staff: true, say: detail},
+		"stranded":       {title: "Its license was revoked with another order", tone: "bad", staff: true, say: detail},
 		"refunded":       {title: "Refunded", tone: "bad", say: detail},
 		"refund":         {title: "Money went back", say: func(r *Record, _ map[string]any, _ bool) string { return r.Text }},
 		"refund_failed":  {title: "Refund failed", staff: true, say: detail},

@@ -119,8 +119,11 @@ func (s *Service) EraseAccount(ctx context.Context, r EraseRequest) (EraseRespon
 	return EraseResponse{ID: p.ID}, nil
 }
 
+// Erased is the end of every pseudonym.
+const Erased = "@erased.invalid"
+
 // Pseudonym is what stands where an erased person's address stood: nobody's, and different for each.
-func Pseudonym(personID string) string { return personID + "@erased.invalid" }
+func Pseudonym(personID string) string { return personID + Erased }
 
 // EraseAgain answers a replay of EraseAccount.
 func (s *Service) EraseAgain(_ context.Context, id, _ string) (EraseResponse, error) {

@@ -109,12 +109,18 @@ type Grants interface {
 // Soon; all others, which wait for a bank, a dispute or a buyer who left, when that was before Late. Young ones were made after Young.
 type Due struct{ Soon, Late, Young time.Time }
 
+// Renewer is an order that renewed a license.
+type Renewer struct{ Order, License string }
+
 // Queue finds orders that want looking after.
 type Queue interface {
 	// Due returns up to limit unfinished orders, those looked at the longest ago first.
 	Due(ctx context.Context, d Due, limit int) ([]string, error)
 	// Touch notes that an order is looked at now, unless it was since notSince; it reports whether it noted.
 	Touch(ctx context.Context, order string, now, notSince time.Time) (bool, error)
+	// Renewers returns the fulfilled orders that renewed a license which an order gave, by id, each with the license; those alone of which money is
+	// still here.
+	Renewers(ctx context.Context, order string) ([]Renewer, error)
 	// ByPayment finds an order by the provider's id of its session, payment intent or charge.
 	ByPayment(ctx context.Context, object string) (order string, err error)
 }

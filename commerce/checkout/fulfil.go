@@ -217,6 +217,11 @@ func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts
 			return err
 		}
 	}
+	if w.given == revoke {
+		if err := s.strand(ctx, o); err != nil {
+			return err
+		}
+	}
 	if err := s.followPage(ctx, o, w, page); err != nil {
 		return err
 	}
@@ -315,6 +320,32 @@ func (s *Service) change(ctx context.Context, o order.Order, c change, ready rev
 	return nil
 }
 
+// strand parks the orders whose renewals are worth nothing any more, because the license that they renewed was revoked with the order that gave it: the
+// money is still here, so a person has to give it back, or the buyer another license.
+func (s *Service) strand(ctx context.Context, o order.Order) error {
+	renewers, err := s.Queue.Renewers(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	for _, r := range renewers {
+		was, err := s.Orders.Order(ctx, r.Order)
+		if err != nil {
+			return err
+		}
+		if was.State != order.Fulfilled {
+			return errLost // it was moved at the same moment
+		}
+		w := outcome{order: was}
+		// Who pays for a renewal need not be who bought the license, and learns nothing of that order.
+		w.move(order.Parked, "license "+r.License+", which it renewed, was revoked with the payment that it came from; give the money back", "parked")
+		w.notes = append(w.notes, note{"stranded", o.ID})
+		if err := s.commit(ctx, was, w, nil, nil, payment.Session{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func reasonOf(o order.Order, c change) string {
 	switch c {
 	case suspend:
@@ -354,7 +385,7 @@ func (s *Service) tell(ctx context.Context, was, o order.Order) error {
 	case order.AwaitingFunds:
 		n.Template, n.Epoch = "awaiting_funds", 1
 	case order.Parked:
-		s.Log.ErrorContext(ctx, "order parked: what was paid is not what was ordered", "order", o.ID, "reason", o.Reason)
+		s.Log.ErrorContext(ctx, "order parked: its payment and what it gave do not match", "order", o.ID, "reason", o.Reason)
 		s.Alert(ctx, "order-parked", fmt.Sprintf("Order %s: %s.", o.ID, o.Reason))
 		n.Template, n.Data["reason"] = "order_parked", o.Reason
 	default:

@@ -3,6 +3,8 @@ package checkout_test
 import (
 	"context"
 	"errors"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -309,4 +311,70 @@ func TestW11_DisputedRenewalDoesNotEndForGood(t *testing.T) {
 		y.set(t, renewal, func(p *payment.Session) { p.Disputed, p.Refunded = false, 2000 })
 		lapse("refunded", "revoked")
 	})
+}
+
+// A license that is revoked because the order that gave it was refunded whole, or its dispute lost, takes its paid renewals with it: their orders are
+// parked in that moment, once, and staff alerted, until their money went back too. Renewals that were refunded before are not; a part refunded, or a
+// dispute under way, strands nothing.
+func TestW11_RenewalsOfARevokedLicenseAreParked(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*payment.Session){
+		"refunded":     func(p *payment.Session) { p.Disputed, p.Refunded = false, 1000 },
+		"dispute lost": func(p *payment.Session) { p.Disputed, p.Lost = true, true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, e storetest.Env) {
+				y := newYearly(t, e, "")
+				var alerts []string
+				var mu sync.Mutex
+				y.Alert = func(_ context.Context, code, text string) {
+					mu.Lock()
+					defer mu.Unlock()
+					alerts = append(alerts, code+" "+text)
+				}
+				first := must(y.orders.List(y.staff, order.ListRequest{Query: y.id}))(t).Items[0].ID
+				renewal := func() string { return y.paid(t, y.buy(t, y.id, 1)).ID }
+				back, kept, disputed := renewal(), renewal(), renewal()
+				y.set(t, back, func(p *payment.Session) { p.Refunded = 1000 })
+				y.set(t, kept, func(p *payment.Session) { p.Refunded = 300 })
+				y.set(t, disputed, func(p *payment.Session) { p.Disputed = true })
+				y.set(t, first, func(p *payment.Session) { p.Refunded = 300 })
+				y.set(t, first, func(p *payment.Session) { p.Refunded, p.Disputed = 0, true })
+				if len(alerts) != 0 || y.count(t, `orders WHERE state = 'parked'`) != 0 {
+					t.Fatalf("parked before anything is revoked: %q", alerts)
+				}
+				y.set(t, first, end)
+				for _, id := range []string{kept, disputed} {
+					o := y.load(t, id)
+					if o.State != order.Parked || !strings.Contains(o.Reason, y.id) || strings.Contains(o.Reason, first) {
+						t.Errorf("%s %q", o.State, o.Reason)
+					}
+					told := 0
+					for _, a := range alerts {
+						if strings.HasPrefix(a, "order-parked ") && strings.Contains(a, id) {
+							told++
+						}
+					}
+					if told == 0 || y.count(t, `order_event WHERE order_id = $1 AND kind = 'parked'`, id) != 1 || y.count(t, `order_event WHERE order_id = $1 AND kind = 'stranded' AND detail = $2`, id, first) != 1 || y.count(t, `audit WHERE target = $1 AND action = 'order.parked'`, id) != 1 {
+						t.Errorf("of %s staff are told by %q", id, alerts)
+					}
+				}
+				if o := y.load(t, back); o.State != order.Refunded {
+					t.Errorf("the renewal that was refunded before is %s", o.State)
+				}
+				y.set(t, kept, func(p *payment.Session) { p.Refunded = 1000 })
+				y.set(t, disputed, func(p *payment.Session) { p.Disputed = false })
+				if o := y.load(t, disputed); o.State != order.Parked || o.Disputed != 0 {
+					t.Errorf("after its own dispute: %s", o.State)
+				}
+				y.set(t, disputed, func(p *payment.Session) { p.Refunded = 1000 })
+				for _, id := range []string{kept, disputed} {
+					if o := y.load(t, id); o.State != order.Refunded {
+						t.Errorf("refunded as well: %s", o.State)
+					}
+				}
+			})
+		})
+	}
 }

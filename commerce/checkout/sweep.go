@@ -2,7 +2,6 @@ package checkout
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -55,36 +54,18 @@ func (a *Applier) Apply(ctx context.Context, e payment.Event) (func(ctx context.
 	return next.commit, nil
 }
 
-// order finds the order of an event: the one it names, or the one whose session, payment intent or charge it speaks of. A refund and
-// a dispute name neither order nor session, but the charge or the intent that they are about.
+// order finds the order of an event: the one it names, or the one whose session, payment intent or charge it speaks of.
 func (a *Applier) order(ctx context.Context, e payment.Event) (string, error) {
 	if e.Order != "" {
 		return e.Order, nil
 	}
-	var raw struct {
-		Data struct {
-			Object struct {
-				Charge json.RawMessage `json:"charge"`
-				Intent json.RawMessage `json:"payment_intent"`
-			} `json:"object"`
-		} `json:"data"`
-	}
-	_ = json.Unmarshal(e.Raw, &raw) // verified before; without it the object's own id is all there is
-	for _, object := range []string{e.Object, text(raw.Data.Object.Intent), text(raw.Data.Object.Charge)} {
+	for _, object := range e.About() {
 		id, err := a.service.Queue.ByPayment(ctx, object)
 		if !errors.Is(err, licensing.ErrNotFound) {
 			return id, err
 		}
 	}
 	return "", licensing.ErrNotFound
-}
-
-// text is a JSON string's text, "" for anything else.
-func text(raw json.RawMessage) (s string) {
-	if json.Unmarshal(raw, &s) != nil {
-		return ""
-	}
-	return s
 }
 
 // Sweep looks after orders that nothing else has looked after for a while: it asks the provider about those not finished, which

@@ -105,7 +105,7 @@ func (h *health) browse() Step {
 func (h *health) checkout() Step {
 	return h.judge(Step{Name: "checkout", Title: "Checkout", Where: "orders"}, h.Orders, licensing.SwitchPayments,
 		fmt.Sprintf("%s made and %d paid in the last 24 hours.", many(h.Orders.Day, "order"), h.Paid.Day), "No order was made in the last 24 hours.",
-		problem{h.Parked > 0, Bad, many(h.Parked, "order") + " parked: what was paid is not what was ordered.", "orders?state=parked"})
+		problem{h.Parked > 0, Bad, many(h.Parked, "order") + " parked: payment and order do not match, and a person has to look.", "orders?state=parked"})
 }
 
 func (h *health) webhook() Step {

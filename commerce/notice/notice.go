@@ -191,8 +191,11 @@ func (s *Service) IDOf(messageID string) (string, bool) {
 	return id, domain == s.domain && strings.HasPrefix(id, "ntc_")
 }
 
+// erased is how the pseudonym ends that stands where the address of a person stood who was erased.
+const erased = "@erased.invalid"
+
 // Queue writes the message into the outbox, in the transaction in ctx. A message that was queued before, by its template, subject and
-// epoch, is left as it is.
+// epoch, is left as it is; one to somebody who was erased is none.
 func (s *Service) Queue(ctx context.Context, m Message) error {
 	if s.templates[m.Template] == nil {
 		return fmt.Errorf("notice: there is no template %q", m.Template)
@@ -202,6 +205,9 @@ func (s *Service) Queue(ctx context.Context, m Message) error {
 	}
 	if err := address(m.To); err != nil {
 		return err
+	}
+	if strings.HasSuffix(m.To, erased) {
+		return nil
 	}
 	plain, err := json.Marshal(m.Data)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/notice"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/mail"
@@ -285,5 +286,23 @@ func golden(t *testing.T, name, got string) {
 	}
 	if got != string(want) {
 		t.Errorf("%s differs; run with -update and look at it:\n%s", name, got)
+	}
+}
+
+// TestQ11_NobodyWritesToErasedPeople guarantees that what is told of the licenses and orders of somebody who was erased, which go on, queues no mail to the pseudonym.
+func TestQ11_NobodyWritesToErasedPeople(t *testing.T) {
+	t.Parallel()
+	e := storetest.SQLite(t)
+	r := newRig(t, e, nil)
+	for to, want := range map[string]int{account.Pseudonym("cus_1"): 0, "ada@example.com": 1} {
+		m := purchase()
+		m.To = to
+		if err := r.store.InTx(licensing.AsSystem(t.Context(), "test"), func(ctx context.Context) error { return r.Queue(ctx, m) }); err != nil {
+			t.Fatal(err)
+		}
+		var n int
+		if err := e.DB.QueryRow(t.Context(), `SELECT COUNT(*) FROM notice WHERE recipient = $1`, to).Scan(&n); err != nil || n != want {
+			t.Errorf("%d mails to %s, want %d (%v)", n, to, want, err)
+		}
 	}
 }

@@ -50,7 +50,8 @@ func (b Backlog) Lag(now time.Time) time.Duration {
 
 // Store keeps the inbox. Methods take part in the transaction in ctx if there is one.
 type Store interface {
-	// AddEvent inserts a pending row unless its event id is known; it reports whether it did.
+	// AddEvent inserts a pending row unless its event id is known; it reports whether it did. Of an event about an order whose buyer was erased it
+	// keeps the order and nothing of what the provider told.
 	AddEvent(ctx context.Context, r Row) (bool, error)
 	// EventRow returns one row with its body, or [licensing.ErrNotFound].
 	EventRow(ctx context.Context, id string) (Row, error)

@@ -4,8 +4,10 @@ package payment
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/money"
@@ -126,6 +128,27 @@ type Event struct {
 	// Order is our order id where the object carries it.
 	Order string
 	Raw   []byte
+}
+
+// About are the provider's ids by which the order of an event is found that names none: its object, and the payment intent and the charge that
+// this is of. A refund and a dispute name neither order nor session.
+func (e *Event) About() []string {
+	var raw struct {
+		Data struct {
+			Object struct {
+				Intent json.RawMessage `json:"payment_intent"`
+				Charge json.RawMessage `json:"charge"`
+			} `json:"object"`
+		} `json:"data"`
+	}
+	_ = json.Unmarshal(e.Raw, &raw) // verified before; without it the object's own id is all there is
+	ids := []string{e.Object}
+	for _, member := range []json.RawMessage{raw.Data.Object.Intent, raw.Data.Object.Charge} {
+		var id string
+		_ = json.Unmarshal(member, &id) // what is no text names nothing
+		ids = append(ids, id)
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return id == "" })
 }
 
 // Gateway is a payment provider. Implementations set timeouts on every call, return [ErrUnknown] whenever the outcome is not

@@ -65,7 +65,9 @@ func Types() []Type {
 		plain("key.rotated", "An API key has a new secret.", "key.rotate", "overlap_seconds"),
 		{Name: "key.disabled", Summary: "An API key is stopped, by its owner, the shop or a dispute. Children are the keys that stand still with it.", actions: []string{"key.disable", "key.dispute"}, members: []string{"from", "to", "children"}, when: swayed},
 		{Name: "key.enabled", Summary: "A stopped API key is good again. Children are the keys that go on with it.", actions: []string{"key.enable", "key.dispute-end"}, members: []string{"from", "to", "children"}, when: swayed},
-		{Name: "key.revoked", Summary: "An API key is revoked for good. Children are the keys that ended with it.", actions: []string{"key.revoke"}, members: []string{"children"}, when: changed},
+		{Name: "key.revoked", Summary: "An API key is revoked for good. Children are the keys that ended with it.", actions: []string{"key.revoke"}, members: []string{"children"},
+			when: func(d map[string]any) bool { return changed(d) || d["children"] != nil }},
+		plain("key.moved", "An API key that its owner made by his plan goes on under another key that he bought, since the one before is stopped or has ended.", "key.rehome", "from", "under"),
 		plain("key.leaked", "The text of an API key was found in public; action says what became of the key.", "key.leak", "action"),
 
 		plain("usage.threshold", "A license used a part of one of its quotas that was to be told of.", "usage.threshold", "meter", "percent", "quota", "used", "period", "starts", "ends"),

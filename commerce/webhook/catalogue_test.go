@@ -43,7 +43,7 @@ func TestCatalogueIsSound(t *testing.T) {
 		"order.create":  {nil},
 		"order.update":  {with(order, "paid", true), with(order, "to", "fulfilled"), with(order, "refunded", 5), with(order, "disputed", 5), with(order, "was_disputed", 5), with(order, "to", "closed"), with(order, "to", "parked")},
 		"license.issue": {nil}, "license.renew": {nil}, "license.unrenew": {nil}, "license.change": {nil}, "license.transfer": {nil}, "license.suspend": {nil}, "license.reinstate": {nil}, "license.revoke": {nil}, "license.lapse": {nil},
-		"activation.create": {nil}, "activation.release": {nil}, "key.issue": {nil}, "key.rotate": {nil}, "key.disable": {nil}, "key.enable": {nil}, "key.revoke": {nil}, "key.leak": {nil},
+		"activation.create": {nil}, "activation.release": {nil}, "key.issue": {nil}, "key.rotate": {nil}, "key.rehome": {nil}, "key.disable": {nil}, "key.enable": {nil}, "key.revoke": {nil}, "key.leak": {nil},
 		"usage.threshold": {nil}, "usage.correct": {nil}, "ticket.create": {nil}, "ticket.reply": {nil}, "ticket.answer": {nil},
 	} {
 		for _, d := range details {

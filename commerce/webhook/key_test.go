@@ -99,3 +99,18 @@ func TestKeysTellWhetherTheyAreGood(t *testing.T) {
 		}
 	})
 }
+
+// Whoever shuts off a service by these events hears of keys made by a plan that end with the one bought, also where the owner had revoked that one
+// himself before, and of none that was revoked already.
+func TestKeysMadeByAPlanEndAloud(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		w.endpoint(t, "key.revoked")
+		w.happens(t, "key.revoke", "key_1", map[string]any{"changed": false, "children": []string{"key_2"}})
+		w.happens(t, "key.revoke", "key_1", map[string]any{"changed": false})
+		if got := w.told(t); !slices.Equal(got, []string{"key.revoked - and others"}) {
+			t.Errorf("told %q", got)
+		}
+	})
+}

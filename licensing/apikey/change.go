@@ -337,7 +337,8 @@ func (r RotateRequest) Validate() error {
 	return nil
 }
 
-// Rotate gives a key a new secret; the old one works until the overlap ends. Id, limits, counters and history stay.
+// Rotate gives a key a new secret; the old one works until the overlap ends. Id, limits, counters and history stay. While the API is switched off,
+// for the key's product or for all, nobody gets one.
 func (s *Service) Rotate(ctx context.Context, r RotateRequest) (CreateResponse, error) {
 	if err := r.Validate(); err != nil {
 		return CreateResponse{}, err
@@ -352,6 +353,9 @@ func (s *Service) Rotate(ctx context.Context, r RotateRequest) (CreateResponse, 
 	}
 	if st := k.State(s.Clock.Now()); st == Revoked || st == Expired {
 		return CreateResponse{}, ErrNotLive
+	}
+	if err := s.Switches.Check(ctx, licensing.SwitchAPI, k.ProductID); err != nil {
+		return CreateResponse{}, err
 	}
 	text, secret, err := s.newSecret(k.Env)
 	if err != nil {

@@ -46,8 +46,8 @@ type Key struct {
 	Name      string
 	// Member is the person in an organisation whose key it is, "" for nobody's.
 	Member string
-	// ParentID is the key bought by whose plan the owner made this one, "" for every other. What a payment does to the one
-	// bought, it does to these.
+	// ParentID is the key bought by whose plan the owner made this one, or another one of it under which this one went on, "" for every other.
+	// What a payment does to the one bought, it does to these, and they end with it at the latest.
 	ParentID string
 	Metadata map[string]string
 	Scopes   []string
@@ -103,6 +103,14 @@ func (k *Key) State(now time.Time) State {
 		return Disabled
 	}
 	return Active
+}
+
+// EndWith puts the end of a key that was made by a plan to that of the key bought that it is under, where that comes first. It is never stored: under
+// another one the key lasts for longer.
+func (k *Key) EndWith(end time.Time) {
+	if !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)) {
+		k.ExpiresAt = end
+	}
 }
 
 // StoppedAt is since when the shop stops the key, for whatever reason, which its owner cannot undo; zero when it does not.
@@ -193,7 +201,7 @@ type Store interface {
 	KeyByDigest(ctx context.Context, head []byte) (Record, error)
 	// RevokeKey and SetKeyStopped report whether there was anything to change. A revoked key stays revoked.
 	RevokeKey(ctx context.Context, id string, r Reach, at time.Time) (bool, error)
-	// SetKeyStopped sets or lifts one reason that stops a key. The keys made by its plan stop and go on with it. Only a dispute is noted
+	// SetKeyStopped sets or lifts one reason that stops a key. The keys that are under it stop and go on with it. Only a dispute is noted
 	// of a revoked key too, for their sake.
 	SetKeyStopped(ctx context.Context, id string, r Reach, by Stop, on bool, at time.Time) (bool, error)
 	// RotateKey ends the secrets at r.Until, unless they end before, and adds r.Fresh. It returns [licensing.ErrNotFound], or [ErrTwoSecrets]

@@ -173,6 +173,11 @@ func (s *Service) Issue(ctx context.Context, d *Draft) (issued bool, err error) 
 			return false, err
 		}
 	}
+	if k.bought() {
+		if err := s.adopt(ctx, k); err != nil {
+			return false, err
+		}
+	}
 	if d.held {
 		if _, err := s.Store.SetKeyStopped(ctx, k.ID, Reach{}, ByStaff, true, k.CreatedAt); err != nil {
 			return false, err

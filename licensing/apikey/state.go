@@ -51,7 +51,8 @@ func (s *Service) Enable(ctx context.Context, r RevokeRequest) (RevokeResponse, 
 	return s.stop(ctx, "key.enable", r, "", false)
 }
 
-// Dispute stops a key, and those made by its plan, while its payment is disputed, whatever staff and its owner do with it meanwhile.
+// Dispute stops a key, and those made by its plan that no other purchase lets go on, while its payment is disputed, whatever staff and its owner do
+// with it meanwhile.
 func (s *Service) Dispute(ctx context.Context, r RevokeRequest) (RevokeResponse, error) {
 	return s.stop(ctx, "key.dispute", r, ByDispute, true)
 }
@@ -92,25 +93,30 @@ func (s *Service) change(ctx context.Context, id, action, reason string, do func
 		return RevokeResponse{}, err
 	}
 	var k Key
-	var children []string
+	var touched []string
 	err = s.Tx.InTx(ctx, func(ctx context.Context) (err error) {
-		k, children, _, err = s.alter(ctx, within, alteration{id: id, action: action, reason: reason, do: do})
+		k, touched, _, err = s.alter(ctx, within, alteration{id: id, action: action, reason: reason, do: do})
 		return err
 	})
 	if err != nil {
 		return RevokeResponse{}, err
 	}
 	s.Invalidate(k.ID)
-	for _, child := range children {
-		s.Invalidate(child)
+	for _, other := range touched {
+		s.Invalidate(other)
 	}
 	return RevokeResponse{Key: s.view(&k), WithinSeconds: inForce}, nil
 }
 
-// alter makes a change of state in the caller's transaction and reports whether there was anything to change. Whoever revokes a key that was
-// bought for the shop revokes those made by its plan; whatever stops it stops them anyway. Those are its children.
-func (s *Service) alter(ctx context.Context, within Reach, a alteration) (k Key, children []string, changed bool, err error) {
+// alter makes a change of state in the caller's transaction and reports whether there was anything to change. What the shop does to a key that was
+// bought it does to those made by its plan, unless another one is good under which they can be. Those that may have changed with it are touched.
+func (s *Service) alter(ctx context.Context, within Reach, a alteration) (k Key, touched []string, changed bool, err error) {
 	now := s.Clock.Now()
+	if within.Owner == "" {
+		if err := s.holdFamily(ctx, a.id, within); err != nil {
+			return k, nil, false, err
+		}
+	}
 	was, err := s.Changer.HoldKey(ctx, a.id, within)
 	if err != nil {
 		return k, nil, false, err
@@ -135,23 +141,15 @@ func (s *Service) alter(ctx context.Context, within Reach, a alteration) (k Key,
 		detail["run"] = a.run
 	}
 	if within.Owner == "" && k.ParentID == "" && (changed || a.action == revoking) { // one revoked by its owner has left them
-		if children, err = s.Changer.Children(ctx, a.id); err != nil {
+		moved, children, err := s.follow(ctx, &k, &a, now, detail)
+		if err != nil {
 			return k, nil, false, err
 		}
-	}
-	if len(children) > 0 {
-		detail["children"] = children
-	}
-	if a.action == revoking {
-		for _, child := range children {
-			if _, err := a.do(ctx, child, Reach{}, now); err != nil {
-				return k, nil, false, err
-			}
-		}
-		changed = changed || len(children) > 0
+		touched = append(moved, children...)
+		changed = changed || a.action == revoking && len(touched) > 0
 	}
 	if a.quiet && !changed {
 		return k, nil, false, nil
 	}
-	return k, children, changed, s.Audit.Record(ctx, licensing.Event{Action: a.action, Target: k.ID, Product: k.ProductID, Reason: a.reason, Detail: detail})
+	return k, touched, changed, s.Audit.Record(ctx, licensing.Event{Action: a.action, Target: k.ID, Product: k.ProductID, Reason: a.reason, Detail: detail})
 }

@@ -37,8 +37,9 @@ type TemplateStore interface {
 	PutTemplate(ctx context.Context, t Template) error
 	// Template returns the template of a plan, or [licensing.ErrNotFound].
 	Template(ctx context.Context, planID string) (Template, error)
-	// HoldBase returns the key bought that lets an owner make keys of a plan in an environment, with its row locked, and
-	// how many he has made; [licensing.ErrNotFound] without one.
+	FamilyStore
+	// HoldBase holds the owner's family and returns the key bought that lets him make keys of a plan in an environment, with its row
+	// locked, and how many he has made; [licensing.ErrNotFound] without one.
 	HoldBase(ctx context.Context, owner licensing.Owner, planID string, env licensing.Env, now time.Time) (Base, error)
 	// Bases returns the plans of which an owner may make keys, with their templates.
 	Bases(ctx context.Context, owner licensing.Owner, now time.Time) ([]Base, error)
@@ -161,7 +162,7 @@ var ErrKeysUsedUp = licensing.Fail(licensing.Conflict, "keys-used-up", "Your pla
 var errNoPlan = licensing.Fail(licensing.Forbidden, "no-such-plan", "Keys can be made for plans that you have bought and that allow it.")
 
 // createOwn makes a key for a customer by the template of a plan that he has bought: never more than the plan allows, however many ask at
-// once, since the key that was bought is locked while they are counted.
+// once, since his family is held while they are counted.
 func (s *Service) createOwn(ctx context.Context, r CreateRequest, owner licensing.Owner) (CreateResponse, error) {
 	t, err := s.Templates.Template(ctx, r.Plan)
 	if licensing.KindOf(err) == licensing.NotFound {
@@ -201,6 +202,7 @@ func (s *Service) createOwn(ctx context.Context, r CreateRequest, owner licensin
 	if err != nil {
 		return CreateResponse{}, err
 	}
+	var ends time.Time
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
 		base, err := s.Templates.HoldBase(ctx, owner, t.PlanID, spec.Env, now)
 		if licensing.KindOf(err) == licensing.NotFound {
@@ -213,10 +215,7 @@ func (s *Service) createOwn(ctx context.Context, r CreateRequest, owner licensin
 			return ErrKeysUsedUp
 		}
 		k := &draft.Key
-		k.Source, k.ParentID = Source{Kind: FromGrant, ID: base.Key.ID + "/" + k.ID}, base.Key.ID
-		if end := base.Key.ExpiresAt; !end.IsZero() && (k.ExpiresAt.IsZero() || k.ExpiresAt.After(end)) {
-			k.ExpiresAt = end
-		}
+		k.Source, k.ParentID, ends = Source{Kind: FromGrant, ID: base.Key.ID + "/" + k.ID}, base.Key.ID, base.Key.ExpiresAt
 		licensing.KeepOnce(ctx, draft.Text.Full)
 		_, err = s.Issue(ctx, draft)
 		return err
@@ -224,5 +223,6 @@ func (s *Service) createOwn(ctx context.Context, r CreateRequest, owner licensin
 	if err != nil {
 		return CreateResponse{}, err
 	}
+	draft.Key.EndWith(ends)
 	return CreateResponse{Key: s.view(&draft.Key), Secret: draft.Text.Full}, nil
 }

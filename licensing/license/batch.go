@@ -3,8 +3,6 @@ package license
 import (
 	"context"
 	"maps"
-
-	"github.com/mintreu/mintreu/licensing"
 )
 
 // Move takes a license to a state in the caller's transaction, as Suspend, Reinstate and Revoke do. It reports false when it is so already, [ErrState]
@@ -76,10 +74,12 @@ func (s *Service) prepareChange(ctx context.Context, was License, r ChangeReques
 		return nil, err
 	}
 	l.UpdatedAt = s.Clock.Now()
-	e := licensing.Event{Action: "license.change", Target: l.ID, Product: l.ProductID, Reason: r.Reason,
-		Detail: map[string]any{"seats": l.Seats, "valid_until": optional(l.ValidUntil)}}
 	return func(ctx context.Context) (bool, error) {
-		saved, err := s.Store.SaveLicense(ctx, l, was.Version)
+		version, lifted, err := s.lift(ctx, &l, r.ValidUntil != nil)
+		if err != nil {
+			return false, err
+		}
+		saved, err := s.Store.SaveLicense(ctx, l, version)
 		if err == nil && saved {
 			saved, err = s.Tokens.ReplaceToken(ctx, was.Token.JTI, l.Token)
 		}
@@ -89,6 +89,6 @@ func (s *Service) prepareChange(ctx context.Context, was License, r ChangeReques
 		case !saved:
 			return false, ErrChanged
 		}
-		return true, s.Audit.Record(ctx, e)
+		return true, s.Audit.Record(ctx, changed(&l, r.Reason, lifted))
 	}, nil
 }

@@ -47,7 +47,7 @@ type ChangeRequest struct {
 	Reason       string       `json:"reason" doc:"Why, for the audit trail."`
 	Licensee     *string      `json:"licensee,omitempty" doc:"Name shown to the user."`
 	Seats        *int64       `json:"seats,omitempty" doc:"Seats promised; those held beyond a lower number stay until released."`
-	ValidUntil   *time.Time   `json:"valid_until,omitempty" doc:"Commercial end."`
+	ValidUntil   *time.Time   `json:"valid_until,omitempty" doc:"Commercial end. One that lies ahead ends the suspension of a license whose term was over, and no other."`
 	UpdatesUntil *time.Time   `json:"updates_until,omitempty" doc:"Versions released until then are covered."`
 	MaxVersion   *string      `json:"max_version,omitempty" doc:"Newest version covered; empty covers all."`
 	Entitlements Entitlements `json:"entitlements,omitempty" doc:"Features to add or replace, by code."`
@@ -92,11 +92,43 @@ func (s *Service) Change(ctx context.Context, r ChangeRequest) (View, error) {
 	if err := l.signable(ErrChange); err != nil {
 		return View{}, err
 	}
-	if err := s.retoken(ctx, &l, licensing.Event{Action: "license.change", Reason: r.Reason,
-		Detail: map[string]any{"seats": l.Seats, "valid_until": optional(l.ValidUntil)}}, ""); err != nil {
+	old := l.Token.JTI
+	if err := s.redraw(ctx, &l); err != nil {
+		return View{}, err
+	}
+	if err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+		was, lifted, err := s.lift(ctx, &l, r.ValidUntil != nil)
+		if err != nil {
+			return err
+		}
+		if err := s.resave(ctx, &l, was, old); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, changed(&l, r.Reason, lifted))
+	}); err != nil {
 		return View{}, err
 	}
 	return s.view(ctx, l.ID)
+}
+
+// changed is the audit event of a license under other overrides.
+func changed(l *License, reason string, lifted bool) licensing.Event {
+	detail := map[string]any{"seats": l.Seats, "valid_until": optional(l.ValidUntil)}
+	if lifted {
+		detail["lapse"] = "lifted"
+	}
+	return licensing.Event{Action: "license.change", Target: l.ID, Product: l.ProductID, Reason: reason, Detail: detail}
+}
+
+// lift ends, in the caller's transaction, the suspension of a license whose term was over, where its end was moved and it lapses later now or never, as
+// a renewal does. It returns the version of its row from then on, and whether there was such a suspension. What else suspends it stays.
+func (s *Service) lift(ctx context.Context, l *License, moved bool) (was int64, lifted bool, err error) {
+	at, _ := l.LapsesAt()
+	if !moved || l.LapsedAt.IsZero() || !at.IsZero() && !at.After(l.UpdatedAt) {
+		return l.Version, false, nil
+	}
+	was, err = s.revive(ctx, l, l)
+	return was, err == nil, err
 }
 
 // over lays the change over l. A term that waits for its first use begins with the end that it is given, which no first use moves then.

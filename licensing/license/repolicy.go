@@ -72,7 +72,8 @@ func (r RepolicyRequest) Validate() error {
 }
 
 // Repolicy freezes a policy, as it is now, into a license in place of the terms that it has. What was said of the license alone stays:
-// its seats, features and ends where they differ from the old policy. The term goes on where the new policy has one. The old token is
+// its seats, features and ends where they differ from the old policy. The term goes on where the new policy has one; the
+// suspension at the end of a term ends where the new one is not over. The old token is
 // invalid from then on; products get the new one with their next contact, and the seats that are held stay.
 func (s *Service) Repolicy(ctx context.Context, r RepolicyRequest) (View, error) {
 	if err := r.Validate(); err != nil {
@@ -98,7 +99,11 @@ func (s *Service) Repolicy(ctx context.Context, r RepolicyRequest) (View, error)
 		dies = after.UpdatedAt.Add(seconds(n))
 	}
 	if err := s.Tx.InTx(ctx, func(ctx context.Context) error {
-		if err := s.resave(ctx, &after, before.Version, old); err != nil {
+		was, _, err := s.lift(ctx, &after, true)
+		if err != nil {
+			return err
+		}
+		if err := s.resave(ctx, &after, was, old); err != nil {
 			return err
 		}
 		if err := s.Store.RetimeSeats(ctx, after.ID, dies); err != nil {

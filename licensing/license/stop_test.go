@@ -140,3 +140,88 @@ func TestRenewalEndsItsOwnSuspensionAlone(t *testing.T) {
 		}
 	})
 }
+
+// An end that staff move ahead lifts the suspension of a subscription whose term was over, as a renewal does, whether they override it, extend
+// many or put it under other terms; neither that of staff nor that of a dispute, and not while the end stays where it was or is over still.
+func TestLaterEndLiftsTheLapseAlone(t *testing.T) {
+	t.Parallel()
+	ways := map[string]func(t *testing.T, w *world, id string) error{
+		"overridden": func(_ *testing.T, w *world, id string) error {
+			until := w.Clock.Now().Add(30 * day)
+			_, err := w.Change(w.ctx, license.ChangeRequest{ID: id, Reason: "goodwill", ValidUntil: &until})
+			return err
+		},
+		"extended": func(_ *testing.T, w *world, id string) error {
+			commit, err := w.PrepareExtension(w.ctx, id, 30, "outage")
+			if err != nil {
+				return err
+			}
+			return w.Store.InTx(w.ctx, func(ctx context.Context) error {
+				_, err := commit(ctx)
+				return err
+			})
+		},
+		"under other terms": func(t *testing.T, w *world, id string) error {
+			p, err := w.CreatePolicy(w.ctx, license.CreatePolicyRequest{ProductID: w.policy.ProductID, Code: "forever", Name: "For ever", Terms: license.Terms{Type: doc.Perpetual, Seats: license.Seats{N: 1}}})
+			if err != nil {
+				return err
+			}
+			look, err := w.LookRepolicy(w.ctx, license.RepolicyLookRequest{ID: id, Policy: p.ID})
+			if err != nil {
+				return err
+			}
+			_, err = w.Repolicy(w.ctx, license.RepolicyRequest{ID: id, Policy: p.ID, Version: look.Version, PolicyVersion: look.PolicyVersion, Reason: "sold anew"})
+			return err
+		},
+	}
+	for name, lengthen := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, e storetest.Env) {
+				w := newWorld(t, e, license.Terms{Type: doc.Subscription, Duration: 30 * license.Day, Seats: license.Seats{N: 1}})
+				spec := w.spec("line/1/1")
+				spec.ValidUntil = e.Clock.Now().Add(30 * day)
+				d := w.issue(t, spec)
+				id := d.License.ID
+				e.Clock.Advance(40 * day)
+				if n, err := w.Lapse(t.Context()); err != nil || n != 1 {
+					t.Fatalf("%d lapsed, %v", n, err)
+				}
+				state := func(what, want string, lapsed, held, disputed bool) {
+					t.Helper()
+					v, err := w.Get(w.ctx, license.GetRequest{ID: id})
+					if err != nil || v.State != want || (v.LapsedAt != nil) != lapsed || (v.HeldAt != nil) != held || (v.DisputedAt != nil) != disputed {
+						t.Errorf("%s: %s because %q, %v, %v, %v, %v", what, v.State, v.Reason, v.LapsedAt, v.HeldAt, v.DisputedAt, err)
+					}
+				}
+				seats, over := int64(3), e.Clock.Now().Add(-9*day)
+				for what, r := range map[string]license.ChangeRequest{"more seats": {Seats: &seats}, "an end that is over too": {ValidUntil: &over}} {
+					r.ID, r.Reason = id, what
+					if _, err := w.Change(w.ctx, r); err != nil {
+						t.Fatal(err)
+					}
+					state(what, "suspended", true, false, false)
+				}
+				w.dispute(t, d.License.Source, true)
+				if _, err := w.Suspend(w.ctx, license.StateRequest{ID: id, Reason: "abuse"}); err != nil {
+					t.Fatal(err)
+				}
+				if err := lengthen(t, w, id); err != nil {
+					t.Fatal(err)
+				}
+				state(name, "suspended", false, true, true)
+				w.dispute(t, d.License.Source, false)
+				if _, err := w.Reinstate(w.ctx, license.StateRequest{ID: id, Reason: "settled"}); err != nil {
+					t.Fatal(err)
+				}
+				state("nothing suspends it any more", "active", false, false, false)
+				if n, err := w.Lapse(t.Context()); err != nil || n != 0 {
+					t.Errorf("%d lapsed, %v", n, err)
+				}
+				if found, err := w.Store.LicenseViolations(t.Context(), e.Clock.Now()); err != nil || len(found) > 0 {
+					t.Errorf("%v, %v", found, err)
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -202,6 +203,46 @@ func TestCheckProduct(t *testing.T) {
 		e.Clock.Advance(time.Minute)
 		if off() {
 			t.Error("off beyond its time")
+		}
+	})
+}
+
+// A machine token that is narrowed to a product learns of the switches for all products and of its own product's, and of no other's: neither that
+// it is stopped nor why. One for all products, and staff, see every one.
+func TestR04_NarrowedTokenSeesItsOwnSwitches(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		const other = "prod_0190a1b2c3d47e5f8a9b0c1d2e3f4a5c"
+		s := newService(e)
+		for _, p := range []string{product, other, ""} {
+			flip(t, s, killswitch.FlipRequest{Switch: "downloads", Product: p, Off: true})
+		}
+		for who, c := range map[string]struct {
+			actor licensing.Actor
+			want  []string
+		}{
+			"narrowed":       {licensing.Actor{Kind: licensing.Machine, ID: "mtk_1", Product: product}, []string{product}},
+			"of neither":     {licensing.Actor{Kind: licensing.Machine, ID: "mtk_1", Product: "prod_none"}, nil},
+			"for everything": {licensing.Actor{Kind: licensing.Machine, ID: "mtk_1"}, []string{product, other}},
+			"staff":          {licensing.Actor{Kind: licensing.Staff, ID: "cus_1", Role: licensing.RoleAuditor}, []string{product, other}},
+		} {
+			list, err := s.List(licensing.WithCall(t.Context(), &licensing.Call{Operation: "switch.list", Actor: c.actor}), killswitch.ListRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			off := 0
+			for _, v := range list.Switches {
+				switch {
+				case v.Product != "":
+					got = append(got, v.Product)
+				case v.Off:
+					off++
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, c.want) || off != 1 || len(list.Switches) != 9+len(c.want) {
+				t.Errorf("%s: sees %q and %d of those for all off", who, got, off)
+			}
 		}
 	})
 }

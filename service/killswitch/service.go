@@ -43,7 +43,7 @@ type ListResponse struct {
 	Switches []View `json:"switches" doc:"The switches."`
 }
 
-// List returns all switches as the database has them.
+// List returns all switches as the database has them. A machine token that is narrowed to a product sees those for all products and its own.
 func (s *Service) List(ctx context.Context, _ ListRequest) (ListResponse, error) {
 	states, err := s.Store.Switches(ctx)
 	if err != nil {
@@ -59,8 +59,9 @@ func (s *Service) List(ctx context.Context, _ ListRequest) (ListResponse, error)
 			out.Switches = append(out.Switches, view(states[i], now))
 		}
 	}
+	actor := licensing.ActorFrom(ctx)
 	for _, st := range states {
-		if st.Product != "" {
+		if st.Product != "" && actor.Reaches(st.Product) {
 			out.Switches = append(out.Switches, view(st, now))
 		}
 	}

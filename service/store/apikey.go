@@ -24,6 +24,7 @@ func (s *Store) APIKeys() apikey.Store { return &apiKeys{s} }
 const apiKeyColumns = `k.id, k.source_kind, k.source_id, k.owner, k.product_id, k.plan_id, k.plan_code, k.env, k.name, k.scopes, k.allow_from, k.limits,
 	k.expires_at, k.disabled_at, k.revoked_at, k.created_at, k.updated_at, k.member, k.parent_id, k.metadata, k.on_leak, k.held_at, k.leaked_at, k.disputed_at,
 	(SELECT COALESCE(p.held_at, p.disputed_at) FROM api_key p WHERE p.id = k.parent_id AND k.parent_id <> ''),
+	(SELECT p.expires_at FROM api_key p WHERE p.id = k.parent_id AND k.parent_id <> ''),
 	EXISTS (SELECT 1 FROM api_credit c WHERE c.key_id = k.id)`
 
 // withinReach is the condition that a Reach, given as parameters n, n+1 and n+2, puts on api_key.
@@ -35,9 +36,9 @@ func scanAPIKey(row db.Row, more ...any) (apikey.Key, error) {
 	var k apikey.Key
 	var scopes, networks, limits string
 	var metadata string
-	var expires, disabled, revoked, held, leaked, disputed, parent *time.Time
+	var expires, disabled, revoked, held, leaked, disputed, parent, ends *time.Time
 	dest := []any{&k.ID, &k.Source.Kind, &k.Source.ID, &k.Owner, &k.ProductID, &k.PlanID, &k.PlanCode, &k.Env, &k.Name, &scopes, &networks, &limits,
-		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt, &k.Member, &k.ParentID, &metadata, &k.OnLeak, &held, &leaked, &disputed, &parent, &k.Rationed}
+		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt, &k.Member, &k.ParentID, &metadata, &k.OnLeak, &held, &leaked, &disputed, &parent, &ends, &k.Rationed}
 	err := row.Scan(append(dest, more...)...)
 	if errors.Is(err, db.ErrNoRows) {
 		return k, licensing.ErrNotFound
@@ -46,6 +47,7 @@ func scanAPIKey(row db.Row, more ...any) (apikey.Key, error) {
 		return k, err
 	}
 	k.ExpiresAt, k.DisabledAt, k.RevokedAt = instant(expires), instant(disabled), instant(revoked)
+	k.EndWith(instant(ends))
 	k.HeldAt, k.LeakedAt, k.DisputedAt, k.ParentStoppedAt = instant(held), instant(leaked), instant(disputed), instant(parent)
 	for _, list := range []struct {
 		text string

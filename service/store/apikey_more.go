@@ -88,15 +88,23 @@ func narrowKeys(f apikey.Filter) *narrowing {
 		list.conditions = append(list.conditions, "k.revoked_at IS NOT NULL")
 		return list
 	}
-	list.conditions = append(list.conditions, "k.revoked_at IS NULL")
+	over := overKey("$" + list.next())
+	list.args = append(list.args, f.At)
 	if f.State == apikey.Expired {
-		return list.that("k.expires_at <=", f.At, "")
+		list.conditions = append(list.conditions, "k.revoked_at IS NULL", over)
+		return list
 	}
 	stopped := "(k.disabled_at IS NOT NULL OR " + stoppedKey + ")"
 	if f.State == apikey.Active {
 		stopped = "NOT " + stopped
 	}
-	return list.that("(k.expires_at IS NULL OR k.expires_at >", f.At, ") AND "+stopped)
+	list.conditions = append(list.conditions, "k.revoked_at IS NULL", "NOT "+over, stopped)
+	return list
+}
+
+// overKey is the condition that a key k, or the one that it is under, has ended at an instant, which a parameter gives.
+func overKey(at string) string {
+	return `(k.expires_at IS NOT NULL AND k.expires_at <= ` + at + ` OR k.parent_id <> '' AND EXISTS (SELECT 1 FROM api_key p WHERE p.id = k.parent_id AND p.expires_at <= ` + at + `))`
 }
 
 // FindKeys implements [apikey.Changer].
@@ -235,16 +243,16 @@ func (s *apiKeys) Template(ctx context.Context, planID string) (apikey.Template,
 	return scanTemplate(s.db.QueryRow(ctx, `SELECT `+templateColumns+` FROM api_key_template t JOIN plan p ON p.id = t.plan_id WHERE t.plan_id = $1`, planID))
 }
 
-// fromBase are the good keys that were bought, by an owner ($1), at an instant ($2).
-const fromBase = ` FROM api_key k WHERE k.owner = $1 AND k.source_kind = 'order_unit' AND k.revoked_at IS NULL AND k.held_at IS NULL AND k.disputed_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) `
-
 // HoldBase implements [apikey.TemplateStore].
 func (s *apiKeys) HoldBase(ctx context.Context, owner licensing.Owner, planID string, env licensing.Env, now time.Time) (b apikey.Base, err error) {
-	b.Key, err = scanAPIKey(s.db.QueryRow(ctx, `SELECT `+apiKeyColumns+fromBase+`AND k.plan_id = $3 AND k.env = $4 ORDER BY k.id LIMIT 1 FOR UPDATE`, string(owner), now, planID, string(env)))
+	if err = s.HoldFamily(ctx, owner); err != nil {
+		return b, err
+	}
+	b.Key, err = scanAPIKey(s.db.QueryRow(ctx, `SELECT `+apiKeyColumns+fromBase+`AND k.plan_id = $3 AND k.env = $4 ORDER BY `+longest+`FOR UPDATE`, string(owner), now, planID, string(env)))
 	if err != nil {
 		return b, err
 	}
-	err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM api_key k WHERE k.owner = $1 AND k.plan_id = $3 AND k.env = $4 AND k.parent_id <> '' AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)`,
+	err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM api_key k WHERE k.owner = $1 AND k.plan_id = $3 AND k.env = $4 AND k.parent_id <> '' AND k.revoked_at IS NULL AND NOT `+overKey("$2"),
 		string(owner), now, planID, string(env)).Scan(&b.Made)
 	return b, err
 }
@@ -252,7 +260,7 @@ func (s *apiKeys) HoldBase(ctx context.Context, owner licensing.Owner, planID st
 // Bases implements [apikey.TemplateStore].
 func (s *apiKeys) Bases(ctx context.Context, owner licensing.Owner, now time.Time) ([]apikey.Base, error) {
 	rows, err := s.db.Query(ctx, `SELECT `+templateColumns+`, b.plan_id, b.plan_code, b.product_id, b.env, d.name,
-			(SELECT COUNT(*) FROM api_key m WHERE m.owner = $1 AND m.plan_id = b.plan_id AND m.env = b.env AND m.parent_id <> '' AND m.revoked_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > $2))
+			(SELECT COUNT(*) FROM api_key k WHERE k.owner = $1 AND k.plan_id = b.plan_id AND k.env = b.env AND k.parent_id <> '' AND k.revoked_at IS NULL AND NOT `+overKey("$2")+`)
 		FROM (SELECT DISTINCT k.plan_id, k.plan_code, k.product_id, k.env`+fromBase+`) b
 		JOIN product d ON d.id = b.product_id JOIN plan p ON p.id = b.plan_id JOIN api_key_template t ON t.plan_id = b.plan_id
 		WHERE t.most > 0 ORDER BY d.name, b.plan_code, b.env`, string(owner), now)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/service/db"
@@ -38,13 +39,20 @@ func scanPaymentEvent(row db.Row, more ...any) (payment.Row, error) {
 	return r, err
 }
 
-// AddEvent implements [payment.Store].
+// erased is the condition that the buyer of an order o was erased: an erased person's pseudonym stands where the address stood.
+const erased = `o.email LIKE '%` + account.Erased + `'`
+
+// AddEvent implements [payment.Store]. The order is held, so that a buyer who is erased at this moment either is before, or finds the event.
 func (s *payments) AddEvent(ctx context.Context, r payment.Row) (bool, error) {
-	n, err := s.db.Exec(ctx, `INSERT INTO payment_event (id, type, api_version, live, account, object, object_kind, order_id, origin, state, reason, attempts, created_at,
+	about := [3]string{r.ID, r.ID, r.ID} // which is no id of what an order knows
+	copy(about[:], r.About())
+	n, err := s.db.Exec(ctx, `WITH o AS (SELECT id, email FROM orders WHERE id = $8 OR session IN ($14, $15, $16) OR intent IN ($14, $15, $16) OR charge IN ($14, $15, $16) FOR UPDATE)
+		INSERT INTO payment_event (id, type, api_version, live, account, object, object_kind, order_id, origin, state, reason, attempts, created_at,
 			received_at, next_try, body)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', '', 0, $10, $11, $12, $13)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, COALESCE((SELECT MIN(o.id) FROM o WHERE $8 = '' AND `+erased+`), $8), $9, 'pending', '', 0, $10, $11, $12,
+			CASE WHEN EXISTS (SELECT 1 FROM o WHERE `+erased+`) THEN '{}' ELSE $13 END)
 		ON CONFLICT (id) DO NOTHING`,
-		r.ID, r.Type, r.APIVersion, r.Live, r.Account, r.Object, r.ObjectKind, r.Order, r.Origin, r.Created, r.ReceivedAt, r.NextTry, string(r.Raw))
+		r.ID, r.Type, r.APIVersion, r.Live, r.Account, r.Object, r.ObjectKind, r.Order, r.Origin, r.Created, r.ReceivedAt, r.NextTry, string(r.Raw), about[0], about[1], about[2])
 	failpoint.Hit("event-row")
 	return n == 1, err
 }

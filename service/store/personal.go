@@ -32,6 +32,10 @@ var (
 	_ account.Eraser   = holding{}
 )
 
+// paidBy are the orders o of a person that a payment_event is about which names none.
+const paidBy = ` FROM orders o WHERE (o.owner = $1 OR o.email = $2) AND o.intent <> ''
+	AND (payment_event.object IN (o.session, o.intent, o.charge) OR payment_event.body LIKE '%"' || o.intent || '"%' OR o.charge <> '' AND payment_event.body LIKE '%"' || o.charge || '"%')`
+
 // exportMost is how many rows of a kind an export shows.
 const exportMost = 10_000
 
@@ -45,9 +49,10 @@ func (s *Store) Personal() []account.Personal {
 		// What the payment provider told names its customer. The order is found without it: by the event's row, or by the payment that it is about.
 		of("payments", holding{columns: "e.id, e.type, e.object, e.order_id, e.body, e.received_at", from: "orders o JOIN payment_event e ON e.order_id = o.id WHERE o.owner = $1 ORDER BY e.id",
 			erase: []erasure{
+				// What arrives from now on waits until this is over, and then finds the buyer erased.
+				{`UPDATE orders SET updated_at = updated_at WHERE owner = $1 OR email = $2`, []int{1, 2}},
 				{`UPDATE payment_event SET body = '{}' WHERE order_id IN (SELECT id FROM orders WHERE owner = $1 OR email = $2)`, []int{1, 2}},
-				{`UPDATE payment_event SET body = '{}' WHERE order_id = '' AND state <> 'pending' AND EXISTS (SELECT 1 FROM orders o WHERE (o.owner = $1 OR o.email = $2) AND o.intent <> ''
-					AND (payment_event.object IN (o.session, o.intent, o.charge) OR payment_event.body LIKE '%"' || o.intent || '"%' OR o.charge <> '' AND payment_event.body LIKE '%"' || o.charge || '"%'))`, []int{1, 2}},
+				{`UPDATE payment_event SET body = '{}', order_id = (SELECT MIN(o.id)` + paidBy + `) WHERE order_id = '' AND EXISTS (SELECT 1` + paidBy + `)`, []int{1, 2}},
 			}}),
 		of("orders", holding{columns: "o.id, o.email, o.env, o.state, o.currency, o.total, o.refunded, o.receipt, o.snapshot, o.created_at, o.paid_at", from: "orders o WHERE o.owner = $1 ORDER BY o.id",
 			erase: []erasure{

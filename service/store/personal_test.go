@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/commerce/payment"
@@ -15,7 +16,7 @@ import (
 
 // TestQ11_WhatThePaymentProviderTold guarantees that of what the payment provider told nothing is left that names a person who wants to be
 // forgotten: of the person's orders, of those bought for an organisation, and where the event names the payment alone; that the rows themselves stay, what was told of others does, and
-// what is still to be worked on keeps what it is found by.
+// what is still to be worked on is found by its order; and that nothing comes back by what the provider tells later.
 func TestQ11_WhatThePaymentProviderTold(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
@@ -47,8 +48,9 @@ func TestQ11_WhatThePaymentProviderTold(t *testing.T) {
 		}
 		const ada, bob = `{"email":"ada@example.com"`, `{"email":"bob@example.com"`
 		gone := []string{add("cs_1", own.ID, ada+`}`, payment.Done), add("cs_1", own.ID, ada+`}`, payment.Pending), add("cs_2", firm.ID, ada+`}`, payment.Parked),
-			add("ch_1", "", ada+`}`, payment.Done), add("dp_1", "", ada+`,"charge":"ch_1"}`, payment.Done), add("re_1", "", ada+`,"payment_intent":"pi_2"}`, payment.Parked)}
-		stays := []string{add("cs_10", other.ID, bob+`}`, payment.Done), add("dp_10", "", bob+`,"charge":"ch_10","payment_intent":"pi_10"}`, payment.Done), add("dp_2", "", ada+`,"charge":"ch_1"}`, payment.Pending)}
+			add("ch_1", "", ada+`}`, payment.Done), add("dp_1", "", ada+`,"charge":"ch_1"}`, payment.Done), add("re_1", "", ada+`,"payment_intent":"pi_2"}`, payment.Parked),
+			add("dp_2", "", ada+`,"charge":"ch_1"}`, payment.Pending)}
+		stays := []string{add("cs_10", other.ID, bob+`}`, payment.Done), add("dp_10", "", bob+`,"charge":"ch_10","payment_intent":"pi_10"}`, payment.Done)}
 		p := account.Person{ID: "cus_ada", Email: "ada@example.com"}
 		part := e.Store.Personal()[0]
 		rows, err := part.ExportPerson(t.Context(), p)
@@ -56,10 +58,31 @@ func TestQ11_WhatThePaymentProviderTold(t *testing.T) {
 			t.Errorf("the export of %s has %s, %v", part.Name, text, err)
 		}
 		if err := e.Store.InTx(licensing.AsSystem(t.Context(), "test"), func(ctx context.Context) error {
-			return part.ErasePerson(ctx, p, account.Pseudonym(p.ID), e.Clock.Now())
+			for _, part := range e.Store.Personal() {
+				if err := part.ErasePerson(ctx, p, account.Pseudonym(p.ID), e.Clock.Now()); err != nil {
+					return err
+				}
+			}
+			return nil
 		}); err != nil {
 			t.Fatal(err)
 		}
+		of := func(member, id string) string {
+			return `{"data":{"object":` + ada + `,"` + member + `":"` + id + `"}}}`
+		}
+		late := map[string]string{add("cs_1", own.ID, ada+`}`, payment.Pending): own.ID, add("ch_1", "", ada+`}`, payment.Pending): own.ID, add("cs_2", firm.ID, ada+`}`, payment.Parked): firm.ID,
+			add("dp_3", "", of("charge", "ch_1"), payment.Pending): own.ID, add("re_3", "", of("payment_intent", "pi_2"), payment.Done): firm.ID}
+		for id, order := range late {
+			if r, err := e.Store.Payments().EventRow(t.Context(), id); err != nil || r.Order != order {
+				t.Errorf("%s, which came later, is of the order %q, want %q (%v)", id, r.Order, order, err)
+			}
+			gone = append(gone, id)
+		}
+		if r, err := e.Store.Payments().EventRow(t.Context(), "evt_7"); err != nil || r.Order != own.ID {
+			t.Errorf("what is still to be worked on is of the order %q (%v)", r.Order, err)
+		}
+		stays = append(stays, add("cs_10", other.ID, bob+`}`, payment.Pending), add("dp_11", "", `{"data":{"object":`+bob+`,"charge":"ch_10"}}}`, payment.Pending), add("dp_12", "", of("charge", "ch_99"), payment.Pending),
+			add("", "", ada+`}`, payment.Pending))
 		for _, id := range gone {
 			if r, err := e.Store.Payments().EventRow(t.Context(), id); err != nil || string(r.Raw) != "{}" || r.ID != id {
 				t.Errorf("%s is %s, %v", id, r.Raw, err)
@@ -77,4 +100,46 @@ func TestQ11_WhatThePaymentProviderTold(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestQ11_AnEventWhileItsBuyerIsErased guarantees that what the payment provider tells of an order at the moment at which its buyer is erased keeps no address: it
+// waits until that is over.
+func TestQ11_AnEventWhileItsBuyerIsErased(t *testing.T) {
+	t.Parallel()
+	e := storetest.Postgres(t) // SQLite's writers follow each other
+	o := paidOrder(t, e)
+	if _, err := e.DB.Exec(t.Context(), `UPDATE orders SET owner = 'cus_ada', email = 'ada@example.com' WHERE id = $1`, o.ID); err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, 1)
+	p := account.Person{ID: "cus_ada", Email: "ada@example.com"}
+	if err := e.Store.InTx(licensing.AsSystem(t.Context(), "test"), func(ctx context.Context) error {
+		for i, part := range e.Store.Personal() {
+			if err := part.ErasePerson(ctx, p, account.Pseudonym(p.ID), e.Clock.Now()); err != nil || i > 0 {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			go func() {
+				_, err := e.Store.Payments().AddEvent(context.Background(), payment.Row{Event: payment.Event{ID: "evt_1", Type: "x", Object: "cs_1", ObjectKind: "x", Order: o.ID,
+					Created: e.Clock.Now(), Raw: []byte(`{"email":"ada@example.com"}`)}, Origin: "delivery", ReceivedAt: e.Clock.Now(), NextTry: e.Clock.Now()})
+				stored <- err
+			}()
+			select {
+			case err := <-stored: // nothing held it up
+				stored <- err
+			case <-time.After(300 * time.Millisecond): // it waits, as it should
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-stored; err != nil {
+		t.Fatal(err)
+	}
+	if r, err := e.Store.Payments().EventRow(t.Context(), "evt_1"); err != nil || string(r.Raw) != "{}" {
+		t.Errorf("%s, %v", r.Raw, err)
+	}
 }

@@ -60,7 +60,7 @@ func (p *pages) order(v *site.Visit) error {
 		return err
 	}
 	view := orderView{View: o, Redrive: may(v, p.ops.Redrive.Spec())}
-	if o.State == order.Fulfilled || o.State == order.Refunded {
+	if o.State == order.Fulfilled || o.State == order.Refunded || o.FulfilledAt != nil {
 		c, err := p.ops.Checkout.Call(v.Ctx(), checkout.GetRequest{ID: o.ID})
 		if err != nil && !errors.Is(err, licensing.ErrNotFound) {
 			return err
@@ -128,6 +128,9 @@ func orderText(o order.View) string {
 	case order.Closed:
 		return "Never paid."
 	case order.Parked:
+		if o.FulfilledAt != nil {
+			return "Payment and what was given do not match any more. It waits for a person; once the whole money went back, it is done."
+		}
 		return "What the payment provider says is not what was ordered. Nothing is given until a person has looked at it."
 	}
 	return ""
@@ -136,7 +139,7 @@ func orderText(o order.View) string {
 // happened is a step of an order's timeline in words.
 func happened(kind string) string {
 	if text, ok := map[string]string{"created": "Order made", "session": "Payment page opened", "paid": "Money arrived", "fulfilled": "Delivered", "redrive": "Looked at again by a person",
-		"closed": "Closed", "awaiting_funds": "Waiting for the money", "parked": "Parked", "refund": "Refunded", "held": "Held back by a switch"}[kind]; ok {
+		"closed": "Closed", "awaiting_funds": "Waiting for the money", "parked": "Parked", "stranded": "Its license was revoked with the order", "refund": "Refunded", "held": "Held back by a switch"}[kind]; ok {
 		return text
 	}
 	return ui.Words(kind)
