@@ -51,8 +51,11 @@ func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest
 	if l.State != license.Active || l.ProductSlug != r.Product {
 		return out, false, ErrRefused
 	}
-	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Holder && a.Owner != l.Owner { // the license changed hands since the key was looked up
+	switch a := licensing.ActorFrom(ctx); { // it may have changed hands, or its key, since that was looked up
+	case a.Kind == licensing.Holder && (a.Owner != l.Owner || a.Line != l.Token.Line()):
 		return out, false, ErrRefused
+	case a.Kind == licensing.Customer && a.Owner != l.Owner:
+		return out, false, licensing.ErrNotFound
 	}
 	if err := s.admits(&l, r); err != nil {
 		return out, false, err
@@ -160,7 +163,7 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 	t := Take{Seek: seek, Owner: l.Owner, ID: s.IDs.New("act"), ReplaceOldest: l.Terms.OverLimit == license.ReplaceOldest, Name: r.Name,
 		Device: r.Device, User: r.User, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt}
 	a := &Activation{ID: t.ID, LicenseID: l.ID, Seq: 1, User: r.User, Device: r.Device}
-	if last != nil && now.Sub(last.ReleasedAt) <= time.Duration(l.Terms.ReviveWithin)*time.Second && l.Terms.ReviveWithin > 0 {
+	if last != nil && now.Sub(last.ReleasedAt) <= time.Duration(l.Terms.ReviveWithin)*time.Second && l.Terms.ReviveWithin > 0 && !license.ByTransfer(last.ReleasedBy) {
 		t.Revive, t.ReviveSeq, a = last.ID, last.Seq, last
 		a.Seq++
 	}
