@@ -67,6 +67,11 @@ func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest
 		a = nil
 	}
 	if a != nil && a.State == Held {
+		if a.byUser() && l.Terms.Type == doc.Trial { // a further device of the user, perhaps
+			if had, err := s.Store.TrialHad(ctx, trying(&l, r, s.Clock.Now())); err != nil || had {
+				return out, false, errOr(err, ErrTrialUsed)
+			}
+		}
 		return s.again(ctx, &l, a, r)
 	}
 	if err := s.Switches.Check(ctx, licensing.SwitchLicensing, l.ProductID); err != nil {
@@ -168,9 +173,8 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		a.Seq++
 	}
 	if l.Terms.Type == doc.Trial {
-		parts := partsOf(r.Device)
-		t.Trial, t.TrialDevice = l.ProductID, Seek{License: l.ID, Subject: deviceKey(parts), Parts: parts}
-		if had, err := s.Store.TrialHad(ctx, t.Trial, t.TrialDevice); err != nil || had {
+		t.Try = trying(l, r, time.Time{})
+		if had, err := s.Store.TrialHad(ctx, t.Try); err != nil || had {
 			return sdk.ActivateResponse{}, false, errOr(err, ErrTrialUsed)
 		}
 	}
@@ -182,8 +186,8 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		return sdk.ActivateResponse{}, false, err
 	}
 	if !taken {
-		if t.Trial != "" {
-			if had, err := s.Store.TrialHad(ctx, t.Trial, t.TrialDevice); err != nil || had {
+		if t.Try.Product != "" {
+			if had, err := s.Store.TrialHad(ctx, t.Try); err != nil || had {
 				return sdk.ActivateResponse{}, false, errOr(err, ErrTrialUsed)
 			}
 		}
@@ -194,6 +198,12 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		return sdk.ActivateResponse{}, false, err
 	}
 	return s.answer(ctx, &started, a, when, r)
+}
+
+// trying is the trial that a license is, on the device that asks; from keep on, unless that is zero, it is noted to have it.
+func trying(l *license.License, r *sdk.ActivateRequest, keep time.Time) Try {
+	parts := partsOf(r.Device)
+	return Try{Product: l.ProductID, Device: Seek{License: l.ID, Subject: deviceKey(parts), Parts: parts}, Keep: keep}
 }
 
 // seat lets the store take or free a seat, in its one round trip; the store writes the audit row. Under an Idempotency-Key it
