@@ -85,7 +85,11 @@ func (c *Client) activate(ctx context.Context, credential string) error {
 	if res.License == "" || res.Lease == "" {
 		return fmt.Errorf("%w: no lease", errAnswer)
 	}
-	return c.adopt(ctx, reply{license: res.License, lease: res.Lease, activation: res.Activation, nonce: req.Nonce})
+	if err := c.adopt(ctx, reply{license: res.License, lease: res.Lease, activation: res.Activation, nonce: req.Nonce}); err != nil {
+		return err
+	}
+	c.state.Online = req.Nonce
+	return nil
 }
 
 // reactivate asks for a seat again, with the license at hand, or, if another token took the place of that meanwhile, as with each renewal, with the

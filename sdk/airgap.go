@@ -82,7 +82,7 @@ func (c *Client) Return(ctx context.Context) (string, error) {
 	if c.lease == nil && c.state.Returned != "" {
 		return c.state.Returned, nil
 	}
-	if c.lease == nil || c.lease.Nonce == "" {
+	if c.lease == nil || c.lease.Nonce == "" || c.lease.Nonce == c.state.Online {
 		return "", ErrNoAnswer
 	}
 	text, err := doc.NewOfflineReturn(c.lease, c.state.Lease)

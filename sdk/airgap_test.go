@@ -98,6 +98,38 @@ func TestAirGap_RequestAnswerReturn(t *testing.T) {
 	}
 }
 
+// What the server itself gave is not given back by a text, which would free no seat: nothing is forgotten, also by a product that was started anew.
+func TestAirGap_ReturnOfASeatGotOnline(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	srv := sdktest.NewServer()
+	defer srv.Close()
+	key := srv.Issue(sdktest.Spec{Product: "editor", Seats: 1})
+	store := new(sdk.MemoryStore)
+	open := func() *sdk.Client { return client(t, srv, sdk.WithStore(store)) }
+	c := open()
+	activate(t, c, key)
+	for range 2 {
+		if text, err := c.Return(ctx); !errors.Is(err, sdk.ErrNoAnswer) || text != "" {
+			t.Errorf("Return: %q, %v", text, err)
+		}
+		if d, err := c.Evaluate(ctx, "", 0); err != nil || !d.Allowed {
+			t.Errorf("it was forgotten: %+v, %v", d, err)
+		}
+		c = open()
+	}
+	if err := c.Deactivate(ctx); err != nil || srv.Seats(key) != 0 {
+		t.Errorf("Deactivate: %v, %d seats", err, srv.Seats(key))
+	}
+	// The machine goes on without a network: what a file brings is given back by a text again.
+	if d, err := c.Install(ctx, offline(t, srv, c, key)); err != nil || !d.Allowed {
+		t.Fatal(d, err)
+	}
+	if back, err := c.Return(ctx); err != nil || !srv.TakeBack(back) {
+		t.Errorf("Return of what a file brought: %v", err)
+	}
+}
+
 // A file is good for the machine and the request that it answers and for no other, and in no other state.
 func TestAirGap_Refusals(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,7 @@ type state struct {
 	Refused    *eval.Finding `json:"refused,omitempty"`  // what the server said last, if it refused
 	Asked      string        `json:"asked,omitempty"`    // the request of this machine that no file has answered yet
 	Returned   string        `json:"returned,omitempty"` // what Return said last
+	Online     string        `json:"online,omitempty"`   // nonce of the last activation that the server itself answered
 }
 
 const stateMagic = "mintreu-state 1"

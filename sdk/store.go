@@ -9,6 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
+
+	"github.com/mintreu/mintreu/sdk/spool"
 )
 
 // Store keeps the client's state, one small text. It must be safe for concurrent
@@ -30,10 +33,33 @@ var (
 const maxState = 1 << 20
 
 // FileStore keeps the state in a file that only its owner can read.
-type FileStore struct{ path string }
+type FileStore struct {
+	path string
+	disk disk
+}
 
 // NewFileStore keeps the state at path, in a directory that is made if need be.
-func NewFileStore(path string) *FileStore { return &FileStore{path: path} }
+func NewFileStore(path string) *FileStore { return &FileStore{path: path, disk: osDisk{spool.OS()}} }
+
+// disk is what a FileStore asks of the system to write. Tests replace it, to let any step fail.
+type disk interface {
+	Create(path string) (diskFile, error) // must not be there; for this user alone
+	Rename(from, to string) error
+	Remove(path string) error
+	SyncDir(dir string) error
+}
+
+type diskFile interface {
+	io.WriteCloser
+	Sync() error
+}
+
+type osDisk struct{ spool.FS }
+
+// Create implements disk.
+func (osDisk) Create(path string) (diskFile, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+}
 
 // DefaultPath returns where the state of a product is kept unless said
 // otherwise: mintreu/<product>/state in the user's directory for configuration.
@@ -58,32 +84,53 @@ func (s *FileStore) Load(context.Context) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxState+1))
 }
 
-// Save writes a new file beside the old one, makes it durable and renames it.
-func (s *FileStore) Save(_ context.Context, state []byte) (err error) {
+// Save writes a new file beside the old one, makes it durable, renames it and makes the name durable too: what was saved outlasts a loss of
+// power. After an error the old state is there or, if only the last step failed, the new one.
+func (s *FileStore) Save(_ context.Context, state []byte) error {
 	dir := filepath.Dir(s.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, ".state-*") // 0600
+	grown, err := makeDir(dir)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
+	name := filepath.Join(dir, ".state-"+random())
+	if err := s.write(name, state); err != nil {
+		s.disk.Remove(name)
+		return err
+	}
+	if err := s.disk.Rename(name, s.path); err != nil {
+		s.disk.Remove(name)
+		return err
+	}
+	for _, d := range append(grown, dir) {
+		if err := s.disk.SyncDir(d); err != nil && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, errors.ErrUnsupported) { // some systems keep names by themselves
+			return err
 		}
-	}()
-	_, err = f.Write(state)
+	}
+	return nil
+}
+
+// write makes a durable file, which must not be there.
+func (s *FileStore) write(name string, text []byte) error {
+	f, err := s.disk.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
 	if err == nil {
 		err = f.Sync()
 	}
-	if e := f.Close(); err == nil {
-		err = e
+	return errors.Join(err, f.Close())
+}
+
+// makeDir makes a directory for this user alone, with those above it that are missing, and returns the directories in which one was made.
+func makeDir(dir string) (grown []string, err error) {
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); !errors.Is(err, fs.ErrNotExist) || d == filepath.Dir(d) {
+			break
+		}
+		grown = append(grown, filepath.Dir(d))
 	}
-	if err == nil {
-		err = os.Rename(f.Name(), s.path)
-	}
-	return err
+	return grown, os.MkdirAll(dir, 0o700)
 }
 
 // MemoryStore keeps the state for as long as the process runs. The zero value

@@ -40,6 +40,38 @@ func TestPython_Vectors(t *testing.T) {
 	t.Log(strings.TrimSpace(out))
 }
 
+// A file that is no text is refused as any other that is none, and a status list that no license asks for is not looked at.
+func TestPython_HostileFiles(t *testing.T) {
+	t.Parallel()
+	key := sdktest.Key("signing")
+	set := doc.Keyset{Issuer: "https://licenses.example.com", IssuedAt: sdktest.Start.Unix(), Num: 1}
+	entry, err := doc.NewJWK(sdktest.Public(key), sdktest.Start.Unix(), doc.TypeLicense, doc.TypeStatusList)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Keys = []doc.JWK{entry}
+	now := sdktest.Start.Unix()
+	license := doc.License{Issuer: set.Issuer, Audience: "editor", ID: "lic_1", TokenID: "tok_1", IssuedAt: now, NotBefore: now, Env: doc.EnvLive, Type: doc.Perpetual, Plan: "pro", Customer: "cus_1",
+		Seats: doc.Seats{N: 1, By: doc.ByDevice}, Ent: map[string]doc.Value{}, Pol: doc.Policy{Expired: doc.ExpiredRestrict, Activation: doc.ActivationNone, Then: doc.ThenStop, Status: doc.StatusOff}}
+	file, err := doc.EncodeFile(doc.File{License: sdktest.Sign(key, &license), Keyset: sdktest.Sign(sdktest.Key("root"), &set), StatusList: "s.t.l"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ text, want string }{
+		"bytes": {"-----BEGIN MINTREU LICENSE-----\n\xff\xfe\xed\xa0\x80\n-----END MINTREU LICENSE-----\n", "refused: malformed"}, "status": {file, `"code": "VALID"`},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		root := doc.FormatPublicKey(sdktest.Public(sdktest.Key("root")))
+		if out, _ := python(t, path, "--root="+root, "--product", "editor", "--now", strconv.FormatInt(now+60, 10)); !strings.Contains(out, c.want) {
+			t.Errorf("%s: %s", name, out)
+		}
+	}
+}
+
 // It verifies a license file with a lease from the root down, decides on it as the SDK does, and refuses one of another vendor, for another product, and with a byte changed.
 func TestPython_LicenseFile(t *testing.T) {
 	t.Parallel()

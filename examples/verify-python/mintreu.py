@@ -43,6 +43,11 @@ def decode64(text, reason="malformed"):
     return raw
 
 
+def size(text):
+    """The length of any text in bytes, also of one that is no Unicode."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
 def encode64(raw):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
@@ -231,9 +236,10 @@ def trust(entries):
     """The keys that entries of a keyset name; one bad key refuses all."""
     keys = {}
     for e in entries:
-        if (e.get("kty"), e.get("crv"), e.get("alg"), e.get("use")) != ("OKP", "Ed25519", "EdDSA", "sig") or e["kid"] in keys or thumbprint(e["x"]) != e["kid"]:
+        kid, x = e.get("kid"), e.get("x")
+        if (e.get("kty"), e.get("crv"), e.get("alg"), e.get("use")) != ("OKP", "Ed25519", "EdDSA", "sig") or not kid or not x or kid in keys or thumbprint(x) != kid:
             raise Refused("key", "not an Ed25519 signing key of its kid")
-        keys[e["kid"]] = {"public": public_key(e["x"]), "for": e.get("for", []), "aud": e.get("aud", []), "nbf": e["nbf"],
+        keys[kid] = {"public": public_key(x), "for": e.get("for", []), "aud": e.get("aud", []), "nbf": e["nbf"],
                           "revoked": e["state"] == "revoked" or e.get("revoked_at", 0) != 0}
     return keys
 
@@ -250,7 +256,7 @@ def covers(key, audience):
 
 def read(token, typ, keys, now, issuer=None, audience=None, environment="live", uri=None, floor=0):
     """Verifies a document and returns its claims, or raises Refused."""
-    if len(token.encode("utf-8", "surrogatepass")) > CAPS[typ]:
+    if size(token) > CAPS[typ]:
         raise Refused("too_long")
     parts = token.split(".")
     if len(parts) != 3 or not all(re.fullmatch(r"[A-Za-z0-9_-]+", p) for p in parts):
@@ -317,7 +323,7 @@ def status_bits(lst):
 
 def license_file(armoured):
     """Splits a license file into its documents, which are still to be verified."""
-    if len(armoured.encode()) > MAX_FILE:
+    if size(armoured) > MAX_FILE:
         raise Refused("too_long")
     m = re.fullmatch(r"\s*-----BEGIN MINTREU LICENSE-----(.*)-----END MINTREU LICENSE-----\s*", armoured, re.DOTALL)
     body = re.sub(r"[\r\n \t]", "", m.group(1)) if m else "*"
@@ -341,7 +347,7 @@ RETURN = record({"act": ident, "seq": integer(1), "nonce": ident, "mac": ident})
 def carried(prefix, typed):
     """Reads what a person carries from a machine without a network: MREQ1. a request, MREL1. a return."""
     bare = re.sub(r"[ \t\r\n]", "", typed)
-    if len(bare.encode()) > 2048 or len(typed.encode()) > 4096:
+    if size(bare) > 2048 or size(typed) > 4096:
         raise Refused("too_long")
     if not bare.startswith(prefix):
         raise Refused("malformed")
@@ -365,7 +371,7 @@ def normal_key(typed):
     prefix, dash, rest = typed.strip().upper().partition("-")
     prefix = prefix.strip()
     body = re.sub(r"[ \t-]", "", rest).translate(str.maketrans("OIL", "011"))
-    if len(typed.encode()) > 128 or not dash or not re.fullmatch(r"[A-Z][A-Z0-9]{0,9}", prefix) or not re.fullmatch("[%s]{30}" % alphabet, body):
+    if size(typed) > 128 or not dash or not re.fullmatch(r"[A-Z][A-Z0-9]{0,9}", prefix) or not re.fullmatch("[%s]{30}" % alphabet, body):
         return typed, False
     h = hashlib.sha256(("mintreu license key:%s-%s" % (prefix, body[:28])).encode()).digest()
     if body[28:] != alphabet[h[0] >> 3] + alphabet[h[0] << 2 & 31 | h[1] >> 6]:

@@ -17,15 +17,15 @@ import mintreu
 def check(a):
     """Verifies the file's documents from the root down, and decides."""
     now = a.now or int(time.time())
-    with open(a.file, encoding="utf-8") as f:
-        parts = mintreu.license_file(f.read())
+    with open(a.file, "rb") as f:
+        parts = mintreu.license_file(f.read().decode("utf-8", "replace"))
     keyset = mintreu.read(parts["keyset"], "keyset+jwt", mintreu.pin_roots(a.root), now)
     keys, issuer = mintreu.trust(keyset["keys"]), a.issuer or keyset["iss"]
     expect = dict(keys=keys, now=now, issuer=issuer, audience=a.product, environment=a.env)
     lic = mintreu.read(parts["license"], "license+jwt", **expect)
     lease = mintreu.read(parts["lease"], "lease+jwt", **expect) if parts.get("lease") else None
     status = None
-    if parts.get("status_list"):
+    if parts.get("status_list") and "status" in lic:
         ref = lic["status"]["status_list"]
         lst = mintreu.read(parts["status_list"], "statuslist+jwt", uri=ref["uri"], **expect)
         status = {"value": mintreu.status_bits(lst["status_list"]["lst"])(ref["idx"]), "iat": lst["iat"], "exp": lst["exp"]}

@@ -51,8 +51,11 @@ func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest
 	if l.State != license.Active || l.ProductSlug != r.Product {
 		return out, false, ErrRefused
 	}
-	if a := licensing.ActorFrom(ctx); a.Kind == licensing.Holder && a.Owner != l.Owner { // the license changed hands since the key was looked up
+	switch a := licensing.ActorFrom(ctx); { // it may have changed hands, or its key, since that was looked up
+	case a.Kind == licensing.Holder && (a.Owner != l.Owner || a.Line != l.Token.Line()):
 		return out, false, ErrRefused
+	case a.Kind == licensing.Customer && a.Owner != l.Owner:
+		return out, false, licensing.ErrNotFound
 	}
 	if err := s.admits(&l, r); err != nil {
 		return out, false, err
@@ -64,6 +67,11 @@ func (s *Service) attempt(ctx context.Context, seek Seek, r *sdk.ActivateRequest
 		a = nil
 	}
 	if a != nil && a.State == Held {
+		if a.byUser() && l.Terms.Type == doc.Trial { // a further device of the user, perhaps
+			if had, err := s.Store.TrialHad(ctx, trying(&l, r, s.Clock.Now())); err != nil || had {
+				return out, false, errOr(err, ErrTrialUsed)
+			}
+		}
 		return s.again(ctx, &l, a, r)
 	}
 	if err := s.Switches.Check(ctx, licensing.SwitchLicensing, l.ProductID); err != nil {
@@ -160,14 +168,13 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 	t := Take{Seek: seek, Owner: l.Owner, ID: s.IDs.New("act"), ReplaceOldest: l.Terms.OverLimit == license.ReplaceOldest, Name: r.Name,
 		Device: r.Device, User: r.User, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt}
 	a := &Activation{ID: t.ID, LicenseID: l.ID, Seq: 1, User: r.User, Device: r.Device}
-	if last != nil && now.Sub(last.ReleasedAt) <= time.Duration(l.Terms.ReviveWithin)*time.Second && l.Terms.ReviveWithin > 0 {
+	if last != nil && now.Sub(last.ReleasedAt) <= time.Duration(l.Terms.ReviveWithin)*time.Second && l.Terms.ReviveWithin > 0 && !license.ByTransfer(last.ReleasedBy) {
 		t.Revive, t.ReviveSeq, a = last.ID, last.Seq, last
 		a.Seq++
 	}
 	if l.Terms.Type == doc.Trial {
-		parts := partsOf(r.Device)
-		t.Trial, t.TrialDevice = l.ProductID, Seek{License: l.ID, Subject: deviceKey(parts), Parts: parts}
-		if had, err := s.Store.TrialHad(ctx, t.Trial, t.TrialDevice); err != nil || had {
+		t.Try = trying(l, r, time.Time{})
+		if had, err := s.Store.TrialHad(ctx, t.Try); err != nil || had {
 			return sdk.ActivateResponse{}, false, errOr(err, ErrTrialUsed)
 		}
 	}
@@ -179,8 +186,8 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		return sdk.ActivateResponse{}, false, err
 	}
 	if !taken {
-		if t.Trial != "" {
-			if had, err := s.Store.TrialHad(ctx, t.Trial, t.TrialDevice); err != nil || had {
+		if t.Try.Product != "" {
+			if had, err := s.Store.TrialHad(ctx, t.Try); err != nil || had {
 				return sdk.ActivateResponse{}, false, errOr(err, ErrTrialUsed)
 			}
 		}
@@ -191,6 +198,12 @@ func (s *Service) take(ctx context.Context, l *license.License, last *Activation
 		return sdk.ActivateResponse{}, false, err
 	}
 	return s.answer(ctx, &started, a, when, r)
+}
+
+// trying is the trial that a license is, on the device that asks; from keep on, unless that is zero, it is noted to have it.
+func trying(l *license.License, r *sdk.ActivateRequest, keep time.Time) Try {
+	parts := partsOf(r.Device)
+	return Try{Product: l.ProductID, Device: Seek{License: l.ID, Subject: deviceKey(parts), Parts: parts}, Keep: keep}
 }
 
 // seat lets the store take or free a seat, in its one round trip; the store writes the audit row. Under an Idempotency-Key it

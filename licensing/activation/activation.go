@@ -101,24 +101,29 @@ type Take struct {
 	Revive        string
 	ReviveSeq     int64 // its seq as the caller read it; the next lease is the one after
 	ReplaceOldest bool
-	// Trial is the product whose trial the license is, "" for none: then the device must have had no trial of it under another license.
-	// TrialDevice describes the device as a Seek does, whoever takes the seat.
-	Trial       string
-	TrialDevice Seek
-	Name        string
-	Device      map[string]string
-	User        string
-	At          time.Time
-	LeaseUntil  time.Time
-	DiesAt      time.Time
+	Try           Try // the trial that the license is; the zero value for none
+	Name          string
+	Device        map[string]string
+	User          string
+	At            time.Time
+	LeaseUntil    time.Time
+	DiesAt        time.Time
+}
+
+// Try is a trial of a product on a device, which must have had none of it under another license. Device describes it as a Seek does, whoever takes
+// the seat. Keep, unless it is zero, notes that the device has the trial since then.
+type Try struct {
+	Product string
+	Device  Seek
+	Keep    time.Time
 }
 
 // Renewal advances the seq of a held activation at a contact. Presented is the seq of the lease that was shown, 0 when none
-// was (an activation asked for again); then the seq before may be presented once more, for the answer may be lost. With Watch, a presented seq that is behind, and is not merely the last one
-// presented once more, marks the activation as forked.
+// was (an activation asked for again); then the seq before may be presented once more, for the answer may be lost. With Watch, which says that the seat
+// is one device's, a presented seq that is behind, and is not merely the last one presented once more, marks the activation as forked.
 //
-// A lease that was given earlier may still be in use, because the answer with this one can be lost: only when the newest is presented
-// are all before it known to be out of use. So the ends that are stored are those of this lease or, where later, of the one presented
+// A lease that was given earlier may still be in use, because the answer with this one can be lost: only when a device presents the newest
+// are all before it known to be out of use; of a user's seat, none ever is, for each of the user's devices has its own. So the ends that are stored are those of this lease or, where later, of the one presented
 // (Shown), or of any before.
 type Renewal struct {
 	ID         string
@@ -182,8 +187,9 @@ type Store interface {
 	ActivationOf(ctx context.Context, id string, owner licensing.Owner) (Activation, license.License, error)
 	// ListActivations returns those of a license within reach, newest first. One round trip.
 	ListActivations(ctx context.Context, reach license.Reach, licenseID string, some Some, page licensing.Page) (licensing.List[Activation], error)
-	// TrialHad reports whether the device had a trial of a product under another license than the one it seeks.
-	TrialHad(ctx context.Context, product string, device Seek) (bool, error)
+	// TrialHad reports whether the device had a trial of the product under another license than the one it seeks. With Keep it notes, unless it
+	// had, that the device has this one; of several licenses that ask for one device at once, one is told that it had none.
+	TrialHad(ctx context.Context, t Try) (bool, error)
 	// Replaceable reports whether a license has a held activation that a newer device may replace: one that is not borrowed.
 	Replaceable(ctx context.Context, licenseID string, now time.Time) (bool, error)
 	// DueToDie returns held activations whose time of death has come, of one license or of all.

@@ -102,6 +102,113 @@ func TestBorrowedUnderAShorterPolicy(t *testing.T) {
 	})
 }
 
+// A user who borrows a floating seat with one device for a short time keeps it for as long as a lease lasts that another of the user's devices may
+// still be running on: it is nobody else's before.
+func TestBorrowedByAUserOfTwoDevices(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		p := floating(1)
+		p.Seats.By = doc.ByUser
+		d := w.issue(t, p)
+		user := func(name string, n int) (sdk.ActivateResponse, error) {
+			ctx, err := w.holder(t.Context(), d.Key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w.Activate(ctx, sdk.ActivateRequest{Product: "editor", Device: device(n), User: doc.UserDigest("editor", name)})
+		}
+		first, err := user("ada", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := user("ada", 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lent, err := w.borrow(t.Context(), second.Lease, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.beat(t.Context(), lent.Lease); err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(time.Hour + time.Second)
+		if end := w.lease(t, first.Lease).Expires; end <= e.Clock.Now().Unix() {
+			t.Fatalf("the first device's lease ended at %d", end)
+		}
+		if _, err := user("bob", 3); !errors.Is(err, activation.ErrSeats) {
+			t.Errorf("another user, while the first device may run on: %v", err)
+		}
+		e.Clock.Advance(3 * day)
+		if _, err := user("bob", 3); err != nil {
+			t.Errorf("another user, when all leases have ended: %v", err)
+		}
+	})
+}
+
+// A seat that is lent keeps its date under another policy, although silence frees seats sooner there, and although the device has not heard of it; and
+// nothing is borrowed any more where the new policy has seats that stay: the device keeps its seat then.
+func TestBorrowedUnderAnotherPolicy(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		d := w.issue(t, floating(1))
+		one, err := w.activate(t.Context(), d.Key, device(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(2 * day) // so that the date is behind the end of the lease
+		if _, err := w.Lend(staff(t.Context()), activation.LendRequest{ID: one.Activation, Until: e.Clock.Now().Add(3 * day)}); err != nil {
+			t.Fatal(err)
+		}
+		w.repolicy(t, d, func(p *license.Terms) {
+			p.Fresh, p.Recheck, p.Stale, p.Grace, p.DeadAfter = 3600, 600, 0, 0, 7200
+		})
+		held := func() bool {
+			t.Helper()
+			if _, err := w.Cull(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			_, n := w.seats(t, d.License.ID)
+			return n == 1
+		}
+		e.Clock.Advance(3*day - time.Minute)
+		if !held() {
+			t.Error("the seat was free before its date")
+		}
+		if _, err := w.beat(t.Context(), one.Lease); err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(2 * time.Minute)
+		if held() {
+			t.Error("the seat was held beyond its date")
+		}
+
+		d = w.issue(t, floating(1))
+		two, err := w.activate(t.Context(), d.Key, device(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lent, err := w.borrow(t.Context(), two.Lease, 2*day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.repolicy(t, d, func(p *license.Terms) { p.Seats.Floating, p.DeadAfter = false, 0 })
+		next, err := w.beat(t.Context(), lent.Lease)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.lease(t, next.Lease).Borrowed {
+			t.Error("a seat that stays is borrowed")
+		}
+		e.Clock.Advance(100 * day)
+		if !held() {
+			t.Error("a seat that stays was freed at the date of a borrowing")
+		}
+	})
+}
+
 // When a license goes over from seats of users to seats of devices, or back, nobody gets the seat back that was held as the other: a device's
 // lease is bound to the device, and each user takes a seat.
 func TestRevivalStaysWithItsKindOfSeat(t *testing.T) {
@@ -200,6 +307,24 @@ func TestTrialOfAUserOncePerDevice(t *testing.T) {
 		}
 		if err := try(second, "bob", device(9)); err != nil { // its os is that of both others
 			t.Errorf("another device: %v", err)
+		}
+		// a user with a seat brings further devices, of which each has one trial too
+		if err := try(second, "bob", device(1)); !errors.Is(err, activation.ErrTrialUsed) {
+			t.Errorf("a device that had a trial, of a user with a seat: %v", err)
+		}
+		if err := try(second, "bob", near); !errors.Is(err, activation.ErrTrialUsed) {
+			t.Errorf("nearly that device, of a user with a seat: %v", err)
+		}
+		for range 2 {
+			if err := try(second, "bob", device(10)); err != nil {
+				t.Errorf("a new device of a user with a seat: %v", err)
+			}
+		}
+		if err := try(first, "ada", device(10)); !errors.Is(err, activation.ErrTrialUsed) {
+			t.Errorf("his device, under another trial: %v", err)
+		}
+		if err := try(first, "ada", device(1)); err != nil {
+			t.Errorf("the device that began it: %v", err)
 		}
 	})
 }

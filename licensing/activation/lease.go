@@ -33,7 +33,7 @@ func spanOf(t *license.Terms, at time.Time) span {
 // spanFor is [spanOf] for an activation, whose seat may be borrowed: then lease and seat end at that date, and nothing is stale before. No lease
 // lasts longer than the terms let a device run offline, which may be less than when the seat was lent, or count from a contact before that.
 func spanFor(t *license.Terms, a *Activation, at time.Time) span {
-	if !a.BorrowedUntil.After(at) {
+	if !t.Seats.Floating || !a.BorrowedUntil.After(at) {
 		return spanOf(t, at)
 	}
 	s := span{at: at.Truncate(time.Second), leaseUntil: a.BorrowedUntil, diesAt: a.BorrowedUntil, borrowed: true}

@@ -21,6 +21,11 @@ type Answer struct {
 	At           time.Time
 }
 
+// movedOn reports whether the seat is not the machine's by this answer any more. That of a user goes on whatever other devices of the user do.
+func (h *Answer) movedOn(a *Activation) bool {
+	return a.State != Held || a.Seq != h.Seq && !a.byUser()
+}
+
 // Answers keeps what machines without a network were answered. Not found is [licensing.ErrNotFound].
 type Answers interface {
 	// AnswerTo loads the answer to a request on a license.
@@ -38,6 +43,7 @@ var (
 	ErrRequestClock = licensing.Fail(licensing.Conflict, "offline-request-clock", "The request was made in the future: the machine's clock is wrong. Set it and make a new request.")
 	ErrRequestKey   = licensing.Fail(licensing.Conflict, "offline-request-license", "The request was made with the key of another license. Answer it on that license's page.")
 	ErrRequestUsed  = licensing.Fail(licensing.Conflict, "offline-request-used", "The request was answered before and its machine has moved on. Make a new one on the machine.")
+	ErrAnswerOld    = licensing.Fail(licensing.Conflict, "offline-answer-old", "The license was changed since the file was made, or the file's time is over, so no product takes it any more. Make a new request on the machine.")
 	ErrReturn       = licensing.Fail(licensing.Invalid, "offline-return", "This does not give back a machine of this license. Copy all of it; it begins with MREL1.")
 	ErrReturnOld    = licensing.Fail(licensing.Conflict, "offline-return-old", "The machine took its seat again after this was made, so it gives nothing back.")
 )
@@ -139,11 +145,11 @@ func (s *Service) answered(ctx context.Context, l *license.License, nonce string
 	if err != nil {
 		return out, false, err
 	}
-	if a.State != Held || a.Seq != had.Seq {
+	if had.movedOn(&a) {
 		return out, false, ErrRequestUsed
 	}
 	text, lease, err := s.openAnswer(ctx, &had)
-	if err != nil || lease.Token != l.Token.JTI || lease.Expires != 0 && lease.Expires <= s.Clock.Now().Unix() {
+	if err != nil || !s.fits(l, lease) {
 		return out, false, err
 	}
 	out, err = s.fileFor(ctx, l, text, lease)
@@ -208,7 +214,8 @@ func (s *Service) AnswerAgain(ctx context.Context, id, _ string) (AnswerResponse
 	return s.AnswerFile(ctx, GetRequest{ID: id})
 }
 
-// AnswerFile returns the license file that a machine without a network was answered last, as long as it holds its seat.
+// AnswerFile returns the license file that a machine without a network was answered last, as long as it holds its seat and the file is good: a
+// lease rests on the license as it was, so that a renewal or any other change takes a new request.
 func (s *Service) AnswerFile(ctx context.Context, r GetRequest) (AnswerResponse, error) {
 	a, l, err := s.load(ctx, licensing.ActorFrom(ctx), r.ID)
 	if err != nil {
@@ -218,14 +225,24 @@ func (s *Service) AnswerFile(ctx context.Context, r GetRequest) (AnswerResponse,
 	if err != nil {
 		return AnswerResponse{}, err
 	}
-	if a.State != Held || a.Seq != had.Seq {
+	if had.movedOn(&a) {
 		return AnswerResponse{}, ErrRequestUsed
 	}
 	text, lease, err := s.openAnswer(ctx, &had)
-	if err != nil {
+	switch {
+	case err != nil:
 		return AnswerResponse{}, err
+	case l.State == license.Suspended:
+		return AnswerResponse{}, ErrSuspended
+	case !s.fits(&l, lease):
+		return AnswerResponse{}, ErrAnswerOld
 	}
 	return s.fileFor(ctx, &l, text, lease)
+}
+
+// fits reports whether a product takes a lease beside the license as it is now.
+func (s *Service) fits(l *license.License, lease *doc.Lease) bool {
+	return lease.Token == l.Token.JTI && (lease.Expires == 0 || lease.Expires > s.Clock.Now().Unix())
 }
 
 // ReturnRequest carries what a machine without a network printed when it forgot its license.

@@ -12,6 +12,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk"
 	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
@@ -82,6 +83,113 @@ func TestAirGap_AnswerIsIdempotent(t *testing.T) {
 		}
 		if rows := w.trail(t, "activation.answer"); len(rows) != 2 || rows[0].Target != out.Activation {
 			t.Errorf("audit rows %+v", rows)
+		}
+	})
+}
+
+// The file of before is not handed out once more when no product takes it: after the license was changed, whose old token the lease rests on, when
+// its time is over, and while the license is suspended. The machine's request has a new lease then, as long as it is its newest.
+func TestAirGap_OldFileIsNotGivenAgain(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		d := w.issue(t, terms(2))
+		ctx := owner(t.Context(), "cus_ada")
+		request := activation.AnswerRequest{ID: d.License.ID, Request: w.ask(t, d, 1, "a")}
+		out, err := w.Answer(ctx, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := activation.GetRequest{ID: out.Activation}
+		good := func(what, text string) {
+			t.Helper()
+			f, err := doc.DecodeFile(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l, err := w.keys.VerifyLicense(t.Context(), f.License)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := w.lease(t, f.Lease).RestsOn(l); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		seats := int64(3)
+		if _, err := w.licenses.Change(staff(t.Context()), license.ChangeRequest{ID: d.License.ID, Reason: "more", Seats: &seats}); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := w.AnswerFile(ctx, file); err == nil {
+			good("after a change", again.File)
+		} else if !errors.Is(err, activation.ErrAnswerOld) {
+			t.Errorf("after a change: %v", err)
+		}
+		if out, err = w.Answer(ctx, request); err != nil {
+			t.Fatal(err)
+		}
+		good("the request anew", out.File)
+		again, err := w.AnswerFile(ctx, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		good("its file", again.File)
+		if _, err := w.licenses.Suspend(staff(t.Context()), license.StateRequest{ID: d.License.ID, Reason: "late"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.AnswerFile(ctx, file); !errors.Is(err, activation.ErrSuspended) {
+			t.Errorf("while suspended: %v", err)
+		}
+		if _, err := w.licenses.Reinstate(staff(t.Context()), license.StateRequest{ID: d.License.ID, Reason: "paid"}); err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(3 * day)
+		if _, err := w.AnswerFile(ctx, file); !errors.Is(err, activation.ErrAnswerOld) {
+			t.Errorf("when its time is over: %v", err)
+		}
+	})
+}
+
+// The request of a user's machine has the same answer whatever the user's other devices do meanwhile, and the file is given again.
+func TestAirGap_MachineOfAUserWithOtherDevices(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		p := terms(1)
+		p.Seats.By = doc.ByUser
+		d := w.issue(t, p)
+		ada, ctx := doc.UserDigest("editor", "ada"), owner(t.Context(), "cus_ada")
+		request := activation.AnswerRequest{ID: d.License.ID, Request: w.ask(t, d, 1, "a", func(q *doc.OfflineRequest) { q.User = ada })}
+		out, err := w.Answer(ctx, request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, lease := w.leaseOf(t, out.File)
+		online, err := w.holder(t.Context(), d.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := w.Activate(online, sdk.ActivateRequest{Product: "editor", Device: device(2), User: ada})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.beat(t.Context(), other.Lease); err != nil {
+			t.Fatal(err)
+		}
+		again, err := w.Answer(ctx, request)
+		if err != nil {
+			t.Fatalf("the same request: %v", err)
+		}
+		if _, same := w.leaseOf(t, again.File); same != lease {
+			t.Error("the same request has another lease")
+		}
+		if file, err := w.AnswerFile(ctx, activation.GetRequest{ID: out.Activation}); err != nil || file.File != again.File {
+			t.Errorf("the file is not given again: %v", err)
+		}
+		if _, err := w.Release(staff(t.Context()), activation.ReleaseRequest{ID: out.Activation}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Answer(ctx, request); !errors.Is(err, activation.ErrRequestUsed) {
+			t.Errorf("after the seat was given back: %v", err)
 		}
 	})
 }

@@ -107,7 +107,7 @@ type trusting struct{ activation.Store }
 
 // TakeSeat implements [activation.Store], wrongly.
 func (s trusting) TakeSeat(ctx context.Context, t activation.Take) (bool, error) {
-	t.Trial = ""
+	t.Try = activation.Try{}
 	return s.Store.TakeSeat(ctx, t)
 }
 

@@ -48,7 +48,7 @@ func newWorld(t testing.TB, e storetest.Env) *world {
 	if err := keys.Ensure(t.Context(), "https://licenses.example.com"); err != nil {
 		t.Fatal(err)
 	}
-	w.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Many: e.Store.ManyLicenses(), Trail: trail,
+	w.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Many: e.Store.ManyLicenses(), Trials: e.Store.LicenseOwners(), Env: licensing.Live, Trail: trail,
 		Signer: keys, Verifier: keys, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: w.killed})
 	w.keys, err = apikey.New(apikey.Deps{Store: e.Store.APIKeys(), Changer: e.Store.KeyChanges(), Credits: e.Store.KeyCredits(), Uses: e.Store.KeyUses(), Templates: e.Store.KeyTemplates(), Holds: e.Store.KeyHolds(), Imports: e.Store.KeyImports(), Limiter: limit.NewLocal(e.Clock.Now),
 		Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: productSwitches{w.killed}})

@@ -209,8 +209,15 @@ func (s *Service) compare(ctx context.Context, m *making, entries []entry, repor
 	if err != nil {
 		return err
 	}
+	nobody, err := s.nobody(ctx, len(entries), func(i int) string { return entries[i].Owner })
+	if err != nil {
+		return err
+	}
 	for i := range entries {
 		e := &entries[i]
+		if nobody[e.Owner] && len(e.problems) == 0 {
+			e.wrong("owner", "is nobody's id")
+		}
 		row := ImportRow{Line: e.line, Reference: e.Reference, Outcome: "fresh", License: found[i].Existing, KeyHint: license.Hint(e.Key), Email: e.Email, State: string(e.State)}
 		if len(e.problems) == 0 && found[i].Err != nil {
 			e.problems = fields(found[i].Err)
@@ -270,7 +277,8 @@ func (e *entry) check(s *Service, m *making) {
 	c.that(e.Key == "" || len(e.Key) >= minKey && len(e.Key) <= maxKey, "/key", "must have %d to %d bytes", minKey, maxKey)
 	c.that(plain(e.Key) && strings.TrimSpace(e.Key) == e.Key, "/key", "must be one line without space at its ends, as products send it")
 	c.that(strings.IndexFunc(e.Key, func(r rune) bool { return r > '~' }) < 0, "/key", "must be ASCII, as products send it in a header; leave it out to give the license a key of ours")
-	c.that(e.IssuedAt == nil || !e.IssuedAt.After(s.Clock.Now()), "/issued_at", "lies in the future")
+	c.that(e.IssuedAt == nil || e.IssuedAt.Unix() > 0 && !e.IssuedAt.After(s.Clock.Now()), "/issued_at", "must lie after 1970 and not in the future; leave it out if it is not known")
+	c.that(len(e.Why) <= 500, "/reason", "must have at most 500 bytes")
 	if e.State == "" {
 		e.State = license.Active
 	}

@@ -193,6 +193,111 @@ func TestImport_DryRun(t *testing.T) {
 	})
 }
 
+// What a spreadsheet makes of a file is what was meant: a feature that is FALSE is not granted, TRUE is no text, and a mark in front of the file is
+// none of the first column.
+func TestImport_FromASpreadsheet(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		file := "\ufeffreference,key,email,entitlement_sync,entitlement_beta,entitlement_level\r\n1,A-GOOD-KEY-1,ada@example.com,TRUE,FALSE,7\r\n2,A-GOOD-KEY-2,ada@example.com,false,True,\r\n"
+		if _, run := w.imported(t, w.importing("mintreu", "csv", file, false)); run.Done != 2 {
+			t.Fatalf("%+v", run)
+		}
+		one, two := w.finds(t, "A-GOOD-KEY-1", license.Active), w.finds(t, "A-GOOD-KEY-2", license.Active)
+		if n, _ := one.Entitlements["level"].Int(); !one.Entitlements["sync"].IsOn() || n != 7 || !two.Entitlements["beta"].IsOn() {
+			t.Errorf("%v, %v", one.Entitlements, two.Entitlements)
+		}
+		for name, l := range map[string]license.License{"beta": one, "sync": two} {
+			if v, granted := l.Entitlements[name]; granted {
+				t.Errorf("%s was granted as %v", name, v)
+			}
+		}
+		_, err := w.ImportFile(w.ctx, w.importing("mintreu", "csv", "reference,email,seats,seats\n1,ada@example.com,1,9\n", true))
+		is(t, err, "import-unreadable")
+	})
+}
+
+// References that somebody made up for a file are those of one product and environment: the numbers of another product's file are other licenses.
+func TestImport_ReferencesOfTwoProducts(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		r := w.importing("mintreu", "csv", "reference,email\n1,ada@example.com\n2,bob@example.com\n", false)
+		for i := range 2 { // the second time nothing is fresh
+			for _, env := range []licensing.Env{licensing.Live, licensing.Test} {
+				r.Env = env
+				if _, run := w.imported(t, r); run.Done != int64(2-2*i) || run.Unchanged != int64(2*i) {
+					t.Errorf("%s, time %d: %+v", env, i, run)
+				}
+			}
+		}
+		if n := w.number(t, `SELECT count(DISTINCT source_id) FROM license WHERE source_kind = 'import'`); n != 4 {
+			t.Errorf("%d licenses", n)
+		}
+		w.sound(t)
+	})
+}
+
+// What would keep a run from going on is a problem of its row: an issue before there were instants, as exports have for none, and an owner who is
+// nobody, whose license nobody would ever see. Bulk issue refuses the latter too.
+func TestImport_RowsThatNobodyCouldKeep(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		nobody := "cus_00000000000070008000000000000009"
+		file := "reference,key,owner,issued_at\n1,A-GOOD-KEY-1," + reseller + ",1970-01-01\n2,A-GOOD-KEY-2," + reseller + ",1969-07-20T20:17:40Z\n3,A-GOOD-KEY-3," + nobody + ",\n" +
+			"4,A-GOOD-KEY-4," + reseller + ",0001-01-01T00:00:00Z\n5,A-GOOD-KEY-5," + reseller + ",1970-01-02\n"
+		report, err := w.ImportFile(w.ctx, w.importing("mintreu", "csv", file, true))
+		if err != nil || report.Failed != 4 || report.Fresh != 1 {
+			t.Fatalf("%+v, %v", report, err)
+		}
+		for i, want := range []string{"issued_at", "issued_at", "owner", "issued_at", ""} {
+			if row := report.Rows[i]; want == "" && len(row.Problems) > 0 || want != "" && (len(row.Problems) != 1 || row.Problems[0].Name != want) {
+				t.Errorf("line %d: %+v", row.Line, row.Problems)
+			}
+		}
+		good := "reference,key,owner,issued_at\n5,A-GOOD-KEY-5," + reseller + ",1970-01-02\n"
+		if _, run := w.imported(t, w.importing("mintreu", "csv", good, false)); run.State != "done" || run.Done != 1 {
+			t.Errorf("%+v", run)
+		}
+		many := bulk.IssueManyRequest{From: w.from(), Rows: []bulk.RowSpec{{Whom: bulk.Whom{Owner: reseller}}, {Whom: bulk.Whom{Owner: nobody}}}}
+		_, err = w.IssueMany(w.ctx, many)
+		is(t, err, "no-such-owner")
+		w.sound(t)
+	})
+}
+
+// Pages of an export that were saved behind each other are all read, each once; what is no page is refused with its line, not left out.
+func TestImport_PagesBehindEachOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	page := func(ids ...string) string {
+		var rows []string
+		for _, id := range ids {
+			rows = append(rows, fmt.Sprintf(`{"id": %q, "type": "licenses", "attributes": {"key": "A-GOOD-KEY-%s", "metadata": {"email": "ada@example.com"}}}`, id, id))
+		}
+		return `{"data": [` + strings.Join(rows, ",\n") + "],\n\"links\": {\"data\": null}}"
+	}
+	for name, file := range map[string]string{"objects": page("1", "2") + "\n" + page("3") + page(), "lists": `[{"id": "1", "attributes": {"key": "A-GOOD-KEY-1", "metadata": {"email": "a@example.com"}}}]` + page("2", "3")} {
+		report, err := w.ImportFile(w.ctx, w.importing("keygen", "json", file, true))
+		if err != nil || report.Fresh != 3 || report.Total != 3 {
+			t.Errorf("%s: %+v, %v", name, report, err)
+		}
+	}
+	report, err := w.ImportFile(w.ctx, w.importing("keygen", "json", page("1", "2")+"\n"+page("2"), true))
+	if err != nil || report.Failed != 1 || report.Rows[2].Line != 4 {
+		t.Errorf("a row of two pages: %+v, %v", report, err)
+	}
+	for name, file := range map[string]string{"cut": page("1")[:len(page("1"))-1], "text behind": page("1") + "and so on", "another thing behind": page("1") + `{"errors": []}`, "two lists": `{"data": [], "data": []}`,
+		"a list of no page": page("1") + "7"} {
+		if _, err := w.ImportFile(w.ctx, w.importing("keygen", "json", file, true)); err == nil {
+			t.Errorf("%s: taken", name)
+		} else {
+			is(t, err, "import-unreadable")
+		}
+	}
+}
+
 // Files that cannot be read are refused with where, and none makes the reader fail.
 func TestImport_Unreadable(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -63,44 +64,76 @@ func table(data string, check func(header []string) error, each func(line int, c
 	}
 }
 
-// objects reads a JSON file that has a list of objects under a name, or is one, object by object.
+// objects reads a JSON file that has a list of objects under a name, or is one, object by object. Several of them behind each other are read as
+// one: pages of a list that were saved into one file.
 func objects(data, name string, each func(line int, text jsontext.Value)) error {
-	bad := func(d *jsontext.Decoder, err error) error {
-		return unreadable("it is not JSON with a list named %q; see line %d.", name, 1+strings.Count(data[:min(int(d.InputOffset()), len(data))], "\n")).Because(err)
-	}
 	d := jsontext.NewDecoder(strings.NewReader(data), jsontext.AllowDuplicateNames(true))
-	inside := d.PeekKind() == '{'
-	if inside {
-		if _, err := d.ReadToken(); err != nil {
-			return bad(d, err)
-		}
-		for {
-			t, err := d.ReadToken()
-			if err != nil || t.Kind() != '"' {
-				return bad(d, err)
-			}
-			if t.String() == name {
-				break
-			}
-			if err := d.SkipValue(); err != nil {
-				return bad(d, err)
-			}
-		}
-	}
-	if t, err := d.ReadToken(); err != nil || t.Kind() != '[' {
-		return bad(d, err)
-	}
 	line, counted := 1, 0
-	for d.PeekKind() != ']' {
-		text, err := d.ReadValue()
-		if err != nil {
-			return bad(d, err)
-		}
+	counting := func(text jsontext.Value) {
 		start := int(d.InputOffset()) - len(text)
 		line, counted = line+strings.Count(data[counted:start], "\n"), start
 		each(line, text.Clone())
 	}
-	return nil
+	for {
+		err := list(d, name, counting)
+		if err == nil && d.PeekKind() == 0 {
+			if _, err = d.ReadToken(); errors.Is(err, io.EOF) {
+				return nil
+			}
+		}
+		if err != nil {
+			return unreadable("it is not JSON with a list named %q; see line %d.", name, 1+strings.Count(data[:min(int(d.InputOffset()), len(data))], "\n")).Because(err)
+		}
+	}
+}
+
+// errNoList says that a JSON value has no list where one belongs, or two.
+var errNoList = errors.New("bulk: no list of objects, or two")
+
+// list reads the next JSON value, which is a list or has one under a name, element by element.
+func list(d *jsontext.Decoder, name string, each func(text jsontext.Value)) error {
+	if d.PeekKind() != '{' {
+		return elements(d, each)
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return err
+	}
+	for found := false; ; {
+		t, err := d.ReadToken()
+		switch {
+		case err != nil:
+			return err
+		case t.Kind() == '}' && found:
+			return nil
+		case t.Kind() == '}', t.String() == name && found:
+			return errNoList
+		case t.String() == name:
+			found, err = true, elements(d, each)
+		default:
+			err = d.SkipValue()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// elements reads a list, element by element.
+func elements(d *jsontext.Decoder, each func(text jsontext.Value)) error {
+	if t, err := d.ReadToken(); err != nil {
+		return err
+	} else if t.Kind() != '[' {
+		return errNoList
+	}
+	for d.PeekKind() != ']' {
+		text, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		each(text)
+	}
+	_, err := d.ReadToken()
+	return err
 }
 
 // ownColumns are what the first row of a CSV file of ours may name, besides entitlement_CODE.
@@ -118,6 +151,9 @@ func readOwnCSV(data, _ string) (entries []entry, skipped int, err error) {
 			if !known[name] && !strings.HasPrefix(name, entitlementColumn) {
 				return unreadable("column %d, %q, is not known; the columns are %s, and entitlement_ with the code of a feature.", i+1, name, strings.Join(ownColumns, ", "))
 			}
+			if slices.Contains(header[:i], name) {
+				return unreadable("column %d, %q, is there twice.", i+1, name)
+			}
 		}
 		return nil
 	}
@@ -126,7 +162,7 @@ func readOwnCSV(data, _ string) (entries []entry, skipped int, err error) {
 		e.Reference, e.Key, e.Email, e.Owner, e.Licensee, e.State, e.Why = cells["reference"], cells["key"], cells["email"], cells["owner"], cells["licensee"], license.State(cells["state"]), cells["reason"]
 		e.Seats, e.ValidUntil, e.IssuedAt = e.whole("seats", cells["seats"]), e.instant("valid_until", cells["valid_until"]), e.instant("issued_at", cells["issued_at"])
 		for name, text := range cells {
-			if code, ok := strings.CutPrefix(name, entitlementColumn); ok && text != "" && text != "false" {
+			if code, ok := strings.CutPrefix(name, entitlementColumn); ok && text != "" && !strings.EqualFold(text, "false") { // spreadsheets write FALSE
 				if e.Entitlements == nil {
 					e.Entitlements = license.Entitlements{}
 				}
@@ -140,7 +176,7 @@ func readOwnCSV(data, _ string) (entries []entry, skipped int, err error) {
 
 // feature is the value of an entitlement as a cell has it: true, a whole number, or a text.
 func feature(text string) doc.Value {
-	if text == "true" {
+	if strings.EqualFold(text, "true") {
 		return doc.On()
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {

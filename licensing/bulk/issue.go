@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -175,6 +176,32 @@ func (s *Service) owner(ctx context.Context, w Whom) (licensing.Owner, error) {
 	return owner, err
 }
 
+// nobody are those of the owners that n rows name by id who do not exist.
+func (s *Service) nobody(ctx context.Context, n int, owner func(i int) string) (map[string]bool, error) {
+	out := map[string]bool{}
+	var named []licensing.Owner
+	for i := range n {
+		if id := owner(i); id != "" && !out[id] {
+			out[id], named = true, append(named, licensing.Owner(id))
+		}
+	}
+	for some := range slices.Chunk(named, batchRows) {
+		found, err := s.Owners.OwnersExist(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		for id, is := range found {
+			if is {
+				delete(out, string(id))
+			}
+		}
+	}
+	return out, nil
+}
+
+// ownFormat is the source of files that are written for an import.
+const ownFormat = "mintreu"
+
 // making is what the licenses of a run have in common, and its rows.
 type making struct {
 	Source  string        `json:"source"`         // kind of source
@@ -223,10 +250,14 @@ func (m *making) sourceID(reference, own string) string {
 	if reference == "" {
 		return own
 	}
-	if m.Source == license.FromImport {
-		return m.From + "/" + reference
+	of := m.Product.ID + "/" + string(m.Env) + "/" + reference
+	switch {
+	case m.Source != license.FromImport:
+		return of
+	case m.From == ownFormat: // whose references are what somebody made up for one file
+		return m.From + "/" + of
 	}
-	return m.Product.ID + "/" + string(m.Env) + "/" + reference
+	return m.From + "/" + reference
 }
 
 // spec is what an item asks for; its owner must be known.

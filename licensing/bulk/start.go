@@ -62,8 +62,15 @@ func (s *Service) IssueMany(ctx context.Context, r IssueManyRequest) (RunView, e
 		}
 		m.Owner = string(owner)
 	}
+	nobody, err := s.nobody(ctx, len(r.Rows), func(i int) string { return r.Rows[i].Owner })
+	if err != nil {
+		return RunView{}, err
+	}
 	m.Items = make([]item, len(r.Rows))
 	for i, row := range r.Rows {
+		if nobody[row.Owner] {
+			return RunView{}, errOwner.With(at(i, "/owner"), "is nobody's id")
+		}
 		if row.Email != "" {
 			if row.Email, err = s.Owners.NormalEmail(row.Email); err != nil {
 				return RunView{}, errForm.With(at(i, "/email"), "must be an address like name@example.com")

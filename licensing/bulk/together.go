@@ -9,6 +9,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/combine"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/doc"
 )
 
 // Joint runs one transaction for several calls: for each of them holds what a [licensing.Transactor] promises one, so each must leave an
@@ -36,8 +37,11 @@ type asked struct {
 
 // store stores a license with others that are asked for at the same time, in a transaction that is made durable once for all of them; no
 // answer is given before. One that keeps the others from being stored fails alone: when a transaction is undone, each of its licenses has
-// one of its own.
+// one of its own. So has a trial.
 func (s *Service) store(ctx context.Context, a *asked) error {
+	if a.License.Terms.Type == doc.Trial {
+		return s.storeAlone(ctx, a)
+	}
 	w := combine.Work[*asked]{Lanes: lanes, Most: jointMost, Run: func(all []*asked) { s.storeJoint(ctx, all) }}
 	if s.Small {
 		w.Lanes, w.Most = 1, liteMost

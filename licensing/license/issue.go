@@ -96,6 +96,9 @@ func (s *Service) draft(ctx context.Context, spec IssueSpec, policy Policy, at s
 // license. [ErrCollision] asks for a new draft.
 func (s *Service) Issue(ctx context.Context, d *Draft) (bool, error) {
 	added, err := s.Store.AddLicense(ctx, d.License)
+	if err == nil && added {
+		err = s.noteTrial(ctx, &d.License)
+	}
 	if err != nil || !added {
 		return false, err
 	}

@@ -236,8 +236,9 @@ type Store interface {
 	// DueToLapse returns active licenses whose time to lapse has come, the longest due first. One that would be revoked, which is final, is not due
 	// while a disputed payment has one of its renewals taken back: it has expired until then, and a dispute that is won gives all of it back.
 	DueToLapse(ctx context.Context, now time.Time, limit int) ([]License, error)
-	// RetimeSeats sets when silence frees the seats that are held, zero for never, but none before its lease ends.
-	RetimeSeats(ctx context.Context, id string, diesAt time.Time) error
+	// RetimeSeats sets when silence frees the seats that are held, zero for never, but none before its lease ends. Those that are borrowed at
+	// the instant lent keep their date; when that is zero, none is borrowed any more.
+	RetimeSeats(ctx context.Context, id string, diesAt, lent time.Time) error
 }
 
 // Renewals remembers what licenses were renewed for. What writes runs in the caller's transaction.

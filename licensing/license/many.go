@@ -80,6 +80,10 @@ func (s *Service) many(ctx context.Context, specs []IssueSpec, draft func(i int,
 			of[i], todo = policy, append(todo, i)
 		}
 	}
+	todo, err := s.firstTrials(ctx, specs, of, todo, out)
+	if err != nil {
+		return nil, err
+	}
 	return out, spread(todo, func(i int) (err error) {
 		if out[i].Draft, err = draft(i, of[i]); err == nil {
 			return nil
@@ -218,6 +222,13 @@ func (s *Service) IssueMany(ctx context.Context, drafts []*Draft, detail map[str
 	if err := s.Many.AddLicenses(ctx, ls); err != nil {
 		return err
 	}
+	for _, d := range drafts {
+		if err := s.noteTrial(ctx, &d.License); errors.Is(err, ErrTrialGiven) { // since the draft was made
+			return ErrCollision
+		} else if err != nil {
+			return err
+		}
+	}
 	return s.Trail.RecordMany(ctx, events)
 }
 
@@ -238,6 +249,9 @@ func (a *Asked) event() licensing.Event {
 // IssueAsked stores one draft in the caller's transaction as [Service.Issue] does, with the reason that was given.
 func (s *Service) IssueAsked(ctx context.Context, a *Asked) (bool, error) {
 	added, err := s.Store.AddLicense(ctx, a.License)
+	if err == nil && added {
+		err = s.noteTrial(ctx, &a.License)
+	}
 	if err != nil || !added {
 		return false, err
 	}
@@ -245,7 +259,7 @@ func (s *Service) IssueAsked(ctx context.Context, a *Asked) (bool, error) {
 }
 
 // IssueFor stores drafts of several calls in a transaction for all of them, which gathers what is written: when one of them cannot be stored,
-// the end of the transaction says so, and none is.
+// the end of the transaction says so, and none is. None of them is a trial, of which is asked who had one.
 func (s *Service) IssueFor(ctx context.Context, asked []*Asked) error {
 	ls, calls, events := make([]License, len(asked)), make([]*licensing.Call, len(asked)), make([]licensing.Event, len(asked))
 	for i, a := range asked {

@@ -297,16 +297,21 @@ func (s *Service) Token(ctx context.Context, r GetRequest) (TokenResponse, error
 	return TokenResponse{ID: l.ID, Token: text}, err
 }
 
-// handed loads a license whose documents are handed out: to its owner, to staff, and to the holder of its key; of a revoked one there are
-// none.
+// handed loads a license whose documents are handed out: to its owner, to staff, and to the holder of its key, as it is at this instant; of a
+// revoked one there are none.
 func (s *Service) handed(ctx context.Context, id string) (l License, err error) {
 	if actor := licensing.ActorFrom(ctx); actor.Kind == licensing.Holder && actor.License != "" && actor.License == id {
-		l, err = s.Store.LicenseByID(ctx, id)
+		if l, err = s.Store.LicenseByID(ctx, id); err == nil && l.Token.Line() != actor.Line { // it got another holder since the credential was looked up
+			err = licensing.ErrNotFound
+		}
 	} else {
 		l, err = s.load(ctx, id)
 	}
-	if err == nil && l.State == Revoked {
+	switch {
+	case err != nil:
+		return License{}, err
+	case l.State == Revoked:
 		return License{}, ErrState
 	}
-	return l, err
+	return l, nil
 }

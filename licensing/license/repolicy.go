@@ -94,9 +94,12 @@ func (s *Service) Repolicy(ctx context.Context, r RepolicyRequest) (View, error)
 	for _, c := range changes(&before, &after) {
 		names = append(names, c.Name)
 	}
-	var dies time.Time
+	var dies, lent time.Time
 	if n := after.Terms.DeadAfter; n > 0 {
 		dies = after.UpdatedAt.Add(seconds(n))
+	}
+	if after.Terms.Seats.Floating {
+		lent = after.UpdatedAt
 	}
 	if err := s.Tx.InTx(ctx, func(ctx context.Context) error {
 		was, _, err := s.lift(ctx, &after, true)
@@ -106,7 +109,7 @@ func (s *Service) Repolicy(ctx context.Context, r RepolicyRequest) (View, error)
 		if err := s.resave(ctx, &after, was, old); err != nil {
 			return err
 		}
-		if err := s.Store.RetimeSeats(ctx, after.ID, dies); err != nil {
+		if err := s.Store.RetimeSeats(ctx, after.ID, dies, lent); err != nil {
 			return err
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "license.repolicy", Target: after.ID, Product: after.ProductID, Reason: r.Reason,

@@ -2,6 +2,7 @@ package license
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -51,6 +52,9 @@ func (r TransferRequest) Validate() error {
 	}
 	return StateRequest{ID: r.ID, Reason: r.Reason}.Validate()
 }
+
+// ByTransfer reports whether it was a transfer of the license that released a seat, by what released it.
+func ByTransfer(releasedBy string) bool { return strings.HasPrefix(releasedBy, "trf_") }
 
 // movable reports whether l may change hands now, apart from how often it did. A trial is its owner's one trial and stays with them.
 func (l *License) movable(now time.Time) bool {

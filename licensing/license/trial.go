@@ -3,6 +3,7 @@ package license
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -25,11 +26,15 @@ type TrialProduct struct {
 type Trials interface {
 	TrialProduct(ctx context.Context, slug string) (TrialProduct, error)
 	AddTrial(ctx context.Context, productID, subject, licenseID string, at time.Time) (bool, error)
+	// TrialsHad returns which of the subjects had one of a product.
+	TrialsHad(ctx context.Context, productID string, subjects []string) (map[string]bool, error)
 }
 
 var (
 	// ErrTrialUsed refuses a second trial of a product to a customer or organisation.
 	ErrTrialUsed = licensing.Fail(licensing.Conflict, sdk.CodeTrialUsed, "You had a trial of this product. Buy it to go on.")
+	// ErrTrialGiven refuses to give a second trial of a product to a customer or organisation.
+	ErrTrialGiven = licensing.Fail(licensing.Conflict, sdk.CodeTrialUsed, "The customer or organisation had a trial of this product, and there is one for each. Give a license that is no trial.")
 	// ErrNoTrial refuses a trial of a product that offers none.
 	ErrNoTrial = licensing.Fail(licensing.NotFound, "no-trial", "This product offers no trial.")
 )
@@ -91,6 +96,55 @@ func (s *Service) issueTrial(ctx context.Context, d *Draft, actor licensing.Acto
 		}
 	}
 	return nil
+}
+
+// noteTrial notes, in the caller's transaction, that the owner of a license that was issued had a trial by it, if it is one. Who is given one by hand
+// must have had none; what was bought and what another system gave stands. Trials of the other environment are nobody's.
+func (s *Service) noteTrial(ctx context.Context, l *License) error {
+	if l.Terms.Type != doc.Trial || l.Source.Kind == FromTrial || l.Env != s.Env {
+		return nil
+	}
+	first, err := s.Trials.AddTrial(ctx, l.ProductID, string(l.Owner), l.ID, l.CreatedAt)
+	if err == nil && !first && l.Source.Kind == FromGrant {
+		err = ErrTrialGiven
+	}
+	return err
+}
+
+// firstTrials takes those of the specs to be drafted away whose owner had a trial before, or has one of an earlier spec, and says so in out.
+func (s *Service) firstTrials(ctx context.Context, specs []IssueSpec, of []Policy, todo []int, out []Drafted) ([]int, error) {
+	owners := map[string][]string{} // of trials, by product
+	tries := func(i int) bool {
+		t := &of[i].Terms
+		if specs[i].Terms != nil {
+			t = specs[i].Terms
+		}
+		return t.Type == doc.Trial && specs[i].Source.Kind == FromGrant && specs[i].Env == s.Env
+	}
+	for _, i := range todo {
+		if tries(i) {
+			owners[specs[i].ProductID] = append(owners[specs[i].ProductID], string(specs[i].Owner))
+		}
+	}
+	had := map[string]map[string]bool{}
+	for product, subjects := range owners {
+		var err error
+		if had[product], err = s.Trials.TrialsHad(ctx, product, subjects); err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(todo, func(i int) bool {
+		if !tries(i) {
+			return false
+		}
+		product, owner := had[specs[i].ProductID], string(specs[i].Owner)
+		if product[owner] {
+			out[i].Err = ErrTrialGiven
+			return true
+		}
+		product[owner] = true
+		return false
+	}), nil
 }
 
 // offered is a product on sale and the policy of its trials.

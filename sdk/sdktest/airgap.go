@@ -17,6 +17,8 @@ func (s *Server) Answer(key, request string) (string, error) {
 	defer s.mu.Unlock()
 	rec := s.keys[key]
 	switch {
+	case rec == nil:
+		return "", &sdk.Problem{Status: 404, Code: sdk.CodeNotFound, Title: "There is no license with this key."}
 	case q.Key != doc.KeyDigest(rec.claims.Audience, key), q.Product != rec.claims.Audience:
 		return "", &sdk.Problem{Status: 409, Code: sdk.CodeProductMismatch, Title: "The request is of another license."}
 	case s.now() >= q.At+doc.OfflineRequestLife:

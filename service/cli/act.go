@@ -67,7 +67,11 @@ func (c *licenseAct) Run(ctx context.Context, cfg app.Config, s streams) error {
 			in["days"] = c.Days
 		}
 		if len(c.Entitlement) > 0 {
-			in["entitlements"] = features(c.Entitlement)
+			given, err := features(c.Entitlement)
+			if err != nil {
+				return err
+			}
+			in["entitlements"] = given
 		}
 		_, err := c.started(ctx, o, s, call{http.MethodPost, "/v1/licenses/actions", in}, c.Detached)
 		return err

@@ -60,7 +60,7 @@ func (c *inspectCommand) documents(ctx context.Context, cfg app.Config, s stream
 		return nil, err
 	}
 	file := doc.File{License: strings.TrimSpace(text)}
-	if strings.Contains(text, "-----BEGIN MINTREU LICENSE-----") {
+	if strings.Contains(text, "-----BEGIN MINTREU LICENSE-----") || strings.HasPrefix(file.License, "MFIL1.") { // or the parts of one, as QR codes have them
 		if file, err = doc.DecodeFile(text); err != nil {
 			return nil, err
 		}

@@ -96,27 +96,33 @@ func (x *extras) into(out map[string]any) error {
 		out["valid_until"] = at
 	}
 	if len(x.Entitlement) > 0 {
-		out["entitlements"] = features(x.Entitlement)
+		given, err := features(x.Entitlement)
+		if err != nil {
+			return err
+		}
+		out["entitlements"] = given
 	}
 	return nil
 }
 
 // features reads CODE and CODE=VALUE.
-func features(words []string) map[string]any {
+func features(words []string) (map[string]any, error) {
 	out := map[string]any{}
 	for _, w := range words {
 		code, value, given := strings.Cut(w, "=")
 		n, err := strconv.ParseInt(value, 10, 64)
 		switch {
-		case !given, value == "true":
+		case !given, strings.EqualFold(value, "true"):
 			out[code] = true
+		case strings.EqualFold(value, "false"): // as a text it would grant the feature
+			return nil, fmt.Errorf("--entitlement %s: a feature is granted or left out; leave %s out", w, code)
 		case err == nil:
 			out[code] = n
 		default:
 			out[code] = value
 		}
 	}
-	return out
+	return out, nil
 }
 
 // instant reads a date, which begins at midnight in UTC, or an instant.

@@ -17,6 +17,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/service/app"
 )
@@ -142,12 +143,15 @@ func (o *operator) compare(ctx context.Context, files []policyFile) ([]wanted, e
 		}
 		for _, p := range f.Policies {
 			at := f.Product + "/" + p.Code
-			if slices.ContainsFunc(out, func(w wanted) bool { return w.Policy == at }) {
+			if slices.ContainsFunc(out, func(w wanted) bool { return w.product == product && w.code == p.Code }) { // its product by slug, and by id
 				return nil, fmt.Errorf("%s is in the file twice", at)
 			}
 			w := wanted{Policy: at, Outcome: "create", product: product, code: p.Code, name: p.Name}
-			if w.terms, err = readTerms(p.Terms); err != nil {
-				return nil, fmt.Errorf("%s: %w", at, err)
+			if w.terms, err = readTerms(p.Terms); err == nil { // whatever would be refused is, before anything is done
+				err = license.CreatePolicyRequest{ProductID: product, Code: p.Code, Name: p.Name, Terms: w.terms}.Validate()
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", at, explained(err))
 			}
 			var was map[string]string
 			if is, ok := standing[p.Code]; ok {
@@ -211,6 +215,19 @@ func readTerms(in map[string]any) (license.Terms, error) {
 	}
 	t = t.WithDefaults()
 	return t, t.Validate()
+}
+
+// explained is an error with what it says of single fields.
+func explained(err error) error {
+	var e *licensing.Error
+	if !errors.As(err, &e) || len(e.Fields) == 0 {
+		return err
+	}
+	said := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		said[i] = strings.TrimPrefix(f.Name, "/") + ": " + f.Detail
+	}
+	return errors.New(strings.Join(said, "; "))
 }
 
 // spanFields are the members of terms that are lengths of time, entitled_for each of its members.

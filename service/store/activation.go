@@ -110,6 +110,9 @@ func (s *activations) Find(ctx context.Context, seek activation.Seek) (license.L
 	return l, &a, err
 }
 
+// lockProduct lets trials of one product be given in turn.
+const lockProduct = `SELECT id FROM product WHERE id = $1 FOR UPDATE`
+
 const lockLicense = `SELECT id FROM license WHERE id = $1 FOR UPDATE`
 
 // lockSeat keeps an activation from being renewed meanwhile, which takes no lock of the license. It comes after lockLicense.
@@ -125,8 +128,8 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 	}
 	seek := seekArgs(t.Seek)
 	var batch []db.Statement
-	if t.Trial != "" { // trials of one product take seats in turn, so that nearly the same device is seen as well
-		batch = append(batch, db.Statement{SQL: `SELECT id FROM product WHERE id = $1 FOR UPDATE`, Args: []any{t.Trial}})
+	if t.Try.Product != "" { // trials of one product take seats in turn, so that nearly the same device is seen as well
+		batch = append(batch, db.Statement{SQL: lockProduct, Args: []any{t.Try.Product}})
 	}
 	batch = append(batch, db.Statement{SQL: lockLicense, Args: []any{t.License}})
 	if t.ReplaceOldest {
@@ -142,7 +145,7 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 			AND NOT EXISTS (SELECT 1 FROM activation a WHERE a.license_id = $1 AND a.state = 'held' AND (a.subject = $2 OR a.id IN ` + matching + `))
 			AND ($12 = '' OR EXISTS (SELECT 1 FROM activation r WHERE r.id = $12 AND r.license_id = $1 AND r.state <> 'held' AND r.seq = $13))`,
 		Args: append(seek[:10:10], t.ID, t.Revive, t.ReviveSeq, t.Owner)}
-	if t.Trial != "" {
+	if t.Try.Product != "" {
 		take = onceOnTrial(take, t)
 	}
 	batch = append(batch, take)
@@ -160,7 +163,7 @@ func (s *activations) TakeSeat(ctx context.Context, t activation.Take) (bool, er
 	} else {
 		batch = append(batch, makeActivation(t, string(dev))...)
 	}
-	if t.Trial != "" {
+	if t.Try.Product != "" {
 		batch = append(batch, keepTrial(t)...)
 	}
 	batch = append(batch, db.Statement{SQL: `INSERT INTO change (kind, id, at) SELECT 'activation', l.id, COALESCE($3, l.created_at) FROM license l WHERE l.id = $1 AND l.seat_taken_by = $2`,
@@ -220,8 +223,8 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 // the last contact.
 func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
 	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2,
-			lease_until = CASE WHEN $5 = seq THEN $7 WHEN lease_until > $3 THEN lease_until ELSE $3 END,
-			dies_at = CASE WHEN $5 = seq THEN $8 WHEN lease_until > $4 THEN lease_until ELSE $4 END, borrowed_until = $9,
+			lease_until = CASE WHEN $6 AND $5 = seq THEN $7 WHEN lease_until > $3 THEN lease_until ELSE $3 END,
+			dies_at = CASE WHEN $6 AND $5 = seq THEN $8 WHEN lease_until > $4 THEN lease_until ELSE $4 END, borrowed_until = $9,
 			seq_seen = CASE WHEN $5 = 0 THEN seq WHEN seq_seen < $5 THEN $5 ELSE seq_seen END,
 			forked_at = COALESCE(forked_at, CASE WHEN $6 AND $5 < seq AND $5 <> seq_seen THEN COALESCE($2, last_seen_at) END)
 		WHERE id = $1 AND state = 'held' AND borrowed_until IS NOT DISTINCT FROM $10

@@ -31,12 +31,7 @@ func trialHad(n int) string {
 // keepTrial notes that this attempt's device had a trial. Of one where users take the seats the parts are noted as well, each before the key of the
 // device, which has 36 characters: no activation has them.
 func keepTrial(t activation.Take) []db.Statement {
-	subjects := []string{t.TrialDevice.Subject}
-	if len(t.Parts) == 0 {
-		for _, part := range t.TrialDevice.Parts {
-			subjects = append(subjects, part+"@"+t.TrialDevice.Subject)
-		}
-	}
+	subjects := trialSubjects(t.Try.Device, len(t.Parts) == 0)
 	batch := make([]db.Statement, len(subjects))
 	for i, subject := range subjects {
 		batch[i] = db.Statement{SQL: `INSERT INTO trial (product_id, kind, subject, license_id, at)
@@ -46,19 +41,41 @@ func keepTrial(t activation.Take) []db.Statement {
 	return batch
 }
 
-func trialArgs(product string, device activation.Seek) []any {
-	args := []any{product, device.License, device.Subject}
-	return append(args, seekArgs(device)[2:10]...)
+// trialSubjects are what a device is noted by: the key of its fingerprint and, where no activation has them, its parts.
+func trialSubjects(device activation.Seek, parts bool) []string {
+	subjects := []string{device.Subject}
+	if parts {
+		for _, part := range device.Parts {
+			subjects = append(subjects, part+"@"+device.Subject)
+		}
+	}
+	return subjects
+}
+
+func trialArgs(t activation.Try) []any {
+	args := []any{t.Product, t.Device.License, t.Device.Subject}
+	return append(args, seekArgs(t.Device)[2:10]...)
 }
 
 // onceOnTrial adds to the statement that takes a seat that the device had no other trial.
 func onceOnTrial(take db.Statement, t activation.Take) db.Statement {
-	return db.Statement{SQL: take.SQL + ` AND NOT ` + trialHad(len(take.Args)), Args: append(take.Args, trialArgs(t.Trial, t.TrialDevice)...)}
+	return db.Statement{SQL: take.SQL + ` AND NOT ` + trialHad(len(take.Args)), Args: append(take.Args, trialArgs(t.Try)...)}
 }
 
-// TrialHad implements [activation.Store].
-func (s *activations) TrialHad(ctx context.Context, product string, device activation.Seek) (bool, error) {
+// TrialHad implements [activation.Store]. Trials of one product are noted in turn, as they take seats.
+func (s *activations) TrialHad(ctx context.Context, t activation.Try) (bool, error) {
+	if !t.Keep.IsZero() {
+		batch := []db.Statement{{SQL: lockProduct, Args: []any{t.Product}}}
+		for _, subject := range trialSubjects(t.Device, true) { // only users' seats serve devices that take none
+			batch = append(batch, db.Statement{SQL: `INSERT INTO trial (product_id, kind, subject, license_id, at)
+				SELECT l.product_id, 'device', $12, l.id, COALESCE($13, l.created_at) FROM license l WHERE l.id = $2 AND NOT ` + trialHad(0) + `
+				ON CONFLICT (product_id, kind, subject) DO NOTHING`, Args: append(trialArgs(t), subject, t.Keep)})
+		}
+		if _, err := s.db.Batch(ctx, batch); err != nil {
+			return false, err
+		}
+	}
 	var n int64
-	err := s.db.QueryRow(ctx, `SELECT count(*) FROM license WHERE id = $2 AND `+trialHad(0), trialArgs(product, device)...).Scan(&n)
+	err := s.db.QueryRow(ctx, `SELECT count(*) FROM license WHERE id = $2 AND `+trialHad(0), trialArgs(t)...).Scan(&n)
 	return n > 0, err
 }

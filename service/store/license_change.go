@@ -48,9 +48,16 @@ func (s *licenses) DueToLapse(ctx context.Context, now time.Time, limit int) ([]
 }
 
 // RetimeSeats implements [license.Store].
-func (s *licenses) RetimeSeats(ctx context.Context, id string, diesAt time.Time) error {
-	_, err := s.db.Exec(ctx, `UPDATE activation SET dies_at = CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END
-		WHERE license_id = $1 AND state = 'held'`, id, nullable(diesAt))
+func (s *licenses) RetimeSeats(ctx context.Context, id string, diesAt, lent time.Time) error {
+	if lent.IsZero() {
+		_, err := s.db.Exec(ctx, `UPDATE activation SET borrowed_until = NULL, dies_at = CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END
+			WHERE license_id = $1 AND state = 'held'`, id, nullable(diesAt))
+		return err
+	}
+	_, err := s.db.Exec(ctx, `UPDATE activation SET dies_at = CASE
+			WHEN borrowed_until > $3 AND (lease_until IS NULL OR lease_until < borrowed_until) THEN borrowed_until
+			WHEN borrowed_until > $3 OR lease_until > $2 THEN lease_until ELSE $2 END
+		WHERE license_id = $1 AND state = 'held'`, id, nullable(diesAt), lent)
 	return err
 }
 

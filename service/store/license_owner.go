@@ -60,6 +60,22 @@ func (s *licenseOwners) TrialProduct(ctx context.Context, slug string) (p licens
 	return p, err
 }
 
+// TrialsHad implements [license.Trials].
+func (s *licenseOwners) TrialsHad(ctx context.Context, productID string, subjects []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	if len(subjects) == 0 {
+		return out, nil
+	}
+	args := []any{productID}
+	marks := among(&args, subjects)
+	rows, err := s.db.Query(ctx, `SELECT subject FROM trial WHERE product_id = $1 AND kind = 'customer' AND subject IN (`+marks+`)`, args...)
+	had, err := db.Collect(rows, err, scanText)
+	for _, subject := range had {
+		out[subject] = true
+	}
+	return out, err
+}
+
 // AddTrial implements [license.Trials].
 func (s *licenseOwners) AddTrial(ctx context.Context, productID, subject, licenseID string, at time.Time) (bool, error) {
 	n, err := s.db.Exec(ctx, `INSERT INTO trial (product_id, kind, subject, license_id, at) VALUES ($1, 'customer', $2, $3, $4) ON CONFLICT (product_id, kind, subject) DO NOTHING`,

@@ -49,7 +49,7 @@ func entitlementLines(e license.Entitlements) string {
 // needsQuotes reports whether a text would be read as something else without them.
 func needsQuotes(t string) bool {
 	_, err := strconv.ParseInt(t, 10, 64)
-	return err == nil || t != strings.TrimSpace(t) || strings.HasPrefix(t, `"`) || strings.ContainsAny(t, "\n\r")
+	return err == nil || strings.EqualFold(t, "true") || strings.EqualFold(t, "false") || t != strings.TrimSpace(t) || strings.HasPrefix(t, `"`) || strings.ContainsAny(t, "\n\r")
 }
 
 // entitlements reads features, one a line: "export", "projects = 10", "tier = gold".
@@ -65,8 +65,10 @@ func entitlements(f *ui.Form, field string) license.Entitlements {
 		switch n, err := strconv.ParseInt(value, 10, 64); {
 		case name == "" || strings.ContainsAny(name, " \t"):
 			f.Wrong(field, "the line “"+line+"” must be a code without spaces, or a code, = and a value")
-		case !has:
+		case !has, strings.EqualFold(value, "true"):
 			out[name] = doc.On()
+		case strings.EqualFold(value, "false"): // as a text it would grant the feature
+			f.Wrong(field, "the line “"+line+"” grants nothing: take it away, or write the text in quotes")
 		case err == nil:
 			out[name] = doc.Int(n)
 		default:
