@@ -265,7 +265,11 @@ func (s *Service) refund(ctx context.Context, h *Hold, used int64) error {
 	if !h.Credits || used == h.Cost || refilled(h.RefillAt, now) {
 		return nil
 	}
-	held, err := s.Credits.HoldCredits(ctx, []string{h.KeyID})
+	key, err := s.Templates.Newest(ctx, h.KeyID) // which went on with the credits
+	if err != nil {
+		return err
+	}
+	held, err := s.Credits.HoldCredits(ctx, []string{key})
 	if err != nil || len(held) == 0 {
 		return err
 	}
