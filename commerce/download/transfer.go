@@ -144,7 +144,7 @@ func (r *Run) take(ctx context.Context) error {
 	s, t, now := r.service, &r.ticket, r.service.Clock.Now()
 	b := Beginning{Link: t.Link, Length: r.length, UsesMax: t.Release.UsesMax, Now: now, StaleBefore: now.Add(-patience)}
 	if b.UsesMax > 0 {
-		b.Budget = retries * t.File.Size
+		b.Budget = Retries * t.File.Size
 	}
 	err := s.Tx.InTx(ctx, func(ctx context.Context) (err error) {
 		if r.first, err = s.Links.Begin(ctx, b); err != nil || !r.first {
