@@ -61,6 +61,8 @@ const (
 
 	linksPerHour    = 120
 	requestsPerHour = 1200
+	// refusalsPerHour is how many refusals of a link elsewhere the audit trail keeps.
+	refusalsPerHour = 10
 )
 
 // Service keeps releases and serves downloads. It is safe for concurrent use.

@@ -81,10 +81,13 @@ func (l *Link) resumable(now time.Time) bool {
 	return (l.State == Reserved || l.State == Confirmed) && now.Before(l.ProgressAt.Add(patience)) && now.Before(l.BegunAt.Add(longest))
 }
 
-// sameAddress refuses a bound link elsewhere, and says so in the audit trail.
+// sameAddress refuses a bound link elsewhere, and says so in the audit trail; once it has said so often, whoever goes on asking writes there no more.
 func (s *Service) sameAddress(ctx context.Context, t *Ticket) error {
 	if t.Link.Address == nil || bytes.Equal(t.Link.Address, s.address(ctx)) {
 		return nil
+	}
+	if s.throttle(ctx, "refuse", licensing.Owner(t.Link.ID), refusalsPerHour) != nil {
+		return ErrLink
 	}
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
 		return s.Audit.Record(ctx, licensing.Event{Action: "download.refuse", Target: t.Link.ID, Product: t.Link.ProductID, Detail: map[string]any{"why": "another network address"}})
