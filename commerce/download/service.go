@@ -55,11 +55,14 @@ const (
 	progressEvery = time.Minute
 	// keptFor is how long links that spent nothing are kept.
 	keptFor = 90 * 24 * time.Hour
-	// retries is how many times its own size a limited link may be asked for.
-	retries = 3
+	// Retries is how many times its own size a limited link may be asked for, and how many times the bytes of a file may go out, over all links, to
+	// transfers that were given up and spent no use.
+	Retries = 3
 
 	linksPerHour    = 120
 	requestsPerHour = 1200
+	// refusalsPerHour is how many refusals of a link elsewhere the audit trail keeps.
+	refusalsPerHour = 10
 )
 
 // Service keeps releases and serves downloads. It is safe for concurrent use.

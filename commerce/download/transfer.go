@@ -81,10 +81,13 @@ func (l *Link) resumable(now time.Time) bool {
 	return (l.State == Reserved || l.State == Confirmed) && now.Before(l.ProgressAt.Add(patience)) && now.Before(l.BegunAt.Add(longest))
 }
 
-// sameAddress refuses a bound link elsewhere, and says so in the audit trail.
+// sameAddress refuses a bound link elsewhere, and says so in the audit trail; once it has said so often, whoever goes on asking writes there no more.
 func (s *Service) sameAddress(ctx context.Context, t *Ticket) error {
 	if t.Link.Address == nil || bytes.Equal(t.Link.Address, s.address(ctx)) {
 		return nil
+	}
+	if s.throttle(ctx, "refuse", licensing.Owner(t.Link.ID), refusalsPerHour) != nil {
+		return ErrLink
 	}
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
 		return s.Audit.Record(ctx, licensing.Event{Action: "download.refuse", Target: t.Link.ID, Product: t.Link.ProductID, Detail: map[string]any{"why": "another network address"}})
@@ -144,7 +147,7 @@ func (r *Run) take(ctx context.Context) error {
 	s, t, now := r.service, &r.ticket, r.service.Clock.Now()
 	b := Beginning{Link: t.Link, Length: r.length, UsesMax: t.Release.UsesMax, Now: now, StaleBefore: now.Add(-patience)}
 	if b.UsesMax > 0 {
-		b.Budget = retries * t.File.Size
+		b.Budget = Retries * t.File.Size
 	}
 	err := s.Tx.InTx(ctx, func(ctx context.Context) (err error) {
 		if r.first, err = s.Links.Begin(ctx, b); err != nil || !r.first {

@@ -49,6 +49,8 @@ type Key struct {
 	// ParentID is the key bought by whose plan the owner made this one, or another one of it under which this one went on, "" for every other.
 	// What a payment does to the one bought, it does to these, and they end with it at the latest.
 	ParentID string
+	// CountsAs is, of a key that its owner made in the place of one that is over, the first key of that place, "" for every other.
+	CountsAs string
 	Metadata map[string]string
 	Scopes   []string
 	// AllowFrom lists the networks the key may be used from; empty means everywhere.
@@ -79,6 +81,14 @@ type Bought struct {
 	UsedAt     time.Time
 	Credits    Credits // as they were last moved, of a key that is rationed
 	OwnerName  string  // of the customer, or the e-mail address of one without a name, or of the organisation; for staff
+}
+
+// Place is the key by whose id credits and limits of this one alone are counted: the first that was made in its place.
+func (k *Key) Place() string {
+	if k.CountsAs != "" {
+		return k.CountsAs
+	}
+	return k.ID
 }
 
 // State is what a key looks like from outside.

@@ -61,3 +61,44 @@ func TestA02_GuessesAreThrottled(t *testing.T) {
 		t.Errorf("%d reads in the second after, want 10", n)
 	}
 }
+
+// TestA02_NoLockoutByAGuesser: while somebody guesses at keys from an address, without end, the keys that were in use from that address go on
+// beyond the time for which their records are believed; one that is revoked meanwhile is refused all the same.
+func TestA02_NoLockoutByAGuesser(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	_, good := r.issue(t, nil)
+	id, ended := r.issue(t, nil)
+	use := func(text string) apikey.Code {
+		t.Helper()
+		return r.verify(t, apikey.VerifyCheck{Key: text, IP: "192.0.2.1"}).Code
+	}
+	r.poll(t) // which tells of both
+	expect(t, "before", use(good), apikey.Valid)
+	expect(t, "before", use(ended), apikey.Valid)
+	for minute := range 3 {
+		for range 200 {
+			text, err := r.Format().New(licensing.Live, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			use(text.Full)
+		}
+		expect(t, fmt.Sprintf("in minute %d of the guesses", minute), use(good), apikey.Valid)
+		for range 31 { // a replica that hears of changes all the time
+			r.Clock.Advance(2 * time.Second)
+			r.poll(t)
+		}
+	}
+	for range 200 {
+		text, _ := r.Format().New(licensing.Live, nil)
+		use(text.Full)
+	}
+	expect(t, "in the end", use(good), apikey.Valid)
+	if _, err := r.Revoke(as(t, admin), apikey.RevokeRequest{ID: id}); err != nil {
+		t.Fatal(err)
+	}
+	if code := use(ended); code == apikey.Valid {
+		t.Error("a revoked key goes on")
+	}
+}

@@ -119,16 +119,7 @@ func (s *Service) Reserve(ctx context.Context, r ReserveRequest) (ReserveRespons
 	if h.Credits {
 		h.RefillAt = v.Credits.RefillAt
 	}
-	for _, l := range v.Limits {
-		if l.Degraded { // what was admitted without its counter is not the counter's to give back
-			continue
-		}
-		c := Check{Key: l.Limit.counter(v.Key), Owner: v.Key.Owner, Cost: h.Cost, Quota: l.Quota, Degraded: l.Limit.Degraded}
-		if l.Limit.Every == "" {
-			c.Rate = l.Limit.Rate()
-		}
-		h.Units = append(h.Units, c)
-	}
+	h.Units = v.units(h.Cost)
 	err = s.Tx.InTx(system(ctx), func(ctx context.Context) error { return s.Holds.AddHold(ctx, h) })
 	if err != nil {
 		return ReserveResponse{}, s.unreserve(ctx, &h, err)
@@ -136,6 +127,21 @@ func (s *Service) Reserve(ctx context.Context, r ReserveRequest) (ReserveRespons
 	view := h.view()
 	out.Reservation = &view
 	return out, nil
+}
+
+// units are what an admitted use of a cost has taken of limits.
+func (v *Verdict) units(cost int64) (out []Check) {
+	for _, l := range v.Limits {
+		if l.Degraded { // what was admitted without its counter is not the counter's to give back
+			continue
+		}
+		c := Check{Key: l.Limit.counter(v.Key), Owner: v.Key.Owner, Cost: cost, Quota: l.Quota, Degraded: l.Limit.Degraded}
+		if l.Limit.Every == "" {
+			c.Rate = l.Limit.Rate()
+		}
+		out = append(out, c)
+	}
+	return out
 }
 
 // unreserve gives back what was spent for a reservation that could not be written down, and returns the reason. It is written again first: where
@@ -265,7 +271,11 @@ func (s *Service) refund(ctx context.Context, h *Hold, used int64) error {
 	if !h.Credits || used == h.Cost || refilled(h.RefillAt, now) {
 		return nil
 	}
-	held, err := s.Credits.HoldCredits(ctx, []string{h.KeyID})
+	key, err := s.Templates.Newest(ctx, h.KeyID) // which went on with the credits
+	if err != nil {
+		return err
+	}
+	held, err := s.Credits.HoldCredits(ctx, []string{key})
 	if err != nil || len(held) == 0 {
 		return err
 	}

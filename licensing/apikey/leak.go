@@ -37,8 +37,12 @@ type LeakResponse struct {
 	WithinSeconds int        `json:"within_seconds,omitempty" doc:"The change is in force on every replica within this many seconds." example:"2"`
 }
 
+// errTold ends a transaction about a report of what was reported before.
+var errTold = errors.New("apikey: the report is no news")
+
 // Leak takes a found key and revokes or ends it by its policy, and has its owner told. Holding the text is all it takes: who has it could
-// do worse. A text that is unknown, or no good any more, is answered alike.
+// do worse. A text that is unknown, or no good any more, is answered alike. The first report of a key is kept in the audit trail, and each that
+// ends something; others, which anybody may send as often as he likes, leave nothing behind.
 func (s *Service) Leak(ctx context.Context, r LeakRequest) (LeakResponse, error) {
 	var from netip.Addr
 	if s.From != nil {
@@ -52,12 +56,19 @@ func (s *Service) Leak(ctx context.Context, r LeakRequest) (LeakResponse, error)
 		return LeakResponse{}, err
 	}
 	now, k := s.Clock.Now(), &rec.Key
-	out := LeakResponse{Accepted: true, KeyID: k.ID, Action: "none"}
+	out := LeakResponse{Accepted: true, KeyID: k.ID, Action: "none", WithinSeconds: inForce}
+	if rec.told(now) {
+		return out.told(ctx, k), nil
+	}
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
 		out.Action, out.EndsAt = "none", nil
-		ended := k.State(now) == Expired || !rec.Secret.ExpiresAt.IsZero() && !now.Before(rec.Secret.ExpiresAt)
+		held, err := s.Changer.HoldKey(ctx, k.ID, Reach{})
+		if err != nil {
+			return err
+		}
+		state := held.State(now)
+		ended := state == Revoked || state == Expired || !rec.Secret.ExpiresAt.IsZero() && !now.Before(rec.Secret.ExpiresAt)
 		var changed bool
-		var err error
 		switch {
 		case ended:
 		case k.OnLeak == RotateOnLeak:
@@ -73,24 +84,34 @@ func (s *Service) Leak(ctx context.Context, r LeakRequest) (LeakResponse, error)
 		if err != nil {
 			return err
 		}
-		if changed {
-			if err := s.Changer.MarkLeaked(ctx, k.ID, now); err != nil {
+		if !changed && !held.LeakedAt.IsZero() {
+			return errTold
+		}
+		if err := s.Changer.MarkLeaked(ctx, k.ID, now); err != nil {
+			return err
+		}
+		if changed && s.Leaked != nil {
+			if err := s.Leaked(ctx, *k, *out.EndsAt); err != nil {
 				return err
-			}
-			if s.Leaked != nil {
-				if err := s.Leaked(ctx, *k, *out.EndsAt); err != nil {
-					return err
-				}
 			}
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "key.leak", Target: k.ID, Product: k.ProductID, Detail: map[string]any{"action": out.Action, "hint": rec.Secret.Hint}})
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errTold) {
 		return LeakResponse{}, err
 	}
 	s.Invalidate(k.ID)
-	out.WithinSeconds = inForce
 	return out.told(ctx, k), nil
+}
+
+// told reports whether the record, as it is remembered, shows that a report of its text changes nothing and is not the first: then the database is
+// not asked.
+func (r *Record) told(now time.Time) bool {
+	state, ends := r.Key.State(now), r.Secret.ExpiresAt
+	if r.Key.OnLeak == RotateOnLeak {
+		now = now.Add(leakGrace) // it ends as soon as it would by this report
+	}
+	return !r.Key.LeakedAt.IsZero() && (state == Revoked || state == Expired || !ends.IsZero() && !now.Before(ends))
 }
 
 // told is the answer as its caller may see it.

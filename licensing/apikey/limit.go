@@ -286,6 +286,6 @@ func (l Limit) counter(k *Key) string {
 	case PerPlan:
 		return base + "p:" + k.ProductID + ":" + k.PlanCode + ":" + name // a key made by hand or imported knows its plan by its code alone
 	default:
-		return base + k.ID + ":" + l.Name
+		return base + k.Place() + ":" + l.Name
 	}
 }

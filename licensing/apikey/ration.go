@@ -2,7 +2,6 @@ package apikey
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -141,11 +140,8 @@ func (s *Service) SetCreditsAgain(ctx context.Context, id, _ string) (KeyView, e
 	return s.Get(ctx, GetRequest{ID: id})
 }
 
-// ration spends the credits of good keys, before their limits are asked: verdicts without enough become [NoCredits]. It returns what to
-// give back should a limit refuse. Refusals of a moment ago are answered from memory.
-func (s *Service) ration(ctx context.Context, questions []Question, verdicts []Verdict) ([]spending, error) {
-	var all []spending
-	var of []int
+// recall answers from memory what was refused a moment ago, and returns which uses of keys with credits are still to be decided.
+func (s *Service) recall(questions []Question, verdicts []Verdict) (open []int) {
 	now := s.Clock.Now()
 	for i := range verdicts {
 		v := &verdicts[i]
@@ -156,58 +152,53 @@ func (s *Service) ration(ctx context.Context, questions []Question, verdicts []V
 			v.Code, v.Limits, v.Credits, v.RetryAfter = known.code, known.limits, known.credits, max(0, known.retry.Sub(now))
 			continue
 		}
-		all, of = append(all, spending{key: v.Key.ID, cost: questions[i].Cost}), append(of, i)
+		open = append(open, i)
 	}
-	if len(all) == 0 {
-		return nil, nil
+	return open
+}
+
+// ration spends the credits of those open uses that the limits admitted at an instant, and tells of the others what is left. Those without enough
+// become [NoCredits], and the limits get back what they took. When nothing can be spent, that goes for every use.
+func (s *Service) ration(ctx context.Context, questions []Question, verdicts []Verdict, open []int, began time.Time) error {
+	all := make([]spending, len(open))
+	for n, i := range open {
+		if all[n].key = verdicts[i].Key.ID; verdicts[i].Code == Valid {
+			all[n].cost = questions[i].Cost
+		}
 	}
 	out, err := s.move(ctx, all)
+	now := s.Clock.Now()
 	if err != nil {
-		return nil, err
+		for i := range verdicts {
+			if verdicts[i].Code == Valid {
+				s.putBack(ctx, &verdicts[i], questions[i].Cost, began, now)
+			}
+		}
+		return err
 	}
-	back := make([]spending, len(verdicts))
-	for n, i := range of {
+	for n, i := range open {
 		v := &verdicts[i]
 		if out[n].left.KeyID != "" {
 			v.Credits = &out[n].left
 		}
-		if out[n].ok {
-			back[i] = spending{key: all[n].key, cost: -all[n].cost, refill: out[n].left.RefillAt}
-			continue
+		if !out[n].ok {
+			s.putBack(ctx, v, all[n].cost, began, now)
+			v.Code, v.Limits, v.Degraded = NoCredits, nil, false
+			if at := out[n].left.RefillAt; !at.IsZero() && all[n].cost <= out[n].left.Refill {
+				v.RetryAfter = at.Sub(now)
+			}
 		}
-		v.Code = NoCredits
-		if at := out[n].left.RefillAt; !at.IsZero() && all[n].cost <= out[n].left.Refill {
-			v.RetryAfter = at.Sub(now)
-		}
-		s.refusals.keep(v.Key.ID, v, all[n].cost, now)
-	}
-	return back, nil
-}
-
-// giveBack returns the credits of verdicts that a limit refused, or of all when the limits could not be asked.
-func (s *Service) giveBack(ctx context.Context, verdicts []Verdict, back []spending, failed bool) error {
-	var all []spending
-	var of []int
-	for i, sp := range back {
-		if sp.key != "" && (failed || verdicts[i].Code != Valid) {
-			all, of = append(all, sp), append(of, i)
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	out, err := s.move(ctx, all)
-	if err != nil {
-		return errors.Join(err, errors.New("credits were spent and could not be given back"))
-	}
-	now := s.Clock.Now()
-	for n, i := range of {
-		if out[n].left.KeyID != "" {
-			verdicts[i].Credits = &out[n].left
-		}
-		if !failed {
-			s.refusals.keep(all[n].key, &verdicts[i], -all[n].cost, now)
+		if v.Code != Valid {
+			s.refusals.keep(v.Key.ID, v, questions[i].Cost, now)
 		}
 	}
 	return nil
+}
+
+// putBack gives the limits back what an admitted use took of them at an instant.
+func (s *Service) putBack(ctx context.Context, v *Verdict, cost int64, began, now time.Time) {
+	h := Hold{Cost: cost, Units: v.units(cost), AskedAt: began}
+	if back := h.unused(0, now); len(back) > 0 {
+		s.Limiter.Give(context.WithoutCancel(ctx), back)
+	}
 }

@@ -185,7 +185,7 @@ func (s *Service) Issue(ctx context.Context, d *Draft) (issued bool, err error) 
 	}
 	return true, s.Audit.Record(ctx, licensing.Event{
 		Action: "key.issue", Target: k.ID, Product: k.ProductID,
-		Detail: map[string]any{"owner": k.Owner, "source": k.Source.Kind, "source_id": k.Source.ID, "plan": k.PlanCode, "env": k.Env, "scopes": k.Scopes, "limits": k.Limits},
+		Detail: map[string]any{"owner": k.Owner, "source": k.Source.Kind, "source_id": k.Source.ID, "plan": k.PlanCode, "env": k.Env, "scopes": k.Scopes, "limits": k.Limits, "counts_as": k.CountsAs},
 	})
 }
 

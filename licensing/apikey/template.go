@@ -31,6 +31,10 @@ type Base struct {
 	Template Template
 }
 
+// Place is where one key after another is made by the plan of the key bought: the first of them and the newest. There are as many as the plan
+// allows keys, so that who ends a key and makes another has what the plan gives to one key, and not to two.
+type Place struct{ First, Newest string }
+
 // TemplateStore keeps templates, and tells who may make keys by them.
 type TemplateStore interface {
 	// PutTemplate stores the template of a plan, or returns [licensing.ErrNotFound] when there is no such plan.
@@ -41,6 +45,11 @@ type TemplateStore interface {
 	// HoldBase holds the owner's family and returns the key bought that lets him make keys of a plan in an environment, with its row
 	// locked, and how many he has made; [licensing.ErrNotFound] without one.
 	HoldBase(ctx context.Context, owner licensing.Owner, planID string, env licensing.Env, now time.Time) (Base, error)
+	// FreePlace returns the place that a key made by a base, which is held, takes: empty while fewer than most were ever taken, and then the one
+	// that was taken first of those whose keys are over; [licensing.ErrNotFound] without one.
+	FreePlace(ctx context.Context, baseID string, most int64, now time.Time) (Place, error)
+	// Newest returns the newest key in the place of a key, itself when it is that.
+	Newest(ctx context.Context, keyID string) (string, error)
 	// Bases returns the plans of which an owner may make keys, with their templates.
 	Bases(ctx context.Context, owner licensing.Owner, now time.Time) ([]Base, error)
 }
@@ -50,7 +59,7 @@ type TemplateView struct {
 	Plan    string       `json:"plan" doc:"Id of the plan."`
 	Scopes  []string     `json:"scopes" doc:"Scopes that keys may carry."`
 	Limits  []Limit      `json:"limits" doc:"Limits that every key has."`
-	Credits *CreditsSpec `json:"credits,omitempty" doc:"Credits that every key starts with."`
+	Credits *CreditsSpec `json:"credits,omitempty" doc:"Credits that a key starts with. One that is made in the place of a key that is over goes on with what that one had left."`
 	Days    int64        `json:"days,omitempty" doc:"How many days a key lasts; for ever unless said."`
 	Most    int64        `json:"most" doc:"How many keys an owner of the plan may make besides the one bought."`
 	OnLeak  OnLeak       `json:"on_leak" doc:"What becomes of a key whose text is found in public." enum:"revoke,rotate"`
@@ -65,7 +74,7 @@ type PutTemplateRequest struct {
 	ID      string       `path:"id" doc:"Id of the plan."`
 	Scopes  []string     `json:"scopes,omitempty" doc:"Scopes that keys may carry."`
 	Limits  []Limit      `json:"limits,omitempty" doc:"Limits that every key has, besides those its maker gives it."`
-	Credits *CreditsSpec `json:"credits,omitempty" doc:"Credits that every key starts with."`
+	Credits *CreditsSpec `json:"credits,omitempty" doc:"Credits that a key starts with. One that is made in the place of a key that is over goes on with what that one had left."`
 	Days    int64        `json:"days,omitempty" doc:"How many days a key lasts, at most 3660; for ever unless said."`
 	Most    int64        `json:"most" doc:"How many keys an owner of the plan may make besides the one bought, 0 to 1000." example:"10"`
 	OnLeak  OnLeak       `json:"on_leak,omitempty" doc:"What becomes of a key whose text is found in public: it is revoked, unless said, or only that text ends after a day." enum:"revoke,rotate"`
@@ -216,6 +225,9 @@ func (s *Service) createOwn(ctx context.Context, r CreateRequest, owner licensin
 		}
 		k := &draft.Key
 		k.Source, k.ParentID, ends = Source{Kind: FromGrant, ID: base.Key.ID + "/" + k.ID}, base.Key.ID, base.Key.ExpiresAt
+		if err := s.place(ctx, draft, t.Most, now); err != nil {
+			return err
+		}
 		licensing.KeepOnce(ctx, draft.Text.Full)
 		_, err = s.Issue(ctx, draft)
 		return err
@@ -225,4 +237,29 @@ func (s *Service) createOwn(ctx context.Context, r CreateRequest, owner licensin
 	}
 	draft.Key.EndWith(ends)
 	return CreateResponse{Key: s.view(&draft.Key), Secret: draft.Text.Full}, nil
+}
+
+// place gives a key that its owner makes its place. In that of one that is over it goes on with what was left of the credits, and with what was
+// counted.
+func (s *Service) place(ctx context.Context, d *Draft, most int64, now time.Time) error {
+	place, err := s.Templates.FreePlace(ctx, d.Key.ParentID, most, now)
+	if licensing.KindOf(err) == licensing.NotFound {
+		return ErrKeysUsedUp
+	}
+	if err != nil || place.First == "" {
+		return err
+	}
+	d.Key.CountsAs = place.First
+	if d.credits == nil {
+		return nil
+	}
+	held, err := s.Credits.HoldCredits(ctx, []string{place.Newest})
+	if err != nil || len(held) == 0 { // staff have let the one before go on without
+		return err
+	}
+	left := held[0]
+	left.at(now)
+	credits := *d.credits
+	credits.Balance, d.credits = left.Balance, &credits
+	return s.Credits.SaveCredits(ctx, []Credits{{KeyID: left.KeyID}})
 }

@@ -99,9 +99,9 @@ func badScope(scopes []string) string {
 	return ""
 }
 
-// Ask verifies keys: the record of each from the cache or the database, then the credits of those that have any, then the limits of all
-// good ones in one step of the limiter. A refusal by one limit spends none of the key's others and no credits; a key refused for
-// another reason spends nothing. A cost beyond the burst of a limit is [ErrCost], among several questions [RateLimited] without a
+// Ask verifies keys: the record of each from the cache or the database, then the limits of all good ones in one step of the limiter, then the
+// credits of those that have any. A refusal by one limit spends none of the key's others and no credits, one for want of credits gives back
+// what the limits took; a key refused for another reason spends nothing. A cost beyond the burst of a limit is [ErrCost], among several questions [RateLimited] without a
 // time to wait, so that one key cannot keep the others from being answered.
 func (s *Service) Ask(ctx context.Context, questions []Question) ([]Verdict, error) {
 	verdicts, records, groups := make([]Verdict, len(questions)), make([]*Record, len(questions)), make([][]Check, len(questions))
@@ -143,14 +143,13 @@ func (s *Service) Ask(ctx context.Context, questions []Question) ([]Verdict, err
 	return verdicts, nil
 }
 
-// spend asks credits and limits of the verdicts that are good so far.
+// spend asks limits and credits of the verdicts that are good so far: the limits first, so that a use that they refuse never touches what is money,
+// and then the credits of those that they admit.
 func (s *Service) spend(ctx context.Context, questions []Question, verdicts []Verdict, groups [][]Check, rationed bool) error {
-	var back []spending
+	var open []int
+	var began time.Time
 	if rationed {
-		var err error
-		if back, err = s.ration(ctx, questions, verdicts); err != nil {
-			return err
-		}
+		open, began = s.recall(questions, verdicts), s.Clock.Now()
 	}
 	asked, ask := make([]int, 0, len(verdicts)), make([][]Check, 0, len(verdicts))
 	for i := range verdicts {
@@ -158,17 +157,19 @@ func (s *Service) spend(ctx context.Context, questions []Question, verdicts []Ve
 			asked, ask = append(asked, i), append(ask, groups[i])
 		}
 	}
-	if len(asked) == 0 {
+	if len(asked) > 0 {
+		taken, err := s.Limiter.TakeEach(ctx, ask)
+		if err != nil {
+			return err
+		}
+		for g, i := range asked {
+			verdicts[i].count(ask[g], taken, g)
+		}
+	}
+	if len(open) == 0 {
 		return nil
 	}
-	taken, err := s.Limiter.TakeEach(ctx, ask)
-	if err != nil {
-		return errors.Join(err, s.giveBack(ctx, verdicts, back, true))
-	}
-	for g, i := range asked {
-		verdicts[i].count(ask[g], taken, g)
-	}
-	return s.giveBack(ctx, verdicts, back, false)
+	return s.ration(ctx, questions, verdicts, open, began)
 }
 
 // checks are the checks of every limit of the key for one use.

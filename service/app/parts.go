@@ -296,7 +296,7 @@ func (p *parts) shop(context.Context) error {
 		p.feed.Subscribe(kind, func(context.Context, string) { p.catalog.Forget() })
 	}
 	p.checkout = checkout.NewService(checkout.Deps{Orders: st.Orders(), Credits: st.Credits(), Sessions: st.CheckoutSessions(), Grants: st.OrderGrants(), Queue: st.OrderQueue(),
-		Shop: p.catalog, Prices: p.prices, Gateway: p.gateway, Givers: checkout.NewGivers(p.licenses, p.keys), Licenses: p.licenses, Buyers: p.accounts, Notices: checkoutNotices{p.notices, a.config.BaseURL}, Throttle: limit.Throttle{Limiter: p.limiter}, From: from,
+		Shop: p.catalog, Prices: p.prices, Gateway: p.gateway, Givers: checkout.NewGivers(p.licenses, p.keys), Licenses: p.licenses, Buyers: p.accounts, Notices: checkoutNotices{p.notices, a.config.BaseURL}, Throttle: limit.Throttle{Limiter: p.limiter}, From: network,
 		Switches: p.switches, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Seal: a.storage.key, Log: a.log, Alert: p.alert, Tax: tax, Seller: a.config.seller(),
 		BaseURL: a.config.BaseURL, Origins: a.config.StorefrontOrigin})
 	for _, kind := range []string{"checkout.session", "charge", "refund", "dispute"} {

@@ -189,6 +189,14 @@ func TestD09_BoundAddress(t *testing.T) {
 				t.Errorf("elsewhere: %d, %d rows", a.StatusCode, s.audited("download.refuse"))
 			}
 		}
+		for range 30 {
+			if a := s.do("GET", at, ""); a.StatusCode != 403 {
+				t.Errorf("elsewhere, again: %d", a.StatusCode)
+			}
+		}
+		if n := s.audited("download.refuse"); n != 10 {
+			t.Errorf("tried over and over: %d rows", n)
+		}
 	})
 }
 

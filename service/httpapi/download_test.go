@@ -171,6 +171,48 @@ func TestD08_LimitIsExact(t *testing.T) {
 	})
 }
 
+// Whoever fetches all but the last byte, and gives that up for an hour, gets its use back as often as a file can be asked for again, and not as
+// often as he likes, by the sweeper and by the next link alike; transfers that broke off early, however many, spend nothing.
+func TestD08_AllButTheLastByte(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := newShelf(t, e, perpetual())
+		for version, sweep := range []bool{true, false} {
+			f := s.release(fmt.Sprintf(`{"version":"1.%d","uses_max":1}`, version), noise(5000))
+			fetch := func(spec string) answer {
+				a := s.do("GET", s.press(s.link("Bearer ada", f.ID)), "", "Range: bytes="+spec)
+				s.eventually("the end of the transfer is written", func() bool {
+					var n int64
+					return s.DB.QueryRow(t.Context(), `SELECT count(*) FROM download_link WHERE state = 'reserved' AND sent = 0`).Scan(&n) == nil && n == 0
+				})
+				s.Clock.Advance(61 * time.Minute)
+				if sweep {
+					if err := s.service.Sweep(licensing.AsSystem(t.Context(), "download.sweep")); err != nil {
+						t.Fatal(err)
+					}
+				}
+				return a
+			}
+			for range 20 {
+				if a := fetch("0-9"); a.StatusCode != 206 {
+					t.Fatalf("broken off early: %d %s", a.StatusCode, a.body)
+				}
+			}
+			got := 0
+			for range 10 {
+				if a := fetch("0-4998"); a.StatusCode == 206 {
+					got++
+				} else if a.code() != "download-used-up" {
+					t.Fatalf("%d %s", a.StatusCode, a.body)
+				}
+			}
+			if got != 3 || s.used(f.ID) != 1 {
+				t.Errorf("sweeping %v: all but the last byte came %d times, %d uses", sweep, got, s.used(f.ID))
+			}
+		}
+	})
+}
+
 // A use that was reserved is kept while its transfer can be resumed, also after the link's end; an hour without progress gives it
 // back, by the sweeper and by the next who wants it, and the old link is over.
 func TestReservationEndsWithoutProgress(t *testing.T) {

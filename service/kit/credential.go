@@ -150,12 +150,27 @@ func asked(r *http.Request, trusted, forwarders []netip.Prefix) (addr netip.Addr
 		if len(hops)+i < 0 {
 			return addr, forwarded
 		}
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[len(hops)+i]))
-		if err != nil {
+		hop, ok := hopOf(hops[len(hops)+i])
+		if !ok {
 			return addr, forwarded
 		}
 		addr = hop.Unmap()
 	}
+}
+
+// hopOf reads one address of X-Forwarded-For. Some proxies write the port behind it, and brackets around one of IPv6.
+func hopOf(text string) (netip.Addr, bool) {
+	text = strings.TrimSpace(text)
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return addr, true
+	}
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return at.Addr(), true
+	}
+	inner, opened := strings.CutPrefix(text, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	addr, err := netip.ParseAddr(inner)
+	return addr, opened && closed && err == nil && addr.Is6()
 }
 
 func among(addr netip.Addr, prefixes []netip.Prefix) bool {

@@ -22,7 +22,7 @@ func (s *Store) APIKeys() apikey.Store { return &apiKeys{s} }
 
 // apiKeyColumns are read by scanAPIKey, in this order.
 const apiKeyColumns = `k.id, k.source_kind, k.source_id, k.owner, k.product_id, k.plan_id, k.plan_code, k.env, k.name, k.scopes, k.allow_from, k.limits,
-	k.expires_at, k.disabled_at, k.revoked_at, k.created_at, k.updated_at, k.member, k.parent_id, k.metadata, k.on_leak, k.held_at, k.leaked_at, k.disputed_at,
+	k.expires_at, k.disabled_at, k.revoked_at, k.created_at, k.updated_at, k.member, k.parent_id, k.counts_as, k.metadata, k.on_leak, k.held_at, k.leaked_at, k.disputed_at,
 	(SELECT COALESCE(p.held_at, p.disputed_at) FROM api_key p WHERE p.id = k.parent_id AND k.parent_id <> ''),
 	(SELECT p.expires_at FROM api_key p WHERE p.id = k.parent_id AND k.parent_id <> ''),
 	EXISTS (SELECT 1 FROM api_credit c WHERE c.key_id = k.id)`
@@ -38,7 +38,7 @@ func scanAPIKey(row db.Row, more ...any) (apikey.Key, error) {
 	var metadata string
 	var expires, disabled, revoked, held, leaked, disputed, parent, ends *time.Time
 	dest := []any{&k.ID, &k.Source.Kind, &k.Source.ID, &k.Owner, &k.ProductID, &k.PlanID, &k.PlanCode, &k.Env, &k.Name, &scopes, &networks, &limits,
-		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt, &k.Member, &k.ParentID, &metadata, &k.OnLeak, &held, &leaked, &disputed, &parent, &ends, &k.Rationed}
+		&expires, &disabled, &revoked, &k.CreatedAt, &k.UpdatedAt, &k.Member, &k.ParentID, &k.CountsAs, &metadata, &k.OnLeak, &held, &leaked, &disputed, &parent, &ends, &k.Rationed}
 	err := row.Scan(append(dest, more...)...)
 	if errors.Is(err, db.ErrNoRows) {
 		return k, licensing.ErrNotFound
@@ -95,11 +95,11 @@ func (s *apiKeys) AddKey(ctx context.Context, k apikey.Key, secret apikey.Secret
 		metadata = string(text)
 	}
 	n, err := s.db.Exec(ctx, `INSERT INTO api_key (id, source_kind, source_id, owner, product_id, plan_id, plan_code, env, name, scopes, allow_from, limits,
-			expires_at, disabled_at, revoked_at, created_at, updated_at, member, parent_id, metadata, on_leak)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
+			expires_at, disabled_at, revoked_at, created_at, updated_at, member, parent_id, metadata, on_leak, counts_as)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
 		ON CONFLICT (source_kind, source_id) DO NOTHING`,
 		k.ID, k.Source.Kind, k.Source.ID, string(k.Owner), k.ProductID, k.PlanID, k.PlanCode, string(k.Env), k.Name, scopes, networks, limits,
-		nullable(k.ExpiresAt), nullable(k.DisabledAt), nullable(k.RevokedAt), k.CreatedAt, k.UpdatedAt, k.Member, k.ParentID, metadata, string(k.OnLeak))
+		nullable(k.ExpiresAt), nullable(k.DisabledAt), nullable(k.RevokedAt), k.CreatedAt, k.UpdatedAt, k.Member, k.ParentID, metadata, string(k.OnLeak), k.CountsAs)
 	if err != nil || n == 0 {
 		return false, err
 	}

@@ -257,6 +257,27 @@ func (s *apiKeys) HoldBase(ctx context.Context, owner licensing.Owner, planID st
 	return b, err
 }
 
+// FreePlace implements [apikey.TemplateStore].
+func (s *apiKeys) FreePlace(ctx context.Context, baseID string, most int64, now time.Time) (p apikey.Place, err error) {
+	var taken int64
+	err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM api_key h WHERE h.parent_id = $1 AND h.parent_id <> '' AND h.counts_as = ''`, baseID).Scan(&taken)
+	if err != nil || taken < most {
+		return p, err
+	}
+	const later = `FROM api_key m WHERE m.counts_as = h.id AND m.counts_as <> ''`
+	err = s.db.QueryRow(ctx, `SELECT h.id, COALESCE((SELECT MAX(m.id) `+later+`), h.id) FROM api_key h WHERE h.parent_id = $1 AND h.parent_id <> '' AND h.counts_as = ''
+		AND (h.revoked_at IS NOT NULL OR h.expires_at <= $2) AND NOT EXISTS (SELECT 1 `+later+` AND m.revoked_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > $2))
+		ORDER BY h.id LIMIT 1`, baseID, now).Scan(&p.First, &p.Newest)
+	return p, missing(err)
+}
+
+// Newest implements [apikey.TemplateStore].
+func (s *apiKeys) Newest(ctx context.Context, keyID string) (id string, err error) {
+	err = s.db.QueryRow(ctx, `SELECT COALESCE(MAX(m.id), $1) FROM api_key k JOIN api_key m ON m.counts_as = CASE WHEN k.counts_as = '' THEN k.id ELSE k.counts_as END
+		WHERE k.id = $1 AND k.parent_id <> '' AND m.counts_as <> ''`, keyID).Scan(&id)
+	return id, err
+}
+
 // Bases implements [apikey.TemplateStore].
 func (s *apiKeys) Bases(ctx context.Context, owner licensing.Owner, now time.Time) ([]apikey.Base, error) {
 	rows, err := s.db.Query(ctx, `SELECT `+templateColumns+`, b.plan_id, b.plan_code, b.product_id, b.env, d.name,

@@ -81,11 +81,44 @@ func (s *downloadLinks) Begin(ctx context.Context, b download.Beginning) (first 
 	return true, s.spend(ctx, b, 1-stale)
 }
 
-// giveBack ends the stale reservations of the same grant and file, and returns how many.
-func (s *downloadLinks) giveBack(ctx context.Context, b download.Beginning) (int64, error) {
-	return s.db.Exec(ctx, `UPDATE download_link SET state = 'released', counted = $5
-		WHERE grant_id = $1 AND owner = $2 AND file_id = $3 AND state = 'reserved' AND counted AND progress_at < $4 AND id <> $6`,
-		b.Link.GrantID, b.Link.Owner, b.Link.FileID, b.StaleBefore, false, b.Link.ID)
+// giveBack ends the stale reservations of the same grant and file, and returns how many gave their use back.
+func (s *downloadLinks) giveBack(ctx context.Context, b download.Beginning) (n int64, err error) {
+	rows, err := s.db.Query(ctx, `SELECT k.id, k.grant_id, k.owner, k.file_id, k.counted FROM download_link k
+		WHERE k.grant_id = $1 AND k.owner = $2 AND k.file_id = $3 AND k.state = 'reserved' AND k.counted AND k.progress_at < $4 AND k.id <> $5 ORDER BY k.progress_at`,
+		b.Link.GrantID, b.Link.Owner, b.Link.FileID, b.StaleBefore, b.Link.ID)
+	stale, err := db.Collect(rows, err, scanReserved)
+	for i := range stale {
+		if err != nil {
+			return n, err
+		}
+		var back bool
+		if back, err = s.end(ctx, &stale[i], b.StaleBefore); back {
+			n++
+		}
+	}
+	return n, err
+}
+
+func scanReserved(row db.Row) (l download.Link, err error) {
+	return l, row.Scan(&l.ID, &l.GrantID, &l.Owner, &l.FileID, &l.Counted)
+}
+
+// end ends a reservation without progress since an instant, and reports whether it gives a use back: not when it, with those of the same grant and
+// file that gave theirs back before, has moved the bytes of the file [download.Retries] times, since whoever leaves out the last of them each time would
+// have it as often as he likes.
+func (s *downloadLinks) end(ctx context.Context, l *download.Link, since time.Time) (back bool, err error) {
+	if !l.Counted {
+		_, err := s.db.Exec(ctx, `UPDATE download_link SET state = 'released' WHERE id = $1 AND state = 'reserved' AND progress_at < $2`, l.ID, since)
+		return false, err
+	}
+	n, err := s.db.Exec(ctx, `UPDATE download_link AS k SET state = 'released', counted = $3 WHERE k.id = $1 AND k.state = 'reserved' AND k.progress_at < $2 AND k.sent
+		+ (SELECT CAST(COALESCE(SUM(o.sent), 0) AS bigint) FROM download_link o WHERE o.grant_id = $4 AND o.owner = $5 AND o.file_id = $6 AND o.state = 'released')
+		< $7 * (SELECT f.size FROM download_file f WHERE f.id = $6)`, l.ID, since, false, l.GrantID, l.Owner, l.FileID, download.Retries)
+	if err != nil || n > 0 {
+		return n > 0, err
+	}
+	_, err = s.db.Exec(ctx, `UPDATE download_link SET state = 'confirmed' WHERE id = $1 AND state = 'reserved' AND progress_at < $2`, l.ID, since)
+	return false, err
 }
 
 // spend moves the uses of a grant and file by n, unless more than the limit would be used.
@@ -120,9 +153,7 @@ func (s *downloadLinks) End(ctx context.Context, e download.Ending) error {
 // ReleaseStale implements [download.Links].
 func (s *downloadLinks) ReleaseStale(ctx context.Context, since time.Time, limit int) (int64, error) {
 	rows, err := s.db.Query(ctx, `SELECT id, grant_id, owner, file_id, counted FROM download_link WHERE state = 'reserved' AND progress_at < $1 ORDER BY progress_at LIMIT $2`, since, limit)
-	links, err := db.Collect(rows, err, func(row db.Row) (l download.Link, err error) {
-		return l, row.Scan(&l.ID, &l.GrantID, &l.Owner, &l.FileID, &l.Counted)
-	})
+	links, err := db.Collect(rows, err, scanReserved)
 	if err != nil {
 		return 0, err
 	}
@@ -133,11 +164,11 @@ func (s *downloadLinks) ReleaseStale(ctx context.Context, since time.Time, limit
 	back := map[use]int64{}
 	var order []use
 	for _, l := range links {
-		n, err := s.db.Exec(ctx, `UPDATE download_link SET state = 'released', counted = $3 WHERE id = $1 AND state = 'reserved' AND progress_at < $2`, l.ID, since, false)
+		gave, err := s.end(ctx, &l, since)
 		if err != nil {
 			return 0, err
 		}
-		if n > 0 && l.Counted {
+		if gave {
 			u := use{l.GrantID, l.FileID, l.Owner}
 			if back[u] == 0 {
 				order = append(order, u)

@@ -75,16 +75,19 @@ func NewCache[V any](cfg CacheConfig) *Cache[V] {
 }
 
 // Load returns the record of d from the cache, or from read, which also names the ids whose change makes the record void. An
-// error of read that is [licensing.ErrNotFound] is remembered for a short while, any other is not.
+// error of read that is [licensing.ErrNotFound] is remembered for a short while, any other is not. When read may not ask, which it says by an error
+// of kind [licensing.TooMany], what is held goes on beyond its time: changes are told of all the same.
 func (c *Cache[V]) Load(ctx context.Context, d Digest, read func(context.Context) (V, []string, error)) (V, error) {
 	var zero V
 	now := c.cfg.Clock.Now()
 	trusted := c.cfg.Trusted == nil || c.cfg.Trusted()
 	shard := &c.shards[maphash.Comparable(c.seed, d)%cacheShards]
+	var entry cacheEntry[V]
+	var hit bool
 	if trusted {
 		shard.mu.RLock()
-		entry, hit := shard.records[d]
 		missUntil, miss := shard.misses[d]
+		entry, hit = shard.records[d]
 		shard.mu.RUnlock()
 		if hit && now.Before(entry.until) {
 			return entry.value, nil
@@ -96,6 +99,9 @@ func (c *Cache[V]) Load(ctx context.Context, d Digest, read func(context.Context
 	generation := c.generation.Load()
 	value, ids, err := read(ctx)
 	if err != nil {
+		if hit && c.generation.Load() == generation && licensing.KindOf(err) == licensing.TooMany {
+			return entry.value, nil
+		}
 		if trusted && errors.Is(err, licensing.ErrNotFound) {
 			c.keepMiss(shard, d, now, generation)
 		}
