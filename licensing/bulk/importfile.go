@@ -126,7 +126,7 @@ func readOwnCSV(data, _ string) (entries []entry, skipped int, err error) {
 		e.Reference, e.Key, e.Email, e.Owner, e.Licensee, e.State, e.Why = cells["reference"], cells["key"], cells["email"], cells["owner"], cells["licensee"], license.State(cells["state"]), cells["reason"]
 		e.Seats, e.ValidUntil, e.IssuedAt = e.whole("seats", cells["seats"]), e.instant("valid_until", cells["valid_until"]), e.instant("issued_at", cells["issued_at"])
 		for name, text := range cells {
-			if code, ok := strings.CutPrefix(name, entitlementColumn); ok && text != "" && text != "false" {
+			if code, ok := strings.CutPrefix(name, entitlementColumn); ok && text != "" && !strings.EqualFold(text, "false") { // spreadsheets write FALSE
 				if e.Entitlements == nil {
 					e.Entitlements = license.Entitlements{}
 				}
@@ -140,7 +140,7 @@ func readOwnCSV(data, _ string) (entries []entry, skipped int, err error) {
 
 // feature is the value of an entitlement as a cell has it: true, a whole number, or a text.
 func feature(text string) doc.Value {
-	if text == "true" {
+	if strings.EqualFold(text, "true") {
 		return doc.On()
 	}
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
