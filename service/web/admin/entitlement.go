@@ -65,8 +65,10 @@ func entitlements(f *ui.Form, field string) license.Entitlements {
 		switch n, err := strconv.ParseInt(value, 10, 64); {
 		case name == "" || strings.ContainsAny(name, " \t"):
 			f.Wrong(field, "the line “"+line+"” must be a code without spaces, or a code, = and a value")
-		case !has:
+		case !has, strings.EqualFold(value, "true"):
 			out[name] = doc.On()
+		case strings.EqualFold(value, "false"):
+			f.Wrong(field, "“"+line+"”: a feature is granted or left out; leave out the line")
 		case err == nil:
 			out[name] = doc.Int(n)
 		default:
