@@ -161,7 +161,7 @@ func New(cfg Config, options ...Option) (*Client, error) {
 
 func (c *Client) configure() (err error) {
 	if c.cfg.Product == "" {
-		return errors.New("no product")
+		return errors.New("Config.Product is empty: name the product by its slug")
 	}
 	switch c.cfg.Env {
 	case "":
@@ -173,8 +173,11 @@ func (c *Client) configure() (err error) {
 	if c.base, err = parseBase(c.cfg.BaseURL); err != nil {
 		return err
 	}
-	if (len(c.cfg.Roots) > 0) == (len(c.cfg.Keys) > 0) {
-		return errors.New("give either root keys or signing keys")
+	switch roots, keys := len(c.cfg.Roots), len(c.cfg.Keys); {
+	case roots == 0 && keys == 0:
+		return errors.New("Config.Roots is empty: pin what `mintreu keyring roots` prints")
+	case roots > 0 && keys > 0:
+		return errors.New("Config has both Roots and Keys: pin one kind")
 	}
 	if len(c.cfg.Roots) > 0 {
 		c.roots, err = pinAll(c.cfg.Roots, doc.PinRoots)

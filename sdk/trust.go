@@ -34,7 +34,7 @@ func pinAll(list []string, pin func(...ed25519.PublicKey) (*doc.Keys, error)) (*
 	for i, s := range list {
 		var err error
 		if pubs[i], err = doc.ParsePublicKey(strings.TrimSpace(s)); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the key %q to pin: %w", s, err)
 		}
 	}
 	return pin(pubs...)

@@ -2,10 +2,14 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/license"
 )
 
 // CreatePlanRequest describes a new plan of a product, which starts as a draft.
@@ -170,7 +174,7 @@ func priced(p Plan, offers []Offer) bool {
 	return false
 }
 
-// sellable checks what must hold of a plan while it is on sale.
+// sellable checks what must hold of a plan while it is on sale: whatever it grants can be issued to who pays for it.
 func (s *Service) sellable(ctx context.Context, p Plan) error {
 	if len(p.Grants) == 0 {
 		return licensing.Fail(licensing.Conflict, "no-grants", "A plan on sale must grant at least one license or API key.")
@@ -179,14 +183,37 @@ func (s *Service) sellable(ctx context.Context, p Plan) error {
 		if g.License == nil {
 			continue
 		}
-		if _, err := s.Policies.Policy(ctx, p.ProductID, g.License.Policy); notFound(err) {
+		policy, err := s.Policies.Policy(ctx, p.ProductID, g.License.Policy)
+		if notFound(err) {
 			return licensing.Fail(licensing.Conflict, "no-policy", "A license grant names a policy that the product does not have.").
 				With(fmt.Sprintf("/grants/%d/license/policy", i), "%q is neither the code nor the id of a policy of this product", g.License.Policy)
-		} else if err != nil {
+		}
+		if err == nil {
+			err = g.License.issuable(policy, s.Clock.Now(), fmt.Sprintf("/grants/%d/license", i))
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// issuable refuses a grant of which no license could be issued under a policy as it is now, naming what is wrong below at.
+func (g *LicenseGrant) issuable(p Policy, now time.Time, at string) error {
+	var t license.Terms
+	if err := json.Unmarshal([]byte(p.Terms), &t); err != nil {
+		return fmt.Errorf("terms of policy %s: %w", p.ID, err)
+	}
+	var why *licensing.Error
+	err := license.Promise(t, g.Seats, g.Entitlements, now)
+	if !errors.As(err, &why) {
+		return err
+	}
+	out := licensing.Fail(licensing.Conflict, "not-issuable", "No license could be issued for this grant under its policy; change the grant or the policy.")
+	for _, f := range why.Fields {
+		out = out.With(at+"/"+strings.TrimPrefix(f.Name, "/"), "%s", f.Detail)
+	}
+	return out
 }
 
 func (s *Service) changePlan(ctx context.Context, id, action string, saw *int64, change func(context.Context, *Plan) error) (PlanView, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
+	"github.com/mintreu/mintreu/licensing/license"
 )
 
 // Limits of form.
@@ -81,6 +82,8 @@ func (c *checker) grants(name string, grants []Grant) {
 		if l := g.License; l != nil {
 			c.that(l.Policy != "" && len(l.Policy) <= 64 && printable(l.Policy, ""), at+"/license/policy", "must be the code or the id of a policy")
 			c.that(l.Seats == nil || *l.Seats > 0 && *l.Seats <= maxSeats, at+"/license/seats", "must be 1 to %d", maxSeats)
+			fault := license.Entitlements(l.Entitlements).Fault() // what package license would not issue must not be for sale
+			c.that(fault == "", at+"/license/entitlements", "%s", fault)
 		}
 		if k := g.APIKey; k != nil {
 			c.apiKey(at+"/api_key", k)

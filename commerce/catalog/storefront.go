@@ -187,15 +187,20 @@ func (s *Service) Sellable(ctx context.Context, ids []string) ([]Sellable, error
 			if g.License == nil {
 				continue
 			}
-			if out[i].Policies[g.License.Policy], err = s.Policies.Policy(ctx, product.ID, g.License.Policy); err != nil {
+			policy, err := s.Policies.Policy(ctx, product.ID, g.License.Policy)
+			if err != nil {
 				return nil, err
 			}
+			if err := g.License.issuable(policy, s.Clock.Now(), "/license"); err != nil { // the policy was changed since the plan was published
+				return nil, notForSale(i).Because(err)
+			}
+			out[i].Policies[g.License.Policy] = policy
 		}
 	}
 	return out, nil
 }
 
-func notForSale(line int) error {
+func notForSale(line int) *licensing.Error {
 	return licensing.Fail(licensing.Conflict, "not-for-sale", "A plan in the basket is not on sale (any more); look at the catalogue again.").
 		With("/lines/"+itoa(line)+"/plan", "is not on sale")
 }

@@ -186,7 +186,7 @@ func (s *Service) Authorize(ctx context.Context, q Question) (Verdict, error) {
 	case ForbiddenIP:
 		return v, ErrAddress
 	case InsufficientScope:
-		return v, licensing.Fail(licensing.Forbidden, "insufficient-scope", "The API key does not carry what this needs.")
+		return v, licensing.Fail(licensing.Forbidden, "insufficient-scope", "The API key is not good for this: it lacks a scope, or is of another product or environment.")
 	case SwitchedOff:
 		return v, licensing.Fail(licensing.Unavailable, "switched-off", "The service is switched off for now.")
 	case RateLimited, QuotaExceeded:

@@ -11,6 +11,7 @@ import (
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/bulk"
 	"github.com/mintreu/mintreu/licensing/license"
+	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/service/feed"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
@@ -331,6 +332,34 @@ func many(n int) string {
 		fmt.Fprintf(&b, "%d,A-GOOD-KEY-%d\n", i, i)
 	}
 	return b.String()
+}
+
+// TestImport_NoGrantsNothing: a cell that says no adds no feature, as spreadsheets write it too, and one that says yes a mere yes. A text that means
+// yes or no is refused wherever features are written down, since whoever has a feature is granted it, whatever its text is.
+func TestImport_NoGrantsNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	w.imported(t, w.importing("mintreu", "csv", "reference,key,email,entitlement_sync,entitlement_print,entitlement_scan,entitlement_tier\n"+
+		"1,A-KEY-OF-OLD-1,ada@example.com,FALSE,TRUE,false,gold\n", false))
+	l := w.finds(t, "A-KEY-OF-OLD-1", license.Active)
+	_, sync := l.Entitlements["sync"]
+	_, scan := l.Entitlements["scan"]
+	if tier, _ := l.Entitlements["tier"].Text(); sync || scan || !l.Entitlements["print"].IsOn() || tier != "gold" {
+		t.Errorf("it has %v", l.Entitlements)
+	}
+	report, err := w.ImportFile(w.ctx, w.importing("mintreu", "json", `[{"reference": "2", "email": "a@example.com", "entitlements": {"sync": "False"}}]`, true))
+	if err != nil || report.Failed != 1 || !strings.Contains(report.Rows[0].Problems[0].Detail, "leave out what is not granted") {
+		t.Errorf("%+v, %v", report, err)
+	}
+	no := license.Entitlements{"sync": doc.Text("false")}
+	change := license.ChangeRequest{ID: l.ID, Reason: "test", Entitlements: no}
+	act := bulk.ActRequest{Action: "entitle", Reason: "test", Count: 1, Entitlements: no}
+	terms := license.Terms{Type: doc.Perpetual, Seats: license.Seats{N: 1, By: doc.ByDevice}, Entitlements: no}.WithDefaults()
+	for name, err := range map[string]error{"a change": change.Validate(), "an action": act.Validate(), "a policy": terms.Validate()} {
+		if err == nil {
+			t.Errorf("%s takes the text false", name)
+		}
+	}
 }
 
 // FuzzImport: whatever the file, reading it ends with a report or a refusal.

@@ -70,7 +70,7 @@ func (r ChangeRequest) Validate() error {
 		c.that(end.Unix() > 0 && end.Year() <= 9000, "/ent_until/"+name, "must lie after 1970 and before the year 9001")
 	}
 	c.that(r.Licensee == nil || len(*r.Licensee) <= maxTextSize, "/licensee", "longer than %d bytes", maxTextSize)
-	if msg := r.Entitlements.check(); msg != "" {
+	if msg := r.Entitlements.Fault(); msg != "" {
 		c.that(false, "/entitlements", "%s", msg)
 	}
 	return c.result()

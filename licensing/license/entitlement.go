@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/mintreu/mintreu/sdk/doc"
@@ -41,6 +43,20 @@ func (e Entitlements) check() string {
 		}
 		if n, ok := v.Int(); ok && (n > maxInt || n < -maxInt) {
 			return fmt.Sprintf("%q: the number is beyond ±(2^53-1)", k)
+		}
+	}
+	return ""
+}
+
+// Fault names the first thing wrong with entitlements that somebody asks for, "" when all is well. Who has a feature is granted it, whatever its
+// text is: so a text that means yes or no is refused, since "false" would do the opposite. What was promised before is issued as it is.
+func (e Entitlements) Fault() string {
+	if text := e.check(); text != "" {
+		return text
+	}
+	for _, name := range slices.Sorted(maps.Keys(e)) {
+		if text, ok := e[name].Text(); ok && (strings.EqualFold(text, "false") || strings.EqualFold(text, "true")) {
+			return fmt.Sprintf("%q: the text %q would grant it; leave out what is not granted, and for a mere yes say true without quotes", name, text)
 		}
 	}
 	return ""

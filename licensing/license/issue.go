@@ -136,14 +136,30 @@ func (spec *IssueSpec) check() error {
 	return nil
 }
 
+// Promise reports what would keep a license from being issued under terms, with what a sale lays over them, at an instant: as an [ErrSource] with
+// fields. Who sells asks before anybody pays.
+func Promise(t Terms, seats *int64, over Entitlements, now time.Time) error {
+	spec := IssueSpec{Source: Source{Kind: FromOrderUnit, ID: "promise"}, ProductID: "promise", ProductSlug: "promise", Owner: "promise", Env: licensing.Live,
+		Terms: &t, Seats: seats, Entitlements: over}
+	if err := spec.check(); err != nil {
+		return err
+	}
+	_, err := spec.license(Policy{}, "promise", now)
+	return err
+}
+
 // fresh makes the license of a spec under a policy, without key and token.
 func (s *Service) fresh(spec IssueSpec, p Policy) (License, error) {
-	now, t := s.now(), p.Terms.WithDefaults()
+	return spec.license(p, s.IDs.New("lic"), s.now())
+}
+
+func (spec *IssueSpec) license(p Policy, id string, now time.Time) (License, error) {
+	t := p.Terms.WithDefaults()
 	if spec.Terms != nil {
 		t = spec.Terms.WithDefaults()
 	}
 	l := License{
-		ID: s.IDs.New("lic"), Source: spec.Source, ProductID: spec.ProductID, ProductSlug: spec.ProductSlug,
+		ID: id, Source: spec.Source, ProductID: spec.ProductID, ProductSlug: spec.ProductSlug,
 		PlanID: spec.PlanID, PlanCode: spec.PlanCode, PolicyID: p.ID, Owner: spec.Owner, Env: spec.Env, Licensee: spec.Licensee,
 		State: Active, Reason: spec.Reason, Terms: t, Entitlements: t.Entitlements.over(spec.Entitlements), Seats: t.Seats.N,
 		KeyPrefix: spec.KeyPrefix, Version: 1, CreatedAt: now, UpdatedAt: now,

@@ -307,9 +307,6 @@ func (x *indexes) drawMany(ctx context.Context, n int) ([]slot, error) {
 	return out, nil
 }
 
-// Fault names the first thing wrong with entitlements, "" when all is well.
-func (e Entitlements) Fault() string { return e.check() }
-
 // ViewOf is a license as its owner and staff see it, at this moment.
 func (s *Service) ViewOf(l *License) View { return s.viewOf(l, s.Clock.Now()) }
 

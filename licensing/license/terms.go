@@ -87,7 +87,7 @@ func (t Terms) seating(c *checker) {
 }
 
 func (t Terms) features(c *checker) {
-	if err := t.Entitlements.check(); err != "" {
+	if err := t.Entitlements.Fault(); err != "" {
 		c.that(false, "entitlements", "%s", err)
 	}
 	for name, n := range t.EntitledFor {

@@ -46,7 +46,8 @@ type Config struct {
 	Plain bool
 	// Env is "live" or "test"; "" takes keys of both. Say "live" in production.
 	Env string
-	// Product is the id of the product whose keys are good; "" takes all.
+	// Product is the id of the product whose keys are good, prod_…, and not its
+	// slug; "" takes all.
 	Product string
 	// Token is a machine token with the scope keys:verify. Only Reserve needs it.
 	Token string
@@ -84,6 +85,9 @@ func New(c Config) (*Guard, error) {
 		g.query.Set("env", c.Env)
 	default:
 		return nil, fmt.Errorf("guard: environment %q is neither live nor test", c.Env)
+	}
+	if c.Product != "" && !strings.HasPrefix(c.Product, "prod_") { // a slug would refuse every key
+		return nil, fmt.Errorf("guard: product %q is no id, such as prod_…, as `mintreu product list` shows it", c.Product)
 	}
 	if c.Product != "" {
 		g.query.Set("product", c.Product)

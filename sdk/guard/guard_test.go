@@ -148,7 +148,7 @@ func TestNew(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []guard.Config{
 		{}, {BaseURL: "shop.example"}, {BaseURL: "http://shop.example"}, {BaseURL: "https://user:pass@shop.example"}, {BaseURL: "https://shop.example?x=1"},
-		{BaseURL: "ftp://127.0.0.1"}, {BaseURL: "https://shop.example/%zz"}, {BaseURL: "https://shop.example", Env: "staging"},
+		{BaseURL: "ftp://127.0.0.1"}, {BaseURL: "https://shop.example/%zz"}, {BaseURL: "https://shop.example", Env: "staging"}, {BaseURL: "https://shop.example", Product: "editor"},
 	} {
 		if _, err := guard.New(bad); err == nil || !strings.HasPrefix(err.Error(), "guard: ") {
 			t.Errorf("%+v: %v", bad, err)

@@ -31,6 +31,13 @@ func (c *licenseAct) Run(ctx context.Context, cfg app.Config, s streams) error {
 	if c.Product+c.State+c.Env+c.Owner+c.Find == "" && !c.All {
 		return fmt.Errorf("say which licenses: --product, --state, --env, --owner or --find, or --all")
 	}
+	var granted map[string]any
+	if len(c.Entitlement) > 0 {
+		var err error
+		if granted, err = features(c.Entitlement); err != nil {
+			return err
+		}
+	}
 	return with(ctx, cfg, func(o *operator) error {
 		product := ""
 		if c.Product != "" {
@@ -66,12 +73,8 @@ func (c *licenseAct) Run(ctx context.Context, cfg app.Config, s streams) error {
 		if c.Days != 0 {
 			in["days"] = c.Days
 		}
-		if len(c.Entitlement) > 0 {
-			given, err := features(c.Entitlement)
-			if err != nil {
-				return err
-			}
-			in["entitlements"] = given
+		if granted != nil {
+			in["entitlements"] = granted
 		}
 		_, err := c.started(ctx, o, s, call{http.MethodPost, "/v1/licenses/actions", in}, c.Detached)
 		return err

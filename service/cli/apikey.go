@@ -34,20 +34,20 @@ type apikeyCommand struct {
 
 type apikeyCreate struct {
 	output
-	Owner     string     `required:"" help:"Id of the customer or organisation that will own it." placeholder:"ID"`
+	Owner     string     `required:"" help:"Customer or organisation that will own it, by id, or by the customer's e-mail address." placeholder:"WHO"`
 	Product   string     `required:"" help:"Product that it opens, by slug or id." placeholder:"PRODUCT"`
 	Name      string     `required:"" help:"What people call it." placeholder:"NAME"`
 	Env       string     `help:"Environment, live or test." enum:"live,test" default:"live" placeholder:"ENV"`
 	Scope     []string   `help:"What it may do; repeat or set apart by commas." placeholder:"SCOPE,…"`
 	AllowFrom []string   `help:"Networks it may be used from. Default: everywhere." placeholder:"NETWORK,…"`
 	Limit     []string   `help:"A limit as name=units/seconds or name=units/month, such as calls=60/60; repeat for more." placeholder:"LIMIT"`
-	Credits   int64      `help:"Credits that it may spend. Default: it has none and needs none." placeholder:"N"`
+	Credits   *int64     `help:"Credits that it may spend. Default: they are not counted." placeholder:"N"`
 	Expires   *time.Time `help:"When it ends by itself (RFC 3339). Default: never." placeholder:"INSTANT"`
 }
 
 // Run issues a key and prints its text on a line of its own.
 func (c *apikeyCreate) Run(ctx context.Context, cfg app.Config, s streams) error {
-	in := map[string]any{"owner": c.Owner, "name": c.Name, "env": c.Env, "scopes": c.Scope, "allow_from": c.AllowFrom}
+	in := map[string]any{"name": c.Name, "env": c.Env, "scopes": c.Scope, "allow_from": c.AllowFrom}
 	var limits []any
 	for _, text := range c.Limit {
 		limit, err := parseLimit("--limit", text)
@@ -59,18 +59,19 @@ func (c *apikeyCreate) Run(ctx context.Context, cfg app.Config, s streams) error
 	if in["limits"] = limits; limits == nil {
 		delete(in, "limits")
 	}
-	if c.Credits > 0 {
-		in["credits"] = map[string]any{"balance": c.Credits}
+	if c.Credits != nil {
+		in["credits"] = map[string]any{"balance": *c.Credits}
 	}
 	if c.Expires != nil {
 		in["expires_at"] = c.Expires
 	}
-	return with(ctx, cfg, func(o *operator) error {
-		id, err := o.product(ctx, c.Product)
-		if err != nil {
+	return with(ctx, cfg, func(o *operator) (err error) {
+		if in["product"], err = o.product(ctx, c.Product); err != nil {
 			return err
 		}
-		in["product"] = id
+		if in["owner"], err = o.owner(ctx, c.Owner); err != nil {
+			return err
+		}
 		return c.shown(ctx, o, s, call{http.MethodPost, "/v1/keys", in})
 	})
 }
@@ -130,7 +131,7 @@ type apikeyRotate struct {
 // Run gives a key a new text and prints it on a line of its own.
 func (c *apikeyRotate) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return with(ctx, cfg, func(o *operator) error {
-		return c.shown(ctx, o, s, call{http.MethodPost, "/v1/keys/" + url.PathEscape(c.ID) + "/rotate", map[string]any{"overlap_seconds": int64(c.Overlap.Seconds())}})
+		return c.shown(ctx, o, s, call{http.MethodPost, "/v1/keys/" + url.PathEscape(c.ID) + "/rotate", map[string]any{"overlap_seconds": inWhole(c.Overlap)}})
 	})
 }
 

@@ -178,12 +178,12 @@ func (c *licenseTransfer) Run(ctx context.Context, cfg app.Config, s streams) er
 	})
 }
 
-// owner is the id of an owner, who is named by it or by e-mail address.
+// owner is the id of a customer or organisation, who is named by it, or the customer by the e-mail address.
 func (o *operator) owner(ctx context.Context, name string) (string, error) {
 	if !strings.Contains(name, "@") {
 		return name, nil
 	}
-	rows, err := o.some(ctx, "/v1/customers"+filter("q", name), 2)
+	rows, err := o.all(ctx, "/v1/customers"+filter("q", name)) // finds whose address begins with it as well
 	if err != nil {
 		return "", err
 	}
@@ -192,7 +192,7 @@ func (o *operator) owner(ctx context.Context, name string) (string, error) {
 			return cell(row["id"]), nil
 		}
 	}
-	return "", fmt.Errorf("nobody has the address %s; whoever is to own a license needs an account, or to have ordered once", word(name))
+	return "", fmt.Errorf("nobody has the address %s: an owner has an account, or has ordered once; \"mintreu customer list\" shows them", word(name))
 }
 
 type licenseRepolicy struct {

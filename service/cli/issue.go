@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -96,11 +97,11 @@ func (x *extras) into(out map[string]any) error {
 		out["valid_until"] = at
 	}
 	if len(x.Entitlement) > 0 {
-		given, err := features(x.Entitlement)
+		granted, err := features(x.Entitlement)
 		if err != nil {
 			return err
 		}
-		out["entitlements"] = given
+		out["entitlements"] = granted
 	}
 	return nil
 }
@@ -112,10 +113,10 @@ func features(words []string) (map[string]any, error) {
 		code, value, given := strings.Cut(w, "=")
 		n, err := strconv.ParseInt(value, 10, 64)
 		switch {
+		case strings.EqualFold(value, "false"):
+			return nil, fmt.Errorf("--entitlement %s: a feature is granted or left out; leave it out", word(w))
 		case !given, strings.EqualFold(value, "true"):
 			out[code] = true
-		case strings.EqualFold(value, "false"): // as a text it would grant the feature
-			return nil, fmt.Errorf("--entitlement %s: a feature is granted or left out; leave %s out", w, code)
 		case err == nil:
 			out[code] = n
 		default:
@@ -186,6 +187,14 @@ func (c *licenseBulk) Run(ctx context.Context, cfg app.Config, s streams) error 
 	if c.Detached && c.To != "" {
 		return errors.New("--detached does not wait for the keys; fetch them later with \"mintreu run keys\"")
 	}
+	var file *os.File
+	if c.To != "" {
+		var err error
+		if file, err = keysFile(c.To); err != nil {
+			return err
+		}
+		defer unused(file)
+	}
 	return with(ctx, cfg, func(o *operator) error {
 		in, err := c.request(ctx, o, c.Reason)
 		if err != nil {
@@ -196,7 +205,7 @@ func (c *licenseBulk) Run(ctx context.Context, cfg app.Config, s streams) error 
 		if err != nil || c.To == "" {
 			return err
 		}
-		return saveKeys(ctx, o, s, run, c.To)
+		return saveKeys(ctx, o, s, run, file)
 	})
 }
 
@@ -292,23 +301,33 @@ func (r *licenseReport) print(w interface{ Write([]byte) (int, error) }) error {
 	return err
 }
 
-// saveKeys writes the keys of a run into a file that must not exist.
-func saveKeys(ctx context.Context, o *operator, s streams, run, to string) error {
-	if _, err := os.Lstat(to); err == nil {
-		return fmt.Errorf("%s exists; the keys are given out once, so name a new file", to)
+// keysFile makes the file for the keys of a run, which must not exist. Keys are given out once, so it is made before they are asked for.
+func keysFile(to string) (*os.File, error) {
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s exists; the keys are given out once, so name a new file", to)
 	}
+	return f, err
+}
+
+// unused closes a file, and removes it if nothing was written.
+func unused(f *os.File) {
+	if info, err := f.Stat(); err == nil && info.Size() == 0 {
+		_ = os.Remove(f.Name())
+	}
+	_ = f.Close()
+}
+
+// saveKeys writes the keys of a run into a file.
+func saveKeys(ctx context.Context, o *operator, s streams, run string, f *os.File) error {
 	var out struct{ CSV string }
 	if err := o.call(ctx, http.MethodPost, "/v1/runs/"+run+"/keys", map[string]any{}, &out); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return errors.Join(err, fmt.Errorf("the keys were fetched but not kept; show them license by license"))
+	_, err := f.WriteString(out.CSV)
+	if err = errors.Join(err, f.Sync()); err != nil {
+		return errors.Join(err, errors.New("the keys were fetched but not kept; show them license by license"))
 	}
-	_, err = f.WriteString(out.CSV)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(s.err, "The keys are in %s, which only you may read.\n", to)
+	_, err = fmt.Fprintf(s.err, "The keys are in %s, which only you may read.\n", f.Name())
 	return err
 }

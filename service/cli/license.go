@@ -38,21 +38,24 @@ type licenseList struct {
 	State   string `help:"Only those that are active, suspended or revoked." enum:"active,suspended,revoked," default:"" placeholder:"STATE"`
 	Env     string `help:"Only those of this environment, live or test." enum:"live,test," default:"" placeholder:"ENV"`
 	Product string `help:"Only those of this product, by slug or id." placeholder:"PRODUCT"`
-	Owner   string `help:"Only those of this customer, by id." placeholder:"ID"`
+	Owner   string `help:"Only those of this customer or organisation, by id, or by the customer's e-mail address." placeholder:"WHO"`
 	Find    string `help:"Those found by an owner's e-mail address, an id, or the last characters of the key." placeholder:"TEXT"`
 }
 
 // Run shows licenses.
 func (c *licenseList) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return with(ctx, cfg, func(o *operator) error {
-		product := ""
+		product, owner := "", ""
+		var err error
 		if c.Product != "" {
-			var err error
 			if product, err = o.product(ctx, c.Product); err != nil {
 				return err
 			}
 		}
-		rows, err := o.all(ctx, "/v1/licenses"+filter("state", c.State, "env", c.Env, "product", product, "owner", c.Owner, "q", c.Find))
+		if owner, err = o.owner(ctx, c.Owner); err != nil {
+			return err
+		}
+		rows, err := o.all(ctx, "/v1/licenses"+filter("state", c.State, "env", c.Env, "product", product, "owner", owner, "q", c.Find))
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ type staffAdd struct {
 	Email        string `required:"" help:"E-mail address, which is also the name to sign in with." placeholder:"ADDRESS"`
 	Role         string `required:"" help:"owner, admin, finance, support, catalogue or auditor." enum:"owner,admin,finance,support,catalogue,auditor" placeholder:"ROLE"`
 	Name         string `help:"What people call them." placeholder:"NAME"`
-	PasswordFile string `help:"File with the password to sign in with, 12 characters or more; - reads standard input. Without it they are mailed a link to set one." placeholder:"FILE"`
+	PasswordFile string `help:"File with the password to sign in with, 10 characters or more; - reads standard input. Without it they are mailed a link to set one." placeholder:"FILE"`
 }
 
 // Run makes a staff account.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"time"
@@ -23,11 +24,14 @@ type apikeyReserve struct {
 
 // Run verifies a key, spends the most that the work may cost, and prints the reservation's id on a line of its own.
 func (c *apikeyReserve) Run(ctx context.Context, cfg app.Config, s streams) error {
+	if c.For <= 0 {
+		return fmt.Errorf("--for %s: a reservation lasts at least a second, such as --for 5m", c.For)
+	}
 	key, err := readLine(s.in, c.File)
 	if err != nil {
 		return err
 	}
-	in := map[string]any{"key": key, "cost": c.Cost, "scopes": c.Scope, "seconds": int64(c.For.Seconds())}
+	in := map[string]any{"key": key, "cost": c.Cost, "scopes": c.Scope, "seconds": inWhole(c.For)}
 	if c.IP != "" {
 		in["ip"] = c.IP
 	}
@@ -63,6 +67,9 @@ func (c *apikeyReserve) Run(ctx context.Context, cfg app.Config, s streams) erro
 	})
 }
 
+// inWhole is a length of time in seconds, a part of one counting as one.
+func inWhole(d time.Duration) int64 { return int64(math.Ceil(d.Seconds())) }
+
 type apikeySettle struct {
 	output
 	ID   string `arg:"" help:"Id of the reservation, as \"mintreu apikey reserve\" prints it."`
@@ -79,7 +86,7 @@ func (c *apikeySettle) Run(ctx context.Context, cfg app.Config, s streams) error
 type apikeyReservations struct {
 	output
 	Key   string `arg:"" optional:"" help:"Id of the key, as \"mintreu apikey list\" shows it. Without one give --owner."`
-	Owner string `help:"Those of all keys of this customer or organisation, by id." placeholder:"ID"`
+	Owner string `help:"Those of all keys of this customer or organisation, by id, or by the customer's e-mail address." placeholder:"WHO"`
 }
 
 // Run lists what is reserved and not settled, the newest first.
@@ -87,7 +94,17 @@ func (c *apikeyReservations) Run(ctx context.Context, cfg app.Config, s streams)
 	if c.Key == "" && c.Owner == "" {
 		return errors.New("say whose: give the id of a key, or --owner")
 	}
-	return c.listed(ctx, cfg, s, "/v1/key-reservations"+filter("key", c.Key, "owner", c.Owner), "Nothing is reserved.", "id", "key_id", "cost", "reserved_at", "ends_at")
+	return with(ctx, cfg, func(o *operator) error {
+		owner, err := o.owner(ctx, c.Owner)
+		if err != nil {
+			return err
+		}
+		rows, err := o.all(ctx, "/v1/key-reservations"+filter("key", c.Key, "owner", owner))
+		if err != nil {
+			return err
+		}
+		return c.list(s.out, rows, "Nothing is reserved.", "id", "key_id", "cost", "reserved_at", "ends_at")
+	})
 }
 
 type apikeyRelease struct {

@@ -69,8 +69,13 @@ type runKeys struct {
 
 // Run fetches keys.
 func (c *runKeys) Run(ctx context.Context, cfg app.Config, s streams) error {
+	file, err := keysFile(c.To)
+	if err != nil {
+		return err
+	}
+	defer unused(file)
 	return with(ctx, cfg, func(o *operator) error {
-		if err := saveKeys(ctx, o, s, url.PathEscape(c.ID), c.To); err != nil || !c.JSON {
+		if err := saveKeys(ctx, o, s, url.PathEscape(c.ID), file); err != nil || !c.JSON {
 			return err
 		}
 		return c.value(s.out, map[string]string{"id": c.ID, "file": c.To})

@@ -21,13 +21,17 @@ type usageCommand struct {
 
 type usageOverview struct {
 	output
-	Owner string `arg:"" help:"Id of the customer or organisation."`
+	Owner string `arg:"" help:"Customer or organisation, by id, or the customer's e-mail address."`
 }
 
 // Run prints a line for each meter of each license and API key.
 func (c *usageOverview) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return with(ctx, cfg, func(o *operator) error {
-		list, err := o.all(ctx, "/v1/usage/overview"+filter("owner", c.Owner))
+		owner, err := o.owner(ctx, c.Owner)
+		if err != nil {
+			return err
+		}
+		list, err := o.all(ctx, "/v1/usage/overview"+filter("owner", owner))
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,11 @@ func TestKeyPages(t *testing.T) {
 	c.get(t, "/account/keys").shows(t, "the keys", 200, `href="/account/keys/new"`)
 	o.get(t, "/account/keys/new").shows(t, "who has no plan", 200, "No plan to make keys of")
 	c.get(t, "/account/keys/new").shows(t, "the form", 200, "3 more keys", "quill:read", "600")
+	b.send(t, "/admin/keys/new", url.Values{"owner": {"nobody@example.com"}, "product": {s.ids["product"]}, "name": {"By hand"}, "env": {"test"}}).shows(t, "a key for a stranger", 422, "obody has an account with this address")
+	byMail := b.send(t, "/admin/keys/new", url.Values{"owner": {stageEmail(customer)}, "product": {s.ids["product"]}, "name": {"By mail"}, "env": {"test"}})
+	if byMail.status != http.StatusOK || !keyText.MatchString(byMail.text) {
+		t.Errorf("a key for who is named by address: %d %s", byMail.status, mainText(byMail.text))
+	}
 	bad := c.send(t, "/account/keys/new", url.Values{"name": {""}, "allow_from": {"nowhere"}, "ends": {"soon"}})
 	bad.shows(t, "a bad form", 422, `value="nowhere"`, "Must say what the key is for", "Must be a day")
 	made := c.send(t, "/account/keys/new", url.Values{"name": {"Night build"}, "scope": {"quill:read", "never:had"}, "count": {"2"}, "seconds": {"3600"}})

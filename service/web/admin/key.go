@@ -91,13 +91,17 @@ func (p *pages) issueKey(v *site.Visit) error {
 	if !v.Posted() {
 		return v.Show(issueKeyPage(frame, f, products))
 	}
-	r := apikey.CreateRequest{Owner: licensing.Owner(f.Text("owner")), Product: f.Text("product"), Env: licensing.Env(f.Text("env")), Name: f.Text("name"), Scopes: words(f.Get("scopes")),
+	holder, err := p.findOwner(v, f, "owner")
+	if err != nil {
+		return err
+	}
+	r := apikey.CreateRequest{Owner: licensing.Owner(holder), Product: f.Text("product"), Env: licensing.Env(f.Text("env")), Name: f.Text("name"), Scopes: words(f.Get("scopes")),
 		AllowFrom: words(f.Get("allow_from")), ExpiresAt: date(f, "expires_at")}
 	if n := f.Int("count", 0); n != 0 {
 		r.Limits = []apikey.Limit{{Name: "calls", Count: n, Seconds: f.Int("seconds", 60)}}
 	}
-	if r.Owner == "" {
-		f.Wrong("owner", "must be the id of a customer; it stands on the customer's page")
+	if f.Text("owner") == "" {
+		f.Wrong("owner", "must be a customer's e-mail address, or the id of a customer or organisation")
 	}
 	if !f.OK() {
 		return v.Show(issueKeyPage(frame, f, products))

@@ -1027,7 +1027,7 @@ func issueKeyPage(f ui.Frame, form *ui.Form, products []catalog.ProductView) tem
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: "owner", Label: "Customer", Help: "The id of the customer or organisation, as their page shows it: cus_…", Required: true, Max: 40}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = ui.Input(form, ui.Field{Name: "owner", Label: "Customer", Help: "The customer's e-mail address, or the id of a customer or organisation.", Required: true, Max: 254}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
