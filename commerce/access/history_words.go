@@ -136,6 +136,7 @@ func orderWords(kind string) (words, bool) {
 		"parked":         {title: "Waits for a person", tone: "bad", staff: true, say: detail},
 		"stranded":       {title: "Its license was revoked with another order", tone: "bad", staff: true, say: detail},
 		"refunded":       {title: "Refunded", tone: "bad", say: detail},
+		"stray":          {title: "Money arrived that is not what was ordered", tone: "bad", staff: true, say: detail},
 		"refund":         {title: "Money went back", say: func(r *Record, _ map[string]any, _ bool) string { return r.Text }},
 		"refund_failed":  {title: "Refund failed", staff: true, say: detail},
 		"credit_note":    {title: "Credit note made", say: func(r *Record, _ map[string]any, _ bool) string { return r.Text }},

@@ -235,7 +235,7 @@ func (s *Service) record(ctx context.Context, was, o order.Order, w outcome) err
 		action = "order." + string(o.State)
 	}
 	if err := s.Audit.Record(ctx, licensing.Event{Action: action, Target: o.ID, Reason: o.Reason,
-		Detail: map[string]any{"from": was.State, "to": o.State, "paid": w.paid, "was_refunded": was.Refunded, "refunded": o.Refunded, "was_disputed": was.Disputed, "disputed": o.Disputed, "lost": w.lost, "version": o.Version}}); err != nil {
+		Detail: map[string]any{"from": was.State, "to": o.State, "paid": w.paid, "was_refunded": was.Refunded, "refunded": o.Refunded, "was_disputed": was.Disputed, "disputed": o.Disputed, "lost": w.lost, "stray": o.Stray.Received, "stray_back": o.Stray.Back, "version": o.Version}}); err != nil {
 		return err
 	}
 	for _, n := range w.notes {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/mintreu/mintreu/commerce/money"
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/commerce/payment"
 	"github.com/mintreu/mintreu/licensing"
@@ -62,8 +63,12 @@ func judge(o order.Order, page payment.Session, now time.Time) (outcome, error) 
 		return w, fmt.Errorf("order %s: payment page %s has the unknown status %q", o.ID, page.ID, page.Status)
 	}
 	if reason := differs(o, page); reason != "" && o.PaidAt.IsZero() {
-		w.move(order.Parked, reason, "parked")
 		w.over = true
+		if w.stray(page, now); w.order.Stray.Gone() {
+			w.move(order.Closed, "what was paid is not what was ordered, and all of it went back", "closed")
+		} else {
+			w.move(order.Parked, reason, "parked")
+		}
 		return w, nil
 	}
 	w.over = o.State == order.Pending
@@ -80,6 +85,36 @@ func judge(o order.Order, page payment.Session, now time.Time) (outcome, error) 
 		return w, w.settle(page, now)
 	}
 	return w, fmt.Errorf("order %s: payment page %s has the unknown payment status %q", o.ID, page.ID, page.Payment)
+}
+
+// stray notes money that is not what was ordered: what arrived, and what of it went back, by refunds or a lost dispute. What was paid in another mode is
+// no money, and what was paid for another order is that one's.
+func (w *outcome) stray(page payment.Session, now time.Time) {
+	o := &w.order
+	if page.Payment != payment.Paid || page.Order != o.ID || page.Live != (o.Env == licensing.Live) || page.Total <= 0 || o.Stray.Received != 0 && o.Stray.Currency != page.Currency {
+		return
+	}
+	was, is := o.Stray, order.Stray{Currency: page.Currency, Received: page.Total, Back: min(max(page.Refunded, 0), page.Total)}
+	if page.Lost {
+		is.Back = is.Received
+	}
+	if is == was {
+		return
+	}
+	if is.Received != was.Received {
+		w.notes = append(w.notes, note{"stray", money.New(is.Received, is.Currency).String()})
+	}
+	if d := is.Back - was.Back; d != 0 {
+		kind := "refund"
+		if d < 0 {
+			kind = "refund_failed"
+		}
+		w.notes = append(w.notes, note{kind, money.New(d, is.Currency).String()})
+	}
+	if d := is.Left() - was.Left(); d != 0 {
+		w.postings = append(w.postings, o.StrayPosting(d, is.Currency, now))
+	}
+	o.Stray, w.changed = is, true
 }
 
 // adopt takes over the provider's ids.
@@ -101,6 +136,10 @@ func (w *outcome) settle(page payment.Session, now time.Time) error {
 	taken := o.Disputed > 0
 	if o.PaidAt.IsZero() {
 		o.PaidAt, o.Captured, w.paid = now, o.Total, true
+		if left := o.Stray.Left(); left != 0 { // it is what was ordered after all
+			w.postings = append(w.postings, o.StrayPosting(-left, o.Stray.Currency, now))
+		}
+		o.Stray = order.Stray{Currency: o.Stray.Currency}
 		w.move(order.Paid, "", "paid")
 		if p, ok := o.Sale(now); ok {
 			w.postings = append(w.postings, p)

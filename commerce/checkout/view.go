@@ -171,6 +171,9 @@ func next(o order.Order) string {
 		}
 		return "The payment was refunded, and what was bought is no longer valid."
 	case order.Closed:
+		if o.Stray.Gone() {
+			return "What was paid was not what you ordered, and all of it went back. Start a new checkout if you still want it."
+		}
 		return "Nothing was paid. Start a new checkout if you still want it."
 	}
 	return "We are looking into this payment and will write to you."

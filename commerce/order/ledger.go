@@ -26,6 +26,9 @@ type Posting struct {
 const (
 	Cash     = "cash:stripe"
 	Disputed = "disputed:stripe"
+	// What arrived and is not what was ordered is at the provider, and owed to who paid it.
+	StrayCash = "stray:stripe"
+	StrayOwed = "stray:owed"
 )
 
 // Revenue is the account of a product's sales.
@@ -167,4 +170,11 @@ func (o *Order) backTo(refunded int64) ([]string, []int64, error) {
 func (o *Order) Dispute(delta int64, at time.Time) Posting {
 	return Posting{Source: fmt.Sprintf("order/%s/dispute/%d", o.ID, o.Version+1), Order: o.ID, At: at,
 		Legs: []Leg{{Cash, o.Amount(-delta)}, {Disputed, o.Amount(delta)}}}
+}
+
+// StrayPosting is the posting of money that is not what was ordered: it arrived (delta > 0) or went back, in its own currency. Its source names the
+// order's next version.
+func (o *Order) StrayPosting(delta int64, c money.Currency, at time.Time) Posting {
+	return Posting{Source: fmt.Sprintf("order/%s/stray/%d", o.ID, o.Version+1), Order: o.ID, At: at,
+		Legs: []Leg{{StrayCash, money.New(delta, c)}, {StrayOwed, money.New(-delta, c)}}}
 }

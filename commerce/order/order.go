@@ -120,6 +120,19 @@ type Snapshot struct {
 	DeliverAt time.Time `json:"immediate_delivery_at"` // consent to immediate delivery
 }
 
+// Stray is money that arrived for an order and is not what was ordered. It pays for nothing and is no part of what was captured; the order waits for
+// a person until all of it went back. Back is what did.
+type Stray struct {
+	Currency       money.Currency
+	Received, Back int64
+}
+
+// Left is what did not go back.
+func (s Stray) Left() int64 { return s.Received - s.Back }
+
+// Gone reports whether there was some, and all of it went back.
+func (s Stray) Gone() bool { return s.Received > 0 && s.Left() == 0 }
+
 // Order is an order. Amounts are minor units of Currency.
 type Order struct {
 	ID          string // "ord_…"
@@ -136,6 +149,7 @@ type Order struct {
 	Captured    int64 // 0 or Total
 	Refunded    int64
 	Disputed    int64
+	Stray       Stray
 	Snapshot    Snapshot
 	SecretHash  []byte // SHA-256 of the access code that lets a guest see the order
 	Access      []byte // the code itself, sealed, for links in mail

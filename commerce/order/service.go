@@ -38,6 +38,8 @@ type View struct {
 	Total       money.Amount    `json:"total" doc:"What was to be paid."`
 	Refunded    money.Amount    `json:"refunded" doc:"What went back."`
 	Disputed    money.Amount    `json:"disputed" doc:"What the buyer's bank holds back in a dispute."`
+	Stray       *money.Amount   `json:"stray,omitempty" doc:"Money that arrived and is not what was ordered. It pays for nothing and is to go back."`
+	StrayBack   *money.Amount   `json:"stray_back,omitempty" doc:"What of that went back."`
 	Receipt     string          `json:"receipt,omitempty" doc:"Number of the receipt."`
 	CreditNotes []CreditView    `json:"credit_notes,omitempty" doc:"Credit notes over what went back, oldest first; only for one order."`
 	CreatedAt   time.Time       `json:"created_at" doc:"When it was made."`
@@ -167,6 +169,10 @@ func view(o *Order) View {
 		Subtotal: o.Amount(o.Subtotal), Discount: o.Amount(o.Discount), TaxAmount: o.Amount(o.Tax), Total: o.Amount(o.Total),
 		Refunded: o.Amount(o.Refunded), Disputed: o.Amount(o.Disputed), Receipt: o.Receipt, CreatedAt: o.CreatedAt,
 		PaidAt: instant(o.PaidAt), FulfilledAt: instant(o.FulfilledAt)}
+	if o.Stray.Received != 0 {
+		received, back := money.New(o.Stray.Received, o.Stray.Currency), money.New(o.Stray.Back, o.Stray.Currency)
+		v.Stray, v.StrayBack = &received, &back
+	}
 	for _, l := range o.Snapshot.Lines {
 		v.Lines = append(v.Lines, LineView{Product: l.ProductSlug, Plan: l.PlanCode, Name: l.Name(), Price: l.PriceID, Quantity: l.Quantity, Unit: o.Amount(l.Unit),
 			Subtotal: o.Amount(l.Subtotal), Discount: o.Amount(l.Discount), Tax: o.Amount(l.Tax), Total: o.Amount(l.Total)})

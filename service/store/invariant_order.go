@@ -18,14 +18,14 @@ const recovery = time.Minute
 //	INV1    each paid unit has exactly the grants of its frozen plan, and each paid renewal renewed its license once
 //	INV2    no order is paid for more than a minute without its grants, unless their switch is off or the payment is disputed
 //	        and what it gave is held back exactly while its payment is disputed
-//	INV6    no more goes back than came in, and what is paid came in whole
+//	INV6    no more goes back than came in, and what is paid came in whole; what came in and is not what was ordered waits for a person until it went back
 //	LEDGER  every posting is balanced and in its order's currency, and the ledger says of each order and its tax what the order says
 //	RECEIPT numbers have no gap, every paid order has one, and no other
 //	CREDIT  numbers of credit notes have no gap, and the notes of an order sum to what was refunded of it, with no more tax than was paid
 func (s *Store) OrderViolations(ctx context.Context, now time.Time) ([]Violation, error) {
 	var out []Violation
 	for _, check := range []func(context.Context, time.Time) ([]Violation, error){
-		s.grantViolations, s.strayGrants, s.lateGrants, s.ledgerViolations, s.moneyViolations, s.taxViolations, s.receiptViolations, s.creditViolations,
+		s.grantViolations, s.strayGrants, s.lateGrants, s.ledgerViolations, s.moneyViolations, s.strayMoney, s.taxViolations, s.receiptViolations, s.creditViolations,
 	} {
 		found, err := check(ctx, now)
 		if err != nil {
@@ -167,7 +167,8 @@ func (s *Store) lateGrants(ctx context.Context, now time.Time) ([]Violation, err
 
 func (s *Store) ledgerViolations(ctx context.Context, _ time.Time) ([]Violation, error) {
 	rows, err := s.db.Query(ctx, `SELECT source, currency, CAST(SUM(amount) AS bigint) FROM ledger_entry GROUP BY source, currency HAVING SUM(amount) <> 0
-		UNION ALL SELECT e.source, e.currency, CAST(SUM(e.amount) AS bigint) FROM ledger_entry e JOIN orders o ON o.id = e.order_id WHERE e.currency <> o.currency AND e.amount > 0
+		UNION ALL SELECT e.source, e.currency, CAST(SUM(e.amount) AS bigint) FROM ledger_entry e JOIN orders o ON o.id = e.order_id WHERE e.amount > 0
+				AND e.currency <> CASE WHEN e.account IN ('stray:stripe', 'stray:owed') THEN o.stray_currency ELSE o.currency END
 			GROUP BY e.source, e.currency`)
 	return db.Collect(rows, err, func(row db.Row) (v Violation, err error) {
 		var currency string
@@ -191,6 +192,20 @@ func (s *Store) moneyViolations(ctx context.Context, _ time.Time) ([]Violation, 
 		var captured, refunded, disputed, cash, held int64
 		err = row.Scan(&v.Object, &captured, &refunded, &disputed, &cash, &held)
 		v.Invariant, v.Text = "INV6", fmt.Sprintf("captured %d, refunded %d, disputed %d; the ledger has %d in cash and %d in dispute", captured, refunded, disputed, cash, held)
+		return v, err
+	})
+}
+
+// strayMoney compares what arrived for each order and is not what was ordered with the ledger, and demands that a person is told of it.
+func (s *Store) strayMoney(ctx context.Context, _ time.Time) ([]Violation, error) {
+	rows, err := s.db.Query(ctx, `SELECT o.id, o.state, o.stray, o.stray_back, CAST(COALESCE(e.held, 0) AS bigint) FROM orders o
+		LEFT JOIN (SELECT order_id, SUM(amount) AS held FROM ledger_entry WHERE account = 'stray:stripe' GROUP BY order_id) e ON e.order_id = o.id
+		WHERE o.stray_back > o.stray OR o.stray - o.stray_back <> COALESCE(e.held, 0) OR o.stray > o.stray_back AND o.state <> 'parked'`)
+	return db.Collect(rows, err, func(row db.Row) (v Violation, err error) {
+		var state string
+		var received, back, held int64
+		err = row.Scan(&v.Object, &state, &received, &back, &held)
+		v.Invariant, v.Text = "INV6", fmt.Sprintf("is %s; of %d that arrived and is not what was ordered %d went back, and the ledger has %d", state, received, back, held)
 		return v, err
 	})
 }

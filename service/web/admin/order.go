@@ -126,6 +126,9 @@ func orderText(o order.View) string {
 		}
 		return "The whole amount went back, and what was given is revoked."
 	case order.Closed:
+		if o.Stray != nil {
+			return "What was paid is not what was ordered, and all of it went back."
+		}
 		return "Never paid."
 	case order.Parked:
 		if o.FulfilledAt != nil {
@@ -139,7 +142,7 @@ func orderText(o order.View) string {
 // happened is a step of an order's timeline in words.
 func happened(kind string) string {
 	if text, ok := map[string]string{"created": "Order made", "session": "Payment page opened", "paid": "Money arrived", "fulfilled": "Delivered", "redrive": "Looked at again by a person",
-		"closed": "Closed", "awaiting_funds": "Waiting for the money", "parked": "Parked", "stranded": "Its license was revoked with the order", "refund": "Refunded", "held": "Held back by a switch"}[kind]; ok {
+		"closed": "Closed", "awaiting_funds": "Waiting for the money", "parked": "Parked", "stray": "Money arrived that is not what was ordered", "stranded": "Its license was revoked with the order", "refund": "Refunded", "held": "Held back by a switch"}[kind]; ok {
 		return text
 	}
 	return ui.Words(kind)

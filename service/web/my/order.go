@@ -110,6 +110,9 @@ func explained(o *order.View) string {
 		}
 		return "The whole payment went back to you, and what you bought is no longer valid."
 	case order.Closed:
+		if o.Stray != nil {
+			return "What was paid was not what you ordered, and all of it went back to you. You can order anew at any time."
+		}
 		return "The order was closed without a payment. You can order anew at any time."
 	}
 	return "Payment and order differ, so a person is looking into it. We write to you."
