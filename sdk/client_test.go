@@ -439,3 +439,19 @@ func TestCheck_RenewedWithoutActivation(t *testing.T) {
 		})
 	}
 }
+
+// Who types a key that no license has is told so in words for people, and nothing of headers and credentials.
+func TestActivate_AWrongKeyIsToldToPeople(t *testing.T) {
+	t.Parallel()
+	srv := sdktest.NewServer()
+	defer srv.Close()
+	c, err := sdk.New(srv.Config("editor"), srv.Options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	d, err := c.Activate(t.Context(), srv.Issue(sdktest.Spec{Product: "editor"})+"X")
+	if err != nil || d.Allowed || d.Code != eval.NotFound || strings.Contains(d.Explanation, "Authorization") || !strings.Contains(d.Explanation, "check the key") {
+		t.Errorf("%v, %s: %s", err, d.Code, d.Explanation)
+	}
+}

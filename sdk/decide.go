@@ -85,7 +85,9 @@ func refusal(p *Problem) *eval.Finding {
 		code = eval.VersionNotCovered
 	case CodeUserRequired:
 		code = eval.UserRequired
-	case CodeUnauthorized, CodeNotFound, CodeTrialUsed:
+	case CodeUnauthorized, CodeNotFound: // the server tells programs of a header; this is read by who typed a key
+		return &eval.Finding{Code: eval.NotFound, Effect: eval.Deny, Detail: "There is no license with this key for this product; check the key for typing mistakes."}
+	case CodeTrialUsed:
 		code = eval.NotFound
 	default:
 		return nil

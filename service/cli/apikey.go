@@ -42,7 +42,7 @@ type apikeyCreate struct {
 	AllowFrom []string   `help:"Networks it may be used from. Default: everywhere." placeholder:"NETWORK,…"`
 	Limit     []string   `help:"A limit as name=units/seconds or name=units/month, such as calls=60/60; repeat for more." placeholder:"LIMIT"`
 	Credits   *int64     `help:"Credits that it may spend. Default: they are not counted." placeholder:"N"`
-	Expires   *time.Time `help:"When it ends by itself (RFC 3339). Default: never." placeholder:"INSTANT"`
+	Expires   *time.Time `help:"When it ends by itself, as 2027-03-01 or 2027-03-01T12:00:00Z. Default: never." placeholder:"WHEN"`
 }
 
 // Run issues a key and prints its text on a line of its own.

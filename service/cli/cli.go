@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -101,6 +102,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		kong.ExplicitGroups(groups()),
 		kong.Writers(out, errOut),
 		kong.NamedMapper("path", kong.MapperFunc(decodePath)),
+		kong.TypeMapper(reflect.TypeFor[*time.Time](), kong.MapperFunc(decodeInstant)),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(s),
@@ -166,6 +168,20 @@ func decodePath(ctx *kong.DecodeContext, target reflect.Value) error {
 		path = kong.ExpandPath(path)
 	}
 	target.SetString(path)
+	return nil
+}
+
+// decodeInstant reads an instant as all commands do: a date, which begins at midnight in UTC, or an instant.
+func decodeInstant(ctx *kong.DecodeContext, target reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("instant", &text); err != nil {
+		return err
+	}
+	at, err := instant(text)
+	if err != nil {
+		return err
+	}
+	target.Set(reflect.ValueOf(&at))
 	return nil
 }
 

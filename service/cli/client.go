@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/mintreu/mintreu/sdk"
@@ -95,6 +96,11 @@ func (o *operator) call(ctx context.Context, method, path string, in, out any) e
 	if err != nil {
 		return err
 	}
+	if res.StatusCode == http.StatusNotFound {
+		if err := absent(path, text); err != nil {
+			return err
+		}
+	}
 	if res.StatusCode >= 300 {
 		return problem(res.StatusCode, text)
 	}
@@ -136,6 +142,24 @@ func (o *operator) some(ctx context.Context, path string, most int) ([]map[strin
 			return items, nil
 		}
 	}
+}
+
+// named is the id of an object in the address of an operation.
+var named = regexp.MustCompile(`\b(key|lic|cus|ord|mtk|wep|run|evt|prod|pol)_[0-9A-Za-z]+`)
+
+// absent names the object that an operation did not find, and what lists those that there are; nil when that cannot be told.
+func absent(path string, body []byte) error {
+	var p sdk.Problem
+	m := named.FindStringSubmatch(path)
+	if m == nil || json.Unmarshal(body, &p) != nil || p.Code != sdk.CodeNotFound {
+		return nil
+	}
+	command := map[string]string{"key": "apikey", "lic": "license", "cus": "customer", "ord": "order", "mtk": "token", "wep": "webhook", "evt": "event", "prod": "product",
+		"pol": "policy"}[m[1]]
+	if command == "" {
+		command = m[1]
+	}
+	return fmt.Errorf("there is no %s; \"mintreu %s list\" shows what there is", m[0], command)
 }
 
 // problem turns a problem+json body into an error for people.

@@ -49,7 +49,7 @@ type switchFlip struct {
 
 type switchOff struct {
 	switchFlip
-	Until *time.Time `help:"When it comes on by itself (RFC 3339)." placeholder:"INSTANT"`
+	Until *time.Time `help:"When it comes on by itself, as 2027-03-01 or 2027-03-01T12:00:00Z." placeholder:"WHEN"`
 }
 
 // Run switches off.
