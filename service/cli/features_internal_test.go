@@ -15,7 +15,7 @@ func TestFeatures(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	for _, word := range []string{"export=false", "export=FALSE"} {
-		if got, err := features([]string{"sync", word}); err == nil || !strings.Contains(err.Error(), "leave export out") {
+		if got, err := features([]string{"sync", word}); err == nil || !strings.Contains(err.Error(), "leave it out") {
 			t.Errorf("%s: %v, %v", word, got, err)
 		}
 	}
