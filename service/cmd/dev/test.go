@@ -67,7 +67,8 @@ func (c *testCommand) Run(ctx context.Context) error {
 // alone are long tests in which one goroutine works by itself, so that the race detector has nothing to see in them. They have run without it.
 const alone = `^(TestK04_RotationNeverGetsStuck|TestJ53_NeverTheMostLenient|TestJ54_MintedTokensVerifyEverywhere|` +
 	`TestK01_K02_K11_ImportTakesOnlyWhatWasAskedFor|TestK06_OneActiveKeyAfterEveryInterruption|TestK06_RevocationImportAndRootAfterEveryInterruption|` +
-	`TestK08_WrongMasterKeyRefusesToStart|TestK12_CeremonyRefusesToGoBack|TestK13_ExportsLapse|TestK13_ExportNeedsTwoOwners|TestCeremony)$`
+	`TestK08_WrongMasterKeyRefusesToStart|TestK12_CeremonyRefusesToGoBack|TestK13_ExportsLapse|TestK13_ExportNeedsTwoOwners|TestCeremony|` +
+	`TestJ49_Mutants|TestL16_KilledAtEveryOperation)$`
 
 // unwatched leaves SQLite out of what the race detector looks at: one library, translated from C, in which no memory of ours is shared. It is most
 // of what these tests run, and takes four times as long to be looked at.
