@@ -58,12 +58,10 @@ type CreditStore interface {
 	CreditsChanged(ctx context.Context, id string) error
 }
 
-// spending is one move of credits: cost of a key, given back if it is negative.
+// spending is what is to be taken of the credits of a key.
 type spending struct {
 	key  string
 	cost int64
-	// refill, of what is given back, is when the credits that it was taken of are refilled, zero for never.
-	refill time.Time
 }
 
 // spent is the outcome of a [spending]: the credits after it, and whether there were enough.
@@ -127,24 +125,22 @@ func (s *Service) settle(ctx context.Context, batch []*moves) error {
 		for _, m := range batch {
 			m.out = make([]spent, len(m.all))
 			for i, sp := range m.all {
-				m.out[i] = take(purse[sp.key], sp, now)
+				m.out[i] = take(purse[sp.key], sp.cost)
 			}
 		}
 		return s.Credits.SaveCredits(ctx, held)
 	})
 }
 
-// take spends sp of c, all or nothing. A key that has no credits any more is without that limit. What was taken of a period is given back to it
-// alone: a refill made up for it.
-func take(c *Credits, sp spending, now time.Time) spent {
+// take spends cost of c, all or nothing. A key that has no credits any more is without that limit.
+func take(c *Credits, cost int64) spent {
 	switch {
 	case c == nil:
 		return spent{ok: true}
-	case sp.cost > c.Balance:
+	case cost > c.Balance:
 		return spent{left: *c}
-	case sp.cost >= 0 || !refilled(sp.refill, now):
-		c.Balance -= sp.cost
 	}
+	c.Balance -= cost
 	return spent{ok: true, left: *c}
 }
 
