@@ -44,8 +44,8 @@ const (
 	// pause is how long a bucket is left alone after two failures in a row. It doubles with each further one, up to longPause, so that a
 	// moment's trouble costs a moment and a server that is away is not asked all the time.
 	pause, longPause = 25 * time.Millisecond, 200 * time.Millisecond
-	// patience is how many budgets a script has while the one before was answered. With the one that a pause of the machine adds, and that of
-	// those who waited for it, a check takes 50 ms at most.
+	// patience is how many budgets a script has while the one before was answered. Whoever waits for one that fails has a budget more for his own, so
+	// a check takes four of them, 40 ms, before it follows its degraded mode; a pause of the machine adds its own time.
 	patience = 3
 	// remembered is how long counters that were away count as such, since nobody may have asked for them since.
 	remembered = 10 * time.Second
