@@ -97,27 +97,35 @@ func TestStaffAndDisputeSuspendApart(t *testing.T) {
 	})
 }
 
+// lapsed is a world with a subscription whose term was over ten days ago, and what says whether it is in a state, and what suspends it.
+func lapsed(t *testing.T, e storetest.Env) (w *world, d *license.Draft, state func(what, want string, lapsed, held, disputed bool)) {
+	t.Helper()
+	w = newWorld(t, e, license.Terms{Type: doc.Subscription, Duration: 30 * license.Day, Seats: license.Seats{N: 1}})
+	spec := w.spec("line/1/1")
+	spec.ValidUntil = e.Clock.Now().Add(30 * day)
+	d = w.issue(t, spec)
+	id := d.License.ID
+	e.Clock.Advance(40 * day)
+	if n, err := w.Lapse(t.Context()); err != nil || n != 1 {
+		t.Fatalf("%d lapsed, %v", n, err)
+	}
+	state = func(what, want string, lapsed, held, disputed bool) {
+		t.Helper()
+		v, err := w.Get(w.ctx, license.GetRequest{ID: id})
+		if err != nil || v.State != want || (v.LapsedAt != nil) != lapsed || (v.HeldAt != nil) != held || (v.DisputedAt != nil) != disputed {
+			t.Errorf("%s: %s because %q, %v, %v, %v, %v", what, v.State, v.Reason, v.LapsedAt, v.HeldAt, v.DisputedAt, err)
+		}
+	}
+	return w, d, state
+}
+
 // A renewal ends the suspension at the end of a term, and neither that of staff nor that of a dispute; the end of a dispute leaves a license whose
 // term is over suspended.
 func TestRenewalEndsItsOwnSuspensionAlone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, e storetest.Env) {
-		w := newWorld(t, e, license.Terms{Type: doc.Subscription, Duration: 30 * license.Day, Seats: license.Seats{N: 1}})
-		spec := w.spec("line/1/1")
-		spec.ValidUntil = e.Clock.Now().Add(30 * day)
-		d := w.issue(t, spec)
+		w, d, state := lapsed(t, e)
 		id := d.License.ID
-		e.Clock.Advance(40 * day)
-		if n, err := w.Lapse(t.Context()); err != nil || n != 1 {
-			t.Fatalf("%d lapsed, %v", n, err)
-		}
-		state := func(what, want string, lapsed, held, disputed bool) {
-			t.Helper()
-			v, err := w.Get(w.ctx, license.GetRequest{ID: id})
-			if err != nil || v.State != want || (v.LapsedAt != nil) != lapsed || (v.HeldAt != nil) != held || (v.DisputedAt != nil) != disputed {
-				t.Errorf("%s: %s because %q, %v, %v, %v, %v", what, v.State, v.Reason, v.LapsedAt, v.HeldAt, v.DisputedAt, err)
-			}
-		}
 		state("lapsed", "suspended", true, false, false)
 		w.dispute(t, d.License.Source, true)
 		if _, err := w.Suspend(w.ctx, license.StateRequest{ID: id, Reason: license.ReasonExpired}); err != nil { // a reason decides nothing
@@ -178,22 +186,8 @@ func TestLaterEndLiftsTheLapseAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Each(t, func(t *testing.T, e storetest.Env) {
-				w := newWorld(t, e, license.Terms{Type: doc.Subscription, Duration: 30 * license.Day, Seats: license.Seats{N: 1}})
-				spec := w.spec("line/1/1")
-				spec.ValidUntil = e.Clock.Now().Add(30 * day)
-				d := w.issue(t, spec)
+				w, d, state := lapsed(t, e)
 				id := d.License.ID
-				e.Clock.Advance(40 * day)
-				if n, err := w.Lapse(t.Context()); err != nil || n != 1 {
-					t.Fatalf("%d lapsed, %v", n, err)
-				}
-				state := func(what, want string, lapsed, held, disputed bool) {
-					t.Helper()
-					v, err := w.Get(w.ctx, license.GetRequest{ID: id})
-					if err != nil || v.State != want || (v.LapsedAt != nil) != lapsed || (v.HeldAt != nil) != held || (v.DisputedAt != nil) != disputed {
-						t.Errorf("%s: %s because %q, %v, %v, %v, %v", what, v.State, v.Reason, v.LapsedAt, v.HeldAt, v.DisputedAt, err)
-					}
-				}
 				seats, over := int64(3), e.Clock.Now().Add(-9*day)
 				for what, r := range map[string]license.ChangeRequest{"more seats": {Seats: &seats}, "an end that is over too": {ValidUntil: &over}} {
 					r.ID, r.Reason = id, what

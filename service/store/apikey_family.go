@@ -13,9 +13,6 @@ import (
 
 var _ apikey.FamilyStore = (*apiKeys)(nil)
 
-// KeyFamilies returns the store of what owners bought and what they made by it.
-func (s *Store) KeyFamilies() apikey.FamilyStore { return &apiKeys{s} }
-
 // HoldFamily implements [apikey.FamilyStore]. No row of a key could stand for the family: which is the first of them changes with what is sold.
 func (s *apiKeys) HoldFamily(ctx context.Context, owner licensing.Owner) error {
 	for range 2 {

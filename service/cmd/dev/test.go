@@ -64,7 +64,8 @@ func (c *testCommand) Run(ctx context.Context) error {
 	return t.close(start)
 }
 
-// alone are long tests in which one goroutine works by itself, so that the race detector has nothing to see in them. They have run without it.
+// alone are long tests whose goroutines and processes share no memory, so that the race detector has nothing to see in them. They have run without
+// it.
 const alone = `^(TestK04_RotationNeverGetsStuck|TestJ53_NeverTheMostLenient|TestJ54_MintedTokensVerifyEverywhere|` +
 	`TestK01_K02_K11_ImportTakesOnlyWhatWasAskedFor|TestK06_OneActiveKeyAfterEveryInterruption|TestK06_RevocationImportAndRootAfterEveryInterruption|` +
 	`TestK08_WrongMasterKeyRefusesToStart|TestK12_CeremonyRefusesToGoBack|TestK13_ExportsLapse|TestK13_ExportNeedsTwoOwners|TestCeremony|` +
