@@ -43,10 +43,13 @@ func scanPaymentEvent(row db.Row, more ...any) (payment.Row, error) {
 const erased = `o.email LIKE '%` + account.Erased + `'`
 
 // AddEvent implements [payment.Store]. The order is held, so that a buyer who is erased at this moment either is before, or finds the event.
+// Of an event that is known it is left alone: whoever applies that holds the event first and then the order.
 func (s *payments) AddEvent(ctx context.Context, r payment.Row) (bool, error) {
 	about := [3]string{r.ID, r.ID, r.ID} // which is no id of what an order knows
 	copy(about[:], r.About())
-	n, err := s.db.Exec(ctx, `WITH o AS (SELECT id, email FROM orders WHERE id = $8 OR session IN ($14, $15, $16) OR intent IN ($14, $15, $16) OR charge IN ($14, $15, $16) FOR UPDATE)
+	n, err := s.db.Exec(ctx, `WITH o AS (SELECT id, email FROM orders
+			WHERE (id = $8 OR session IN ($14, $15, $16) OR intent IN ($14, $15, $16) OR charge IN ($14, $15, $16))
+				AND NOT EXISTS (SELECT 1 FROM payment_event known WHERE known.id = $1) FOR UPDATE)
 		INSERT INTO payment_event (id, type, api_version, live, account, object, object_kind, order_id, origin, state, reason, attempts, created_at,
 			received_at, next_try, body)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, COALESCE((SELECT MIN(o.id) FROM o WHERE $8 = '' AND `+erased+`), $8), $9, 'pending', '', 0, $10, $11, $12,

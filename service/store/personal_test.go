@@ -143,3 +143,49 @@ func TestQ11_AnEventWhileItsBuyerIsErased(t *testing.T) {
 		t.Errorf("%s, %v", r.Raw, err)
 	}
 }
+
+// TestW08_ADeliveryOfWhatIsBeingAppliedHoldsNoOrder guarantees that a second delivery of an event leaves its order alone: whoever applies the event holds it
+// and then takes the order, so a delivery that held the order while it waits for the event would wait for ever.
+func TestW08_ADeliveryOfWhatIsBeingAppliedHoldsNoOrder(t *testing.T) {
+	t.Parallel()
+	e := storetest.Postgres(t) // SQLite's writers follow each other
+	o := paidOrder(t, e)
+	deliver := func(ctx context.Context) (bool, error) {
+		return e.Store.Payments().AddEvent(ctx, payment.Row{Event: payment.Event{ID: "evt_1", Type: "x", Object: "cs_1", ObjectKind: "x", Order: o.ID,
+			Created: e.Clock.Now(), Raw: []byte(`{}`)}, Origin: "delivery", ReceivedAt: e.Clock.Now(), NextTry: e.Clock.Now()})
+	}
+	if added, err := deliver(t.Context()); err != nil || !added {
+		t.Fatal(added, err)
+	}
+	again := make(chan error, 1)
+	if err := e.Store.InTx(t.Context(), func(ctx context.Context) error {
+		if won, err := e.Store.Payments().Settle(ctx, "evt_1", payment.Pending, payment.Done, "", e.Clock.Now()); err != nil || !won {
+			t.Error(won, err)
+		}
+		go func() {
+			added, err := deliver(context.Background())
+			if added {
+				t.Error("the event was new")
+			}
+			again <- err
+		}()
+		waits := make(chan error, 1)
+		go func() { // beside the transaction, which would see the same each time
+			n, err := 0, error(nil)
+			for n == 0 && err == nil {
+				err = e.DB.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&n)
+			}
+			waits <- err
+		}()
+		if err := <-waits; err != nil {
+			return err
+		}
+		_, err := e.DB.Exec(ctx, `SELECT 1 FROM orders WHERE id = $1 FOR UPDATE NOWAIT`, o.ID)
+		return err
+	}); err != nil {
+		t.Error(err)
+	}
+	if err := <-again; err != nil {
+		t.Error(err)
+	}
+}

@@ -3,6 +3,7 @@ package pg_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -130,6 +131,36 @@ func TestF24_DeadlockIsRetried(t *testing.T) {
 	var n int
 	if err := d.QueryRow(t.Context(), `SELECT count(*) FROM t WHERE n = 2`).Scan(&n); err != nil || n != 2 || runs.Load() < 3 {
 		t.Errorf("%d rows are right after %d runs, %v", n, runs.Load(), err)
+	}
+}
+
+// F24: so is a statement outside a transaction, alone and in a batch; what has lost as often as is tried is unavailability.
+func TestF24_StatementAloneIsRetried(t *testing.T) {
+	t.Parallel()
+	d := open(t, pg.Config{Attempts: 4})
+	const lose = `DO $$ BEGIN IF nextval('tries') <= %d THEN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END IF; END $$`
+	forms := map[string]func(sql string) error{
+		"exec": func(sql string) error { _, err := d.Exec(t.Context(), sql); return err },
+		"batch": func(sql string) error {
+			_, err := d.Batch(t.Context(), []db.Statement{{SQL: `INSERT INTO t VALUES ($1)`, Args: []any{1}}, {SQL: sql}})
+			return err
+		},
+	}
+	for name, form := range forms {
+		for losses, kept := range map[int]bool{3: true, 100: false} {
+			exec(t, d, `DROP TABLE IF EXISTS t`, `CREATE TABLE t (n bigint)`, `DROP SEQUENCE IF EXISTS tries`, `CREATE SEQUENCE tries`)
+			err := form(fmt.Sprintf(lose, losses))
+			if kept != (err == nil) || !kept && !errors.Is(err, db.ErrUnavailable) {
+				t.Errorf("%s that loses %d times: %v", name, losses, err)
+			}
+			var rows, tries int
+			if err := d.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM t), (SELECT last_value FROM tries)`).Scan(&rows, &tries); err != nil {
+				t.Fatal(err)
+			}
+			if want := map[bool]int{true: 1}[kept && name == "batch"]; rows != want || tries != 4 {
+				t.Errorf("%s that loses %d times left %d rows after %d tries, want %d after 4", name, losses, rows, tries, want)
+			}
+		}
 	}
 }
 

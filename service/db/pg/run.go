@@ -61,7 +61,8 @@ func (d *DB) lease(ctx context.Context) (*lease, error) {
 }
 
 // again runs fn with a lease. Outside a transaction it runs fn again on another connection when the statement never reached
-// the server, and a statement that only reads also when its connection broke.
+// the server, and a statement that only reads also when its connection broke; and, as [DB.InTx] does, when the statement, which is a
+// transaction of its own, lost a race.
 func (d *DB) again(ctx context.Context, reads bool, fn func(l *lease) error) error {
 	for attempt := int32(0); ; attempt++ {
 		l, err := d.lease(ctx)
@@ -72,10 +73,19 @@ func (d *DB) again(ctx context.Context, reads bool, fn func(l *lease) error) err
 		if err == nil {
 			return nil
 		}
-		repeat := l.scope == nil && ctx.Err() == nil && attempt <= d.config.MaxConns && (safe(err) || reads && l.broken() && l.ctx.Err() == nil)
+		alone, lost := l.scope == nil, lostRace(err)
+		repeat := alone && ctx.Err() == nil && attempt <= d.config.MaxConns && (safe(err) || reads && l.broken() && l.ctx.Err() == nil)
 		l.release()
-		if repeat {
+		switch {
+		case repeat:
 			continue
+		case alone && lost && int(attempt)+1 < d.config.Attempts:
+			if err := pause(ctx, int(attempt)+1); err != nil {
+				return err
+			}
+			continue
+		case alone && lost:
+			return gaveUp(d.config.Attempts, err)
 		}
 		return l.scope.note(wrap(ctx, err))
 	}

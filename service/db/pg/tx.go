@@ -86,12 +86,17 @@ func (d *DB) InTx(ctx context.Context, fn func(ctx context.Context) error) error
 			return err
 		}
 		if attempt >= d.config.Attempts {
-			return fmt.Errorf("%w: gave up after %d attempts: %w", db.ErrUnavailable, attempt, err)
+			return gaveUp(attempt, err)
 		}
 		if err := pause(ctx, attempt); err != nil {
 			return err
 		}
 	}
+}
+
+// gaveUp is the end of a transaction that lost a race each time.
+func gaveUp(attempts int, err error) error {
+	return fmt.Errorf("%w: gave up after %d attempts: %w", db.ErrUnavailable, attempts, err)
 }
 
 // pause waits a random while that doubles with each attempt, from 2 ms on.
