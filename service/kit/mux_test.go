@@ -2,6 +2,7 @@ package kit_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -234,7 +235,12 @@ var _ = impostor.types
 var _ = impostor.replayable
 var _ = impostor.bind
 
-// TestRawHandlers: a raw handler gets an id, headers, recovery, a log line and a count; one that breaks after it began to
+// passing is a writer around another, as compression and the like put one.
+type passing struct{ http.ResponseWriter }
+
+func (p passing) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// TestRawHandlers: a raw handler gets an id, headers, recovery, a log line that says why it failed, and a count; one that breaks after it began to
 // answer has its connection cut.
 func TestRawHandlers(t *testing.T) {
 	t.Parallel()
@@ -250,6 +256,9 @@ func TestRawHandlers(t *testing.T) {
 		}
 		kit.WriteError(w, r, licensing.Fail(licensing.Invalid, "bad-signature", "The signature is wrong."))
 	})
+	handle("raw.broken", "/broken", func(w http.ResponseWriter, r *http.Request) {
+		kit.WriteError(passing{w}, r, errors.New("the disk is full"))
+	})
 	handle("raw.panic", "/panic", func(http.ResponseWriter, *http.Request) { panic("boom") })
 	handle("raw.late", "/late", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "half")
@@ -258,6 +267,7 @@ func TestRawHandlers(t *testing.T) {
 	})
 	problem(t, h.send("POST", "/hooks", "x"), 400, "bad-signature")
 	problem(t, h.send("GET", "/hooks", ""), 405, "method-not-allowed")
+	problem(t, h.send("GET", "/broken", ""), 500, "internal")
 	problem(t, h.send("PATCH", "/panic", ""), 500, "internal")
 	server := httptest.NewServer(h.mux)
 	defer server.Close()
@@ -269,8 +279,15 @@ func TestRawHandlers(t *testing.T) {
 	if err == nil {
 		t.Error("half an answer looked whole")
 	}
-	if log := h.Log.String(); !strings.Contains(log, `"operation":"raw.late","status":500`) {
-		t.Errorf("not logged as a failure: %s", log)
+	log := h.Log.String()
+	for _, line := range []string{
+		`"operation":"raw.late","status":500`,
+		`"code":"bad-signature","error":"bad-signature: The signature is wrong."`,
+		`"code":"internal","error":"the disk is full"`,
+	} {
+		if !strings.Contains(log, line) {
+			t.Errorf("%s is not logged: %s", line, log)
+		}
 	}
 	handle("page.any", "/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") })
 	if resp := h.send("GET", "/whatever", ""); resp.StatusCode != 200 {

@@ -80,6 +80,7 @@ func Status(err error) int {
 
 // WriteError answers with err as problem details. It is for raw handlers; operations do so by themselves.
 func WriteError(w http.ResponseWriter, r *http.Request, err error) {
+	noteFailure(w, err)
 	writeProblem(w, requestID(r.Context()), Public(err), "")
 }
 

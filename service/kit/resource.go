@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"slices"
@@ -111,7 +112,7 @@ func (b *bound) raw(name string, next http.Handler) http.Handler {
 			}
 			took := time.Since(start)
 			m.end(status, took)
-			b.line(ctx, name, status, took, call, failure)
+			b.line(ctx, name, status, took, call, cmp.Or(failure, rec.failure))
 			if p == http.ErrAbortHandler || p != nil && rec.status != http.StatusInternalServerError {
 				panic(http.ErrAbortHandler) // the answer had begun: cut the connection rather than end it as if it were whole
 			}
@@ -120,10 +121,27 @@ func (b *bound) raw(name string, next http.Handler) http.Handler {
 	})
 }
 
-// recorder notes the status that a raw handler wrote. http.ResponseController reaches the writer beneath by Unwrap.
+// recorder notes the status that a raw handler wrote, and why, if [WriteError] wrote it. http.ResponseController reaches the writer
+// beneath by Unwrap.
 type recorder struct {
 	http.ResponseWriter
-	status int
+	status  int
+	failure error
+}
+
+// noteFailure tells the recorder around w, if there is one, why its handler failed.
+func noteFailure(w http.ResponseWriter, err error) {
+	for {
+		switch inner := w.(type) {
+		case *recorder:
+			inner.failure = err
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = inner.Unwrap()
+		default:
+			return
+		}
+	}
 }
 
 func (w *recorder) WriteHeader(status int) {
