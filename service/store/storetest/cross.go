@@ -27,9 +27,11 @@ func Cross(t *testing.T, e Env, c Crossing) {
 		}
 		var set string
 		if err := e.DB.QueryRow(ctx, `SELECT set_config('deadlock_timeout', '1ms', true)`).Scan(&set); err != nil {
+			close(other)
 			return err
 		}
 		if err := c.First(ctx); err != nil {
+			close(other)
 			return err
 		}
 		go func() {
