@@ -37,6 +37,8 @@ type Customers interface {
 	// SetDisabled disables a person, or with a zero instant enables one. It returns [ErrLastOwner], changing nothing, when nobody
 	// would be owner afterwards.
 	SetDisabled(ctx context.Context, personID string, disabled, at time.Time) error
+	// HoldOwners locks the rows of all owners until the transaction ends, before that of any other person.
+	HoldOwners(ctx context.Context) error
 }
 
 // ListCustomersRequest asks for people, newest first.
@@ -115,6 +117,9 @@ func (s *Service) setDisabled(ctx context.Context, r DisableRequest, action stri
 	}
 	var p Person
 	err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if err := s.Customers.HoldOwners(ctx); err != nil {
+			return err
+		}
 		held, err := s.People.HoldPerson(ctx, r.ID)
 		if err != nil {
 			return err

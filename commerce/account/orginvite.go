@@ -53,6 +53,10 @@ func (s *Service) Invite(ctx context.Context, r InviteRequest) (InviteView, erro
 	now := s.Clock.Now()
 	i := Invite{ID: s.IDs.New("inv"), OrganisationID: r.ID, Email: email, Role: r.Role, Digest: credential.Sum(token), InvitedBy: a.ID, CreatedAt: now, ExpiresAt: now.Add(inviteTTL)}
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		by, err := s.People.HoldPerson(ctx, a.ID) // the invite names him, and people come before organisations
+		if err != nil {
+			return err
+		}
 		o, err := s.Organisations.HoldOrganisation(ctx, r.ID, a.ID)
 		if err != nil {
 			return err
@@ -61,10 +65,6 @@ func (s *Service) Invite(ctx context.Context, r InviteRequest) (InviteView, erro
 			return ErrOrgRole
 		}
 		if err := s.mayJoin(ctx, &o, email); err != nil {
-			return err
-		}
-		by, err := s.People.PersonByID(ctx, a.ID)
-		if err != nil {
 			return err
 		}
 		if err := s.Invites.AddInvite(ctx, i); err != nil {

@@ -121,6 +121,9 @@ func (s *Service) Freshen(ctx context.Context, r FreshenRequest) (FreshenRespons
 	}
 	now := s.Clock.Now()
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if _, err := s.People.HoldPerson(ctx, a.ID); err != nil { // before what is the person's
+			return err
+		}
 		if !p.TOTPAt.IsZero() {
 			if err := s.useCode(ctx, a.ID, r.Code, now); err != nil {
 				return err

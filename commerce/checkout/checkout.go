@@ -116,6 +116,8 @@ type Renewer struct{ Order, License string }
 type Queue interface {
 	// Due returns up to limit unfinished orders, those looked at the longest ago first.
 	Due(ctx context.Context, d Due, limit int) ([]string, error)
+	// Hold locks orders, in the order of their ids, until the caller's transaction ends.
+	Hold(ctx context.Context, orders ...string) error
 	// Touch notes that an order is looked at now, unless it was since notSince; it reports whether it noted.
 	Touch(ctx context.Context, order string, now, notSince time.Time) (bool, error)
 	// Renewers returns the fulfilled orders that renewed a license which an order gave, by id, each with the license; those alone of which money is

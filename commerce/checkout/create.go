@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/mintreu/mintreu/commerce/catalog"
 	"github.com/mintreu/mintreu/commerce/order"
@@ -208,9 +209,14 @@ func (s *Service) place(ctx context.Context, o order.Order, in Session, access s
 			}
 		}
 		if actor.Kind == licensing.Customer && o.Total > 0 {
-			for _, l := range o.Snapshot.Lines {
+			plans := make([]string, len(o.Snapshot.Lines))
+			for i, l := range o.Snapshot.Lines {
+				plans[i] = l.PlanID
+			}
+			slices.Sort(plans) // so that two orders for the same plans do not wait for each other
+			for _, plan := range plans {
 				var err error
-				if holder, err = s.Sessions.TakeSlot(ctx, o.Owner, l.PlanID, o.ID); err != nil {
+				if holder, err = s.Sessions.TakeSlot(ctx, o.Owner, plan, o.ID); err != nil {
 					return err
 				} else if holder != o.ID {
 					return ErrAlreadyOpen

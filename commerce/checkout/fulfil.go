@@ -1,9 +1,12 @@
 package checkout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/mintreu/mintreu/commerce/order"
 	"github.com/mintreu/mintreu/commerce/payment"
@@ -179,9 +182,19 @@ func grantEnv(o order.Order, g order.Grant) licensing.Env {
 
 // commit makes an outcome true in the caller's transaction. It fails with errLost when somebody else moved the order first, and
 // then nothing of it remains.
+//
+// What it locks it locks in one order, as everybody does: orders by their ids, then licenses by theirs, then keys, then the counters of numbers,
+// which every order of a series needs.
 func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts []drafted, ready reversals, page payment.Session) error {
 	o := w.order
 	now := s.Clock.Now()
+	var renewers []Renewer
+	if w.given == revoke {
+		var err error
+		if renewers, err = s.holdRenewers(ctx, o.ID); err != nil {
+			return err
+		}
+	}
 	o.Version, o.UpdatedAt = was.Version+1, now
 	switch ok, err := s.Orders.Save(ctx, o); {
 	case err != nil:
@@ -197,16 +210,9 @@ func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts
 			return err
 		}
 	}
-	if w.paid {
-		number, err := s.Orders.GiveReceipt(ctx, o.ID, order.Series(o), now)
-		if err != nil {
-			return err
-		}
-		o.Receipt = number
-	}
-	if err := s.credit(ctx, o, w.credit); err != nil {
-		return err
-	}
+	drafts = slices.SortedStableFunc(slices.Values(drafts), func(a, b drafted) int {
+		return byLock(a.unit.Grant.Kind, a.draft.Object, b.unit.Grant.Kind, b.draft.Object)
+	})
 	for _, d := range drafts {
 		if err := s.give(ctx, o, d); err != nil {
 			return err
@@ -218,14 +224,30 @@ func (s *Service) commit(ctx context.Context, was order.Order, w outcome, drafts
 		}
 	}
 	if w.given == revoke {
-		if err := s.strand(ctx, o); err != nil {
+		if err := s.strand(ctx, o, renewers); err != nil {
 			return err
 		}
 	}
 	if err := s.followPage(ctx, o, w, page); err != nil {
 		return err
 	}
+	if w.paid {
+		number, err := s.Orders.GiveReceipt(ctx, o.ID, order.Series(o), now)
+		if err != nil {
+			return err
+		}
+		o.Receipt = number
+	}
+	if err := s.credit(ctx, o, w.credit); err != nil {
+		return err
+	}
 	return s.tell(ctx, was, o)
+}
+
+// byLock compares what grants gave by the order in which it is locked: licenses, renewed ones too, then keys.
+func byLock(aKind, a, bKind, b string) int {
+	rank := map[string]int{order.KindAPIKey: 1}
+	return cmp.Or(cmp.Compare(rank[aKind], rank[bKind]), strings.Compare(a, b))
 }
 
 // record writes the timeline and the audit row.
@@ -291,6 +313,7 @@ func (s *Service) change(ctx context.Context, o order.Order, c change, ready rev
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(given, func(a, b Given) int { return byLock(a.Kind, a.Object, b.Kind, b.Object) })
 	for _, g := range given {
 		giver := s.Givers[g.Kind]
 		do, state := giver.Revoke, Revoked
@@ -322,12 +345,15 @@ func (s *Service) change(ctx context.Context, o order.Order, c change, ready rev
 
 // strand parks the orders whose renewals are worth nothing any more, because the license that they renewed was revoked with the order that gave it: the
 // money is still here, so a person has to give it back, or the buyer another license.
-func (s *Service) strand(ctx context.Context, o order.Order) error {
+func (s *Service) strand(ctx context.Context, o order.Order, held []Renewer) error {
 	renewers, err := s.Queue.Renewers(ctx, o.ID)
 	if err != nil {
 		return err
 	}
 	for _, r := range renewers {
+		if !slices.Contains(held, r) {
+			return errLost // it renewed at the same moment
+		}
 		was, err := s.Orders.Order(ctx, r.Order)
 		if err != nil {
 			return err
@@ -344,6 +370,20 @@ func (s *Service) strand(ctx context.Context, o order.Order) error {
 		}
 	}
 	return nil
+}
+
+// holdRenewers locks an order and those that renewed what it gave, in the order of their ids: each of those, when it is refunded itself, holds its own
+// row and then the license.
+func (s *Service) holdRenewers(ctx context.Context, id string) ([]Renewer, error) {
+	renewers, err := s.Queue.Renewers(ctx, id)
+	if err != nil || len(renewers) == 0 {
+		return nil, err
+	}
+	ids := []string{id}
+	for _, r := range renewers {
+		ids = append(ids, r.Order)
+	}
+	return renewers, s.Queue.Hold(ctx, ids...)
 }
 
 func reasonOf(o order.Order, c change) string {

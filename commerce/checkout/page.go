@@ -135,6 +135,9 @@ var errConfirmed = errors.New("checkout: the page is confirmed already")
 
 func (s *Service) confirmOnce(ctx context.Context, id string, in Session, page payment.Session) error {
 	return s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if err := s.Queue.Hold(ctx, id); err != nil { // the order first, as by whoever moves it
+			return err
+		}
 		ok, err := s.Sessions.ConfirmSession(ctx, in)
 		if err != nil {
 			return err

@@ -17,6 +17,8 @@ type Stray struct {
 type FamilyStore interface {
 	// HoldFamily makes the transactions that call it for an owner follow each other.
 	HoldFamily(ctx context.Context, owner licensing.Owner) error
+	// Families returns the owners whose families keys belong to, in their order.
+	Families(ctx context.Context, keys []string) ([]licensing.Owner, error)
 	// Home returns the key bought under which keys made by a plan are good, the one that lasts the longest; without a good one, one that
 	// the shop only stops, under which they stand still; and [licensing.ErrNotFound] when none is left.
 	Home(ctx context.Context, owner licensing.Owner, planID string, env licensing.Env, now time.Time) (Key, error)
@@ -37,6 +39,17 @@ func (s *Service) holdFamily(ctx context.Context, id string, within Reach) error
 		return err
 	}
 	return s.Templates.HoldFamily(ctx, k.Owner)
+}
+
+// HoldFamilies holds the families of many keys, in the order of their owners, before any of the keys is moved in the caller's transaction.
+func (s *Service) HoldFamilies(ctx context.Context, keys []string) error {
+	owners, err := s.Templates.Families(ctx, keys)
+	for _, owner := range owners {
+		if err == nil {
+			err = s.Templates.HoldFamily(ctx, owner)
+		}
+	}
+	return err
 }
 
 // follow does to the keys that were made by the plan of k what the shop did to k: they go over to another good key that was bought, or else stand

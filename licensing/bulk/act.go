@@ -3,6 +3,8 @@ package bulk
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
@@ -95,6 +97,8 @@ func (s *Service) Act(ctx context.Context, r ActRequest) (RunView, error) {
 type actionPlan struct {
 	ids []string
 	row func(id string) Row
+	// hold locks, inside the transaction, what comes before the licenses or keys themselves; nil when nothing does.
+	hold func(ctx context.Context, ids []string) error
 	// change prepares what is done to one of them.
 	change func(ctx context.Context, r *Run, id string) (change, error)
 }
@@ -108,8 +112,8 @@ func refused(err error) bool {
 }
 
 func (p *actionPlan) prepare(ctx context.Context, r *Run, from int64, n int) (func(context.Context) ([]Row, error), error) {
-	changes, rows := make([]change, n), make([]Row, n)
-	for i, id := range p.ids[from : from+int64(n)] {
+	changes, rows, ids := make([]change, n), make([]Row, n), p.ids[from:from+int64(n)]
+	for i, id := range ids {
 		rows[i] = p.row(id)
 		rows[i].Num = from + int64(i) + 1
 		do, err := p.change(ctx, r, id)
@@ -121,8 +125,15 @@ func (p *actionPlan) prepare(ctx context.Context, r *Run, from int64, n int) (fu
 		}
 		changes[i] = do
 	}
+	turns := inTurn(n, func(i int) string { return ids[i] })
 	return func(ctx context.Context) ([]Row, error) {
-		for i, do := range changes {
+		if p.hold != nil {
+			if err := p.hold(ctx, ids); err != nil {
+				return nil, err
+			}
+		}
+		for _, i := range turns {
+			do := changes[i]
 			if rows[i].Outcome == OutcomeFailed && do == nil {
 				continue
 			}
@@ -140,6 +151,17 @@ func (p *actionPlan) prepare(ctx context.Context, r *Run, from int64, n int) (fu
 		}
 		return rows, nil
 	}, nil
+}
+
+// inTurn are the rows of a batch in the order in which a transaction takes them: of their names, whatever that of the input, since others change
+// several of the same at once.
+func inTurn(n int, name func(i int) string) []int {
+	turns := make([]int, n)
+	for i := range turns {
+		turns[i] = i
+	}
+	slices.SortStableFunc(turns, func(a, b int) int { return strings.Compare(name(a), name(b)) })
+	return turns
 }
 
 // onLicenses is the plan of an action on licenses.

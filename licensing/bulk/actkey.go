@@ -72,7 +72,7 @@ func (s *Service) ActKeysAgain(ctx context.Context, id, _ string) (ActKeysRespon
 
 // onKeys is the plan of an action on API keys.
 func (s *Service) onKeys(a acting) *actionPlan {
-	return &actionPlan{ids: a.IDs, row: func(id string) Row { return Row{Key: id} }, change: func(_ context.Context, r *Run, id string) (change, error) {
+	return &actionPlan{ids: a.IDs, row: func(id string) Row { return Row{Key: id} }, hold: s.APIKeys.HoldFamilies, change: func(_ context.Context, r *Run, id string) (change, error) {
 		return func(ctx context.Context) (bool, error) {
 			return s.APIKeys.Move(ctx, apikey.Move{ID: id, Do: apikey.Verb(r.Kind), Reason: r.Reason, Run: r.ID})
 		}, nil

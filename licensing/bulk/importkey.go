@@ -299,8 +299,10 @@ func (p *keyPlan) prepare(ctx context.Context, r *Run, from int64, n int) (func(
 			rows[i].Outcome, rows[i].Problem = OutcomeFailed, problem(err)
 		}
 	}
+	turns := inTurn(n, func(i int) string { return items[i].Reference })
 	return func(ctx context.Context) ([]Row, error) {
-		for i, d := range drafts {
+		for _, i := range turns {
+			d := drafts[i]
 			if d == nil {
 				continue
 			}

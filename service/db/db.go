@@ -5,7 +5,7 @@
 // What statements may rely on, whichever engine runs them:
 //
 //   - Parameters are $1, $2, … ; times are UTC with microseconds; booleans are Go bools; JSON goes in and comes out as text.
-//   - FOR UPDATE is honoured by PostgreSQL and dropped for SQLite, whose write transactions are exclusive from their start.
+//   - FOR UPDATE and FOR NO KEY UPDATE are honoured by PostgreSQL and dropped for SQLite, whose write transactions are exclusive from their start.
 //   - COLLATE "C" is honoured by PostgreSQL and dropped for SQLite, whose text compares by bytes anyway.
 //   - A statement that must differ has its second spelling directly beneath the first, after a line "-- sqlite:".
 //   - The transaction travels in the context: inside [DB.InTx] use the context handed to fn.

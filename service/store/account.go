@@ -74,7 +74,7 @@ func (s *people) SetPassword(ctx context.Context, personID, hash string, at time
 // SetRole implements [account.People]. The owners' rows are locked first, in one order, so that two owners who demote each
 // other at the same moment do it one after the other and the second finds nobody left.
 func (s *people) SetRole(ctx context.Context, personID string, role licensing.Role, at time.Time) error {
-	if err := s.holdOwners(ctx); err != nil {
+	if err := s.HoldOwners(ctx); err != nil {
 		return err
 	}
 	n, err := s.db.Exec(ctx, `UPDATE customer SET role = $2, updated_at = $3 WHERE id = $1 AND (role <> 'owner' OR $2 = 'owner'
@@ -92,7 +92,8 @@ func (s *people) SetRole(ctx context.Context, personID string, role licensing.Ro
 	return s.changed(ctx, "customer", personID)
 }
 
-func (s *people) holdOwners(ctx context.Context) error {
+// HoldOwners implements [account.Customers].
+func (s *people) HoldOwners(ctx context.Context) error {
 	rows, err := s.db.Query(ctx, `SELECT id FROM customer WHERE role = 'owner' AND role <> '' ORDER BY id FOR UPDATE`)
 	_, err = db.Collect(rows, err, func(row db.Row) (id string, err error) { return id, row.Scan(&id) })
 	return err

@@ -28,6 +28,16 @@ func (s *apiKeys) HoldFamily(ctx context.Context, owner licensing.Owner) error {
 	return nil
 }
 
+// Families implements [apikey.FamilyStore].
+func (s *apiKeys) Families(ctx context.Context, keys []string) ([]licensing.Owner, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	var args []any
+	rows, err := s.db.Query(ctx, `SELECT DISTINCT k.owner FROM api_key k WHERE k.id IN (`+among(&args, keys)+`) AND (k.source_kind = 'order_unit' OR k.parent_id <> '') ORDER BY k.owner`, args...)
+	return db.Collect(rows, err, func(row db.Row) (o licensing.Owner, err error) { return o, row.Scan(&o) })
+}
+
 // fromSold are the keys that were bought, by an owner ($1), and have not ended at an instant ($2), and fromBase those of them that are good.
 // longest puts the one that lasts the longest first.
 const (
@@ -63,7 +73,7 @@ func (s *apiKeys) Rehome(ctx context.Context, strays []apikey.Stray, home string
 			ids[i] = stray.ID
 		}
 		args := []any{home, at}
-		if _, err := s.db.Exec(ctx, `UPDATE api_key SET parent_id = $1, updated_at = $2 WHERE id IN (`+among(&args, ids)+`)`, args...); err != nil {
+		if _, err := s.db.Exec(ctx, `UPDATE api_key SET parent_id = $1, updated_at = $2 WHERE `+inOrder("api_key", `id IN (`+among(&args, ids)+`)`), args...); err != nil {
 			return err
 		}
 		for _, id := range ids {

@@ -127,6 +127,12 @@ func (s *checkouts) Due(ctx context.Context, d checkout.Due, limit int) ([]strin
 	return db.Collect(rows, err, func(row db.Row) (id string, err error) { err = row.Scan(&id); return id, err })
 }
 
+func (s *checkouts) Hold(ctx context.Context, ids ...string) error {
+	var args []any
+	_, err := s.db.Batch(ctx, []db.Statement{{SQL: `SELECT id FROM orders WHERE id IN (` + among(&args, ids) + `) ORDER BY id FOR NO KEY UPDATE`, Args: args}})
+	return err
+}
+
 func (s *checkouts) Touch(ctx context.Context, id string, now, notSince time.Time) (bool, error) {
 	n, err := s.db.Exec(ctx, `UPDATE orders SET checked_at = $2 WHERE id = $1 AND checked_at <= $3`, id, now, notSince)
 	return n > 0, err

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
@@ -16,8 +18,10 @@ var _ account.Crowd = (*crowd)(nil)
 // Crowd returns the store of people by the hundreds.
 func (s *Store) Crowd() *crowd { return &crowd{s} }
 
-// AddPeople implements [account.Crowd].
+// AddPeople implements [account.Crowd]. They are written in the order of their addresses, so that two who add the same people do not wait for each
+// other.
 func (s *crowd) AddPeople(ctx context.Context, people []account.Person) error {
+	people = slices.SortedFunc(slices.Values(people), func(a, b account.Person) int { return strings.Compare(a.Email, b.Email) })
 	statements := make([]db.Statement, len(people))
 	for i, p := range people {
 		statements[i] = db.Statement{SQL: `INSERT INTO customer (id, email, name, role, password, created_at, updated_at, name_fold)

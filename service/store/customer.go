@@ -30,11 +30,8 @@ func (s *people) FindPeople(ctx context.Context, q, after string, limit int) ([]
 	return db.Collect(rows, err, func(row db.Row) (account.Person, error) { return scanPerson(row) })
 }
 
-// SetDisabled implements [account.Customers]. The owners' rows are locked first, as in SetRole.
+// SetDisabled implements [account.Customers]. The owners' rows are locked by then, as in SetRole.
 func (s *people) SetDisabled(ctx context.Context, personID string, disabled, at time.Time) error {
-	if err := s.holdOwners(ctx); err != nil {
-		return err
-	}
 	n, err := s.db.Exec(ctx, `UPDATE customer SET disabled_at = $2, updated_at = $3 WHERE id = $1 AND (role <> 'owner' OR $4
 			OR EXISTS (SELECT 1 FROM customer o WHERE o.role = 'owner' AND o.role <> '' AND o.id <> $1 AND o.disabled_at IS NULL))`,
 		personID, nullable(disabled), at, disabled.IsZero())

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/commerce/download"
@@ -55,6 +58,10 @@ func (s *downloadLinks) Begin(ctx context.Context, b download.Beginning) (first 
 	l, limited := &b.Link, b.UsesMax > 0
 	var stale int64
 	if limited {
+		held := db.Statement{SQL: `SELECT id FROM download_link WHERE id = $5 OR ` + staleOf + ` ORDER BY id FOR NO KEY UPDATE`, Args: staleArgs(b)}
+		if _, err := s.db.Batch(ctx, []db.Statement{held}); err != nil {
+			return false, err
+		}
 		if stale, err = s.giveBack(ctx, b); err != nil {
 			return false, err
 		}
@@ -81,11 +88,16 @@ func (s *downloadLinks) Begin(ctx context.Context, b download.Beginning) (first 
 	return true, s.spend(ctx, b, 1-stale)
 }
 
+// staleOf is the condition on the stale reservations of the grant and file of a link, with the arguments of staleArgs.
+const staleOf = `grant_id = $1 AND owner = $2 AND file_id = $3 AND state = 'reserved' AND counted AND progress_at < $4`
+
+func staleArgs(b download.Beginning) []any {
+	return []any{b.Link.GrantID, b.Link.Owner, b.Link.FileID, b.StaleBefore, b.Link.ID}
+}
+
 // giveBack ends the stale reservations of the same grant and file, and returns how many gave their use back.
 func (s *downloadLinks) giveBack(ctx context.Context, b download.Beginning) (n int64, err error) {
-	rows, err := s.db.Query(ctx, `SELECT k.id, k.grant_id, k.owner, k.file_id, k.counted FROM download_link k
-		WHERE k.grant_id = $1 AND k.owner = $2 AND k.file_id = $3 AND k.state = 'reserved' AND k.counted AND k.progress_at < $4 AND k.id <> $5 ORDER BY k.progress_at`,
-		b.Link.GrantID, b.Link.Owner, b.Link.FileID, b.StaleBefore, b.Link.ID)
+	rows, err := s.db.Query(ctx, `SELECT id, grant_id, owner, file_id, counted FROM download_link WHERE `+staleOf+` AND id <> $5 ORDER BY id`, staleArgs(b)...)
 	stale, err := db.Collect(rows, err, scanReserved)
 	for i := range stale {
 		if err != nil {
@@ -161,6 +173,7 @@ func (s *downloadLinks) ReleaseStale(ctx context.Context, since time.Time, limit
 		grant, file string
 		owner       licensing.Owner
 	}
+	slices.SortFunc(links, func(a, b download.Link) int { return strings.Compare(a.ID, b.ID) }) // links in the order of their ids, then uses in theirs
 	back := map[use]int64{}
 	var order []use
 	for _, l := range links {
@@ -176,6 +189,9 @@ func (s *downloadLinks) ReleaseStale(ctx context.Context, since time.Time, limit
 			back[u]++
 		}
 	}
+	slices.SortFunc(order, func(a, b use) int {
+		return cmp.Or(strings.Compare(a.file, b.file), strings.Compare(a.grant, b.grant), cmp.Compare(a.owner, b.owner))
+	})
 	for _, u := range order {
 		if _, err := s.db.Exec(ctx, `UPDATE download_use SET used = used - $4 WHERE grant_id = $1 AND owner = $2 AND file_id = $3`, u.grant, u.owner, u.file, back[u]); err != nil {
 			return 0, err
@@ -186,7 +202,7 @@ func (s *downloadLinks) ReleaseStale(ctx context.Context, since time.Time, limit
 
 // PruneLinks implements [download.Links].
 func (s *downloadLinks) PruneLinks(ctx context.Context, before time.Time) (int64, error) {
-	return s.db.Exec(ctx, `DELETE FROM download_link WHERE expires_at < $1 AND state IN ('open', 'released')`, before)
+	return s.db.Exec(ctx, `DELETE FROM download_link WHERE `+inOrder("download_link", `expires_at < $1 AND state IN ('open', 'released')`), before)
 }
 
 // LicenseOwner implements [download.Links].

@@ -80,8 +80,12 @@ func (s *keys) RootKeysets(ctx context.Context) ([]keyring.Keyset, error) {
 	})
 }
 
-// Apply implements [keyring.Store]. The old key goes before the next is activated, so that at no statement two are active.
+// Apply implements [keyring.Store]. The old key goes before the next is activated, so that at no statement two are active. All keys are held first:
+// which of them a change is about, and in which order, depends on the change.
 func (s *keys) Apply(ctx context.Context, c keyring.Change) (bool, error) {
+	if _, err := s.db.Batch(ctx, []db.Statement{{SQL: `SELECT kid FROM signing_key ORDER BY kid FOR NO KEY UPDATE`}}); err != nil {
+		return false, err
+	}
 	for _, step := range []struct {
 		kid, sql string
 		args     []any

@@ -89,8 +89,11 @@ func (s *renewals) RenewalBy(ctx context.Context, source license.Source) (k lice
 	return k, missing(err)
 }
 
-// TurnRenewal implements [license.Renewals].
+// TurnRenewal implements [license.Renewals]. The license is held first, as by a transfer that forgets its renewals.
 func (s *renewals) TurnRenewal(ctx context.Context, id string, undone bool, at time.Time) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE license_renewal SET undone_at = CASE WHEN $2 THEN COALESCE($3, at) END WHERE id = $1 AND (undone_at IS NULL) = $2`, id, undone, at)
-	return n > 0, err
+	n, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: `SELECT id FROM license WHERE id = (SELECT license_id FROM license_renewal WHERE id = $1) FOR NO KEY UPDATE`, Args: []any{id}},
+		{SQL: `UPDATE license_renewal SET undone_at = CASE WHEN $2 THEN COALESCE($3, at) END WHERE id = $1 AND (undone_at IS NULL) = $2`, Args: []any{id, undone, at}},
+	})
+	return err == nil && n[1] > 0, err
 }

@@ -54,6 +54,9 @@ func (s *manyLicenses) AddLicenses(ctx context.Context, ls []license.License) er
 		t := &l.Token
 		tokens[i] = []any{t.JTI, l.ID, t.List, t.Index, !revoked, t.KID, t.Text, t.CreatedAt, t.SignedAt, ended}
 	}
+	slices.SortFunc(tokens, func(a, b []any) int {
+		return cmp.Or(cmp.Compare(a[2].(int64), b[2].(int64)), cmp.Compare(a[3].(int64), b[3].(int64)))
+	}) // list, idx
 	err := s.write(ctx,
 		db.Insert("license", []string{"id", "source_kind", "source_id", "product_id", "product_slug", "plan_id", "plan_code", "policy_id", "owner", "env", "licensee", "state", "state_reason",
 			"terms", "entitlements", "valid_until", "updates_until", "started_at", "seats", "seats_max", "seats_used", "seats_kept", "device_match", "seat_taken_by", "key_prefix",

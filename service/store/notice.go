@@ -97,7 +97,7 @@ func (s *notices) RetryNotice(ctx context.Context, id string, at time.Time) (boo
 
 // ForgetFailed implements [notice.Outbox].
 func (s *notices) ForgetFailed(ctx context.Context, before time.Time) error {
-	_, err := s.db.Exec(ctx, `UPDATE notice SET data = $2 WHERE state = 'failed' AND updated_at < $1 AND length(data) > 0`, before, []byte{})
+	_, err := s.db.Exec(ctx, `UPDATE notice SET data = $2 WHERE `+inOrder("notice", `state = 'failed' AND updated_at < $1 AND length(data) > 0`), before, []byte{})
 	return err
 }
 

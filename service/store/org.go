@@ -106,8 +106,12 @@ func (s *organisations) DropOrganisation(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := s.db.Exec(ctx, `UPDATE session SET organisation_id = '' WHERE `+inOrder("session", `organisation_id = $1
+		AND customer_id IN (SELECT m.customer_id FROM organisation_member m WHERE m.organisation_id = $1)`), id); err != nil {
+		return err
+	}
 	for _, m := range people {
-		if err := s.stopActing(ctx, m.Membership); err != nil {
+		if err := s.changed(ctx, "customer", m.PersonID); err != nil {
 			return err
 		}
 	}
@@ -121,7 +125,7 @@ func (s *organisations) DropOrganisation(ctx context.Context, id string) error {
 
 // stopActing makes the sessions of a person act for the organisation no more, and has every replica look again.
 func (s *Store) stopActing(ctx context.Context, m account.Membership) error {
-	_, err := s.db.Exec(ctx, `UPDATE session SET organisation_id = '' WHERE customer_id = $1 AND organisation_id = $2`, m.PersonID, m.OrganisationID)
+	_, err := s.db.Exec(ctx, `UPDATE session SET organisation_id = '' WHERE `+inOrder("session", `customer_id = $1 AND organisation_id = $2`), m.PersonID, m.OrganisationID)
 	if err != nil {
 		return err
 	}

@@ -81,11 +81,11 @@ func (s *invites) EndInvite(ctx context.Context, id string, at time.Time) (bool,
 
 // ForgetInvites implements [account.Invites].
 func (s *invites) ForgetInvites(ctx context.Context, email string) error {
-	_, err := s.db.Exec(ctx, `DELETE FROM organisation_invite WHERE email = $1`, email)
+	_, err := s.db.Exec(ctx, `DELETE FROM organisation_invite WHERE `+inOrder("organisation_invite", `email = $1`), email)
 	return err
 }
 
 // PruneInvites implements [account.Invites].
 func (s *invites) PruneInvites(ctx context.Context, before time.Time) (int64, error) {
-	return s.db.Exec(ctx, `DELETE FROM organisation_invite WHERE expires_at < $1`, before)
+	return s.db.Exec(ctx, `DELETE FROM organisation_invite WHERE `+inOrder("organisation_invite", `expires_at < $1`), before)
 }

@@ -36,6 +36,9 @@ var (
 const paidBy = ` FROM orders o WHERE (o.owner = $1 OR o.email = $2) AND o.intent <> ''
 	AND (payment_event.object IN (o.session, o.intent, o.charge) OR payment_event.body LIKE '%"' || o.intent || '"%' OR o.charge <> '' AND payment_event.body LIKE '%"' || o.charge || '"%')`
 
+// aboutBuyer is the condition on events that are about a person's orders, by name or by the payment.
+const aboutBuyer = `order_id IN (SELECT o.id FROM orders o WHERE o.owner = $1 OR o.email = $2) OR order_id = '' AND EXISTS (SELECT 1` + paidBy + `)`
+
 // exportMost is how many rows of a kind an export shows.
 const exportMost = 10_000
 
@@ -49,51 +52,58 @@ func (s *Store) Personal() []account.Personal {
 		// What the payment provider told names its customer. The order is found without it: by the event's row, or by the payment that it is about.
 		of("payments", holding{columns: "e.id, e.type, e.object, e.order_id, e.body, e.received_at", from: "orders o JOIN payment_event e ON e.order_id = o.id WHERE o.owner = $1 ORDER BY e.id",
 			erase: []erasure{
-				// What arrives from now on waits until this is over, and then finds the buyer erased.
-				{`UPDATE orders SET updated_at = updated_at WHERE owner = $1 OR email = $2`, []int{1, 2}},
+				// Whoever applies an event holds it before its order. So those that are there are held first; then the orders, since what arrives from
+				// now on waits until this is over, and then finds the buyer erased.
+				{`UPDATE payment_event SET attempts = attempts WHERE ` + inOrder("payment_event", aboutBuyer), []int{1, 2}},
+				{`UPDATE orders SET updated_at = updated_at WHERE ` + inOrder("orders", `owner = $1 OR email = $2`), []int{1, 2}},
 				{`UPDATE payment_event SET body = '{}' WHERE order_id IN (SELECT id FROM orders WHERE owner = $1 OR email = $2)`, []int{1, 2}},
 				{`UPDATE payment_event SET body = '{}', order_id = (SELECT MIN(o.id)` + paidBy + `) WHERE order_id = '' AND EXISTS (SELECT 1` + paidBy + `)`, []int{1, 2}},
 			}}),
 		of("orders", holding{columns: "o.id, o.email, o.env, o.state, o.currency, o.total, o.refunded, o.receipt, o.snapshot, o.created_at, o.paid_at", from: "orders o WHERE o.owner = $1 ORDER BY o.id",
 			erase: []erasure{
-				{`UPDATE orders SET email = $2 WHERE owner = $1`, []int{1, 3}},
+				{`UPDATE orders SET email = $2 WHERE owner = $1`, []int{1, 3}}, // which are held since what was paid for them was erased
 				{`UPDATE orders SET email = $2 WHERE email = $1`, []int{2, 3}}, // bought for an organisation
 			}}),
 		of("receipts", holding{columns: "r.number, r.order_id, r.at", from: "receipt r JOIN orders o ON o.id = r.order_id WHERE o.owner = $1 ORDER BY r.number"}),
+		of("transfers", holding{columns: "r.id, r.license_id, r.email, r.state, r.created_at, r.accepted_at, r.ended_at", from: "transfer_request r WHERE r.asked_by = $1 OR r.accepted_by = $1 ORDER BY r.id",
+			erase: []erasure{
+				{`UPDATE transfer_request SET state = 'cancelled', ended_at = $3, email = '' WHERE ` +
+					inOrder("transfer_request", `state IN ('offered', 'accepted') AND (asked_by = $1 OR accepted_by = $1 OR email = $2)`), []int{1, 2, 4}},
+			}}),
 		of("licenses", holding{columns: "l.id, l.product_id, l.plan_code, l.licensee, l.state, l.env, l.valid_until, l.created_at", from: "license l WHERE l.owner = $1 ORDER BY l.id",
 			erase: []erasure{
 				{`INSERT INTO change (kind, id, at) SELECT 'license', l.id, $2 FROM license l WHERE l.owner = $1 RETURNING kind, id`, []int{1, 4}},
-				{`UPDATE license SET licensee = $2 WHERE owner = $1 AND licensee <> ''`, []int{1, 3}},
+				// All of them are held, with a name or without: their tokens and seats are changed below.
+				{`UPDATE license SET licensee = CASE licensee WHEN '' THEN '' ELSE $2 END WHERE ` + inOrder("license", `owner = $1`), []int{1, 3}},
 				// A token without text is signed anew, under the same id, when it is asked for.
 				{`UPDATE license_token SET token = '' WHERE license_id IN (SELECT id FROM license WHERE owner = $1)`, []int{1}},
 			}}),
 		of("activations", holding{columns: "a.id, a.license_id, a.state, a.name, a.usr, a.activated_at, a.last_seen_at, a.released_at",
 			from:  "license l JOIN activation a ON a.license_id = l.id WHERE l.owner = $1 ORDER BY a.id",
 			erase: []erasure{{`UPDATE activation SET name = '' WHERE license_id IN (SELECT id FROM license WHERE owner = $1)`, []int{1}}}}),
-		of("transfers", holding{columns: "r.id, r.license_id, r.email, r.state, r.created_at, r.accepted_at, r.ended_at", from: "transfer_request r WHERE r.asked_by = $1 OR r.accepted_by = $1 ORDER BY r.id",
-			erase: []erasure{
-				{`UPDATE transfer_request SET state = 'cancelled', ended_at = $2, email = '' WHERE state IN ('offered', 'accepted') AND (asked_by = $1 OR accepted_by = $1)`, []int{1, 4}},
-				{`UPDATE transfer_request SET state = 'cancelled', ended_at = $2, email = '' WHERE state IN ('offered', 'accepted') AND email = $1`, []int{2, 4}},
-			}}),
 		of("keys", holding{columns: "k.id, k.product_id, k.name, k.metadata, k.env, k.created_at", from: "api_key k WHERE k.owner = $1 ORDER BY k.id",
-			erase: []erasure{{`UPDATE api_key SET name = 'key', metadata = '{}' WHERE owner = $1`, []int{1}}}}),
+			erase: []erasure{
+				{`UPDATE api_key_family SET owner = owner WHERE owner = $1`, []int{1}}, // held before its keys, as by everybody
+				{`UPDATE api_key SET name = 'key', metadata = '{}' WHERE ` + inOrder("api_key", `owner = $1`), []int{1}},
+			}}),
 		of("downloads", holding{columns: "d.id, d.file_id, d.state, d.sent, d.created_at", from: "download_link d WHERE d.owner = $1 ORDER BY d.id",
-			erase: []erasure{{`UPDATE download_link SET address = NULL WHERE owner = $1`, []int{1}}}}),
+			erase: []erasure{{`UPDATE download_link SET address = NULL WHERE ` + inOrder("download_link", `owner = $1`), []int{1}}}}),
 		of("tickets", holding{columns: "t.number, t.subject, t.status, t.email, t.name, t.created_at", from: "ticket t WHERE t.owner = $1 ORDER BY t.id",
 			erase: []erasure{
+				{`UPDATE ticket SET email = $3, name = '', subject = CASE owner WHEN $1 THEN 'Erased' ELSE subject END, search = lower(number) WHERE ` +
+					inOrder("ticket", `owner = $1 OR email = $2`), []int{1, 2, 3}}, // the address alone as a guest, or for an organisation
 				{`UPDATE ticket_message SET author_name = '', body = 'Erased at the customer''s wish.', original = '' WHERE author_kind = 'customer' AND ticket_id IN (SELECT id FROM ticket WHERE owner = $1)`, []int{1}},
-				{`UPDATE ticket SET email = $2, name = '', subject = 'Erased', search = lower(number) WHERE owner = $1`, []int{1, 3}},
-				{`UPDATE ticket SET email = $2, name = '', search = lower(number) WHERE email = $1`, []int{2, 3}}, // as a guest, or for an organisation
 			}}),
 		of("messages", holding{columns: "m.ticket_id, m.author_kind, m.body, m.at", from: "ticket t JOIN ticket_message m ON m.ticket_id = t.id WHERE t.owner = $1 AND NOT m.internal ORDER BY m.id"}),
 		of("organisations", holding{columns: "m.organisation_id, m.role, m.joined_at", from: "organisation_member m WHERE m.customer_id = $1 ORDER BY m.id"}),
 		of("mail", holding{columns: "m.id, m.recipient, m.subject, m.at", from: "mail m WHERE m.recipient = $1 ORDER BY m.id", byEmail: true,
 			erase: []erasure{
 				{`DELETE FROM mail WHERE recipient = $1`, []int{2}},
-				{`UPDATE notice SET recipient = $2, data = $3, state = CASE state WHEN 'pending' THEN 'failed' ELSE state END WHERE recipient = $1`, []int{2, 3, 5}},
+				{`UPDATE notice SET recipient = $2, data = $3, state = CASE state WHEN 'pending' THEN 'failed' ELSE state END WHERE ` + inOrder("notice", `recipient = $1`), []int{2, 3, 5}},
 			}}),
 		of("sessions", holding{columns: "s.id, s.browser, s.remembered, s.signed_in_at, s.seen_at, s.ends_at", from: "session s WHERE s.customer_id = $1 ORDER BY s.id",
 			erase: []erasure{
+				{`UPDATE session SET turn = turn WHERE ` + inOrder("session", `customer_id = $1`), []int{1}}, // who renews one holds it first
 				{`DELETE FROM session_pass WHERE session_id IN (SELECT id FROM session WHERE customer_id = $1)`, []int{1}},
 				{`DELETE FROM session_renewal WHERE session_id IN (SELECT id FROM session WHERE customer_id = $1)`, []int{1}},
 				{`DELETE FROM session WHERE customer_id = $1`, []int{1}},

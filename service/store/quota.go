@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/service/db"
@@ -18,6 +20,7 @@ func (s *Store) Quotas() limit.Ledger { return &quotas{s} }
 
 // Keep implements [limit.Ledger].
 func (s *quotas) Keep(ctx context.Context, process string, seq int64, spent []limit.Spent) error {
+	spent = slices.SortedFunc(slices.Values(spent), func(a, b limit.Spent) int { return strings.Compare(a.Counter, b.Counter) }) // as they are purged
 	statements := make([]db.Statement, len(spent))
 	for i, q := range spent {
 		statements[i] = db.Statement{SQL: `INSERT INTO quota_spent AS q (counter, process, used, seq, until) VALUES ($1, $2, $3, $4, $5)
@@ -54,7 +57,7 @@ func (s *quotas) Used(ctx context.Context, counters []string, but string) (map[s
 // PurgeQuotas forgets what was used in periods that ended before an instant, and reports how many rows that were.
 func (s *Store) PurgeQuotas(ctx context.Context, before time.Time) (purged int64, err error) {
 	for {
-		n, err := s.db.Exec(ctx, `DELETE FROM quota_spent WHERE (counter, process) IN (SELECT counter, process FROM quota_spent WHERE until < $1 ORDER BY until LIMIT $2)`, before, purgeMost)
+		n, err := s.db.Exec(ctx, `DELETE FROM quota_spent WHERE (counter, process) IN (SELECT counter, process FROM quota_spent WHERE until < $1 ORDER BY counter, process LIMIT $2 FOR UPDATE)`, before, purgeMost)
 		if purged += n; err != nil || n < purgeMost {
 			return purged, err
 		}

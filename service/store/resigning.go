@@ -103,15 +103,20 @@ func (s *tokens) SignedBy(ctx context.Context, kid, after string, limit int) ([]
 	return db.Collect(rows, err, scanLicense)
 }
 
-// ResignTokens implements [license.Tokens]: one round trip.
+// ResignTokens implements [license.Tokens]: one round trip. The licenses are held first, as by everybody else who changes tokens of several.
 func (s *tokens) ResignTokens(ctx context.Context, list []license.Token, was string) (int64, error) {
-	statements := make([]db.Statement, len(list))
-	for i, t := range list {
-		statements[i] = resign(t, was)
+	if len(list) == 0 {
+		return 0, nil
 	}
+	ids, statements := make([]string, len(list)), make([]db.Statement, 1, len(list)+1)
+	for i, t := range list {
+		ids[i], statements = t.LicenseID, append(statements, resign(t, was))
+	}
+	var args []any
+	statements[0] = db.Statement{SQL: `SELECT id FROM license WHERE id IN (` + among(&args, ids) + `) ORDER BY id FOR NO KEY UPDATE`, Args: args}
 	counts, err := s.db.Batch(ctx, statements)
 	var n int64
-	for _, c := range counts {
+	for _, c := range counts[min(1, len(counts)):] {
 		n += c
 	}
 	failpoint.Hit("tokens-resigned")

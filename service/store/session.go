@@ -113,8 +113,8 @@ func (s *sessions) EndSession(ctx context.Context, id, personID string, at time.
 // EndSessions implements [account.Sessions].
 func (s *sessions) EndSessions(ctx context.Context, personID, but string, at time.Time) error {
 	_, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `UPDATE session SET revoked_at = $3 WHERE customer_id = $1 AND id <> $2 AND revoked_at IS NULL`, Args: []any{personID, but, at}},
-		{SQL: `UPDATE session SET revoked_at = $2 WHERE opened_by = $1 AND opened_by <> '' AND revoked_at IS NULL`, Args: []any{personID, at}},
+		{SQL: `UPDATE session SET revoked_at = $3 WHERE ` + inOrder("session", `(customer_id = $1 AND id <> $2 OR opened_by = $1 AND opened_by <> '') AND revoked_at IS NULL`),
+			Args: []any{personID, but, at}},
 	})
 	if err != nil {
 		return err
@@ -132,18 +132,19 @@ func (s *sessions) KnownSource(ctx context.Context, personID string, source []by
 // PruneSessions implements [account.Sessions].
 func (s *sessions) PruneSessions(ctx context.Context, before time.Time) (int64, error) {
 	gone, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `DELETE FROM session_pass WHERE expires_at < $1`, Args: []any{before}},
+		{SQL: `UPDATE session SET turn = turn WHERE ` + inOrder("session", `idle_at < $1`), Args: []any{before}}, // who renews or ends one holds it first
+		{SQL: `DELETE FROM session_pass WHERE ` + inOrder("session_pass", `expires_at < $1`), Args: []any{before}},
 		{SQL: `DELETE FROM session_renewal WHERE session_id IN (SELECT id FROM session WHERE idle_at < $1)`, Args: []any{before}},
 		{SQL: `DELETE FROM session_pass WHERE session_id IN (SELECT id FROM session WHERE idle_at < $1)`, Args: []any{before}},
 		{SQL: `DELETE FROM session WHERE idle_at < $1`, Args: []any{before}},
-		{SQL: `DELETE FROM account_token WHERE expires_at < $1`, Args: []any{before}},
-		{SQL: `DELETE FROM email_change WHERE expires_at < $1`, Args: []any{before}},
-		{SQL: `DELETE FROM sign_in_challenge WHERE expires_at < $1`, Args: []any{before}},
+		{SQL: `DELETE FROM account_token WHERE ` + inOrder("account_token", `expires_at < $1`), Args: []any{before}},
+		{SQL: `DELETE FROM email_change WHERE ` + inOrder("email_change", `expires_at < $1`), Args: []any{before}},
+		{SQL: `DELETE FROM sign_in_challenge WHERE ` + inOrder("sign_in_challenge", `expires_at < $1`), Args: []any{before}},
 	})
 	if err != nil {
 		return 0, err
 	}
-	return gone[3] + gone[4], nil
+	return gone[4] + gone[5], nil
 }
 
 // AddRenewal implements [account.Renewals].

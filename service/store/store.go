@@ -1,5 +1,22 @@
 // Package store holds all SQL of the domain, written once for both engines, and implements every module's Store interface.
 // One file a module; migrations beside it. A statement used for customers takes an Owner and puts it in WHERE.
+//
+// # Locks
+//
+// Transactions change the same rows at once, in many processes on PostgreSQL. One that waits for another which waits for it costs both a second, and
+// perhaps an answer. So all of them lock in one order, each what it needs of it:
+//
+//	a run of bulk work · all owners of the shop · a person · an organisation · an event of the payment provider · orders · a request to give a license
+//	away · a product whose trials are given · licenses · the family of an owner's keys · keys · links of downloads · tickets · an endpoint of webhooks
+//
+// What belongs to one of these comes after it: tokens, seats and renewals after the license, credits after the key, uses after the link, messages and
+// files after the ticket, deliveries after the endpoint, sessions, mailed tokens and codes after the person, renewals and passes after the session.
+// Counters that everybody needs, of receipts and credit notes, come as late as can be, for what they number waits behind them.
+//
+// Of several rows of a kind the order is that of their ids, or of what else is unique: by inOrder, by ORDER BY … FOR UPDATE, or sorted by the caller.
+// INSERT … ON CONFLICT waits like a lock for whoever writes the same, and a row with a foreign key shares a lock on the row that it names, so
+// both count. A transaction asks nobody but the database. What changes this is shown by a test with storetest.Cross, which finds two that
+// wait for each other.
 package store
 
 import (

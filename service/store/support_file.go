@@ -142,7 +142,9 @@ func (s *tickets) AllOf(ctx context.Context, p support.Party) ([]support.Ticket,
 // Forget implements [support.Records].
 func (s *tickets) Forget(ctx context.Context, ticket string, at, orphaned time.Time) error {
 	_, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `UPDATE ticket_attachment SET ticket_id = NULL, message_id = NULL, uploader = '', name = '', created_at = $2 WHERE ticket_id = $1`, Args: []any{ticket, orphaned}},
+		{SQL: `SELECT id FROM ticket WHERE id = $1 FOR UPDATE`, Args: []any{ticket}}, // as whoever writes to it holds it first
+		{SQL: `UPDATE ticket_attachment SET ticket_id = NULL, message_id = NULL, uploader = '', name = '', created_at = $2 WHERE ` +
+			inOrder("ticket_attachment", `ticket_id = $1`), Args: []any{ticket, orphaned}},
 		{SQL: `UPDATE ticket_message SET author = CASE WHEN author_kind = 'staff' THEN author ELSE '' END, author_name = CASE WHEN author_kind = 'staff' THEN author_name ELSE '' END,
 			body = '', original = '', mail_sum = NULL WHERE ticket_id = $1`, Args: []any{ticket}},
 		{SQL: `UPDATE ticket SET subject = '', owner = '', requester = '', email = '', name = '', order_id = '', license_id = '', search = '', access_hash = NULL, access = NULL,

@@ -26,8 +26,12 @@ func (s *mailed) AddToken(ctx context.Context, t account.Token) error {
 	return err
 }
 
-// UseToken implements [account.Tokens].
-func (s *mailed) UseToken(ctx context.Context, d credential.Digest, at time.Time) (string, error) {
+// UseToken implements [account.Tokens]. The person's row is locked first, as by whoever voids the token.
+func (s *mailed) UseToken(ctx context.Context, d credential.Digest, at time.Time) (personID string, err error) {
+	err = s.db.QueryRow(ctx, `SELECT id FROM customer WHERE id = (SELECT customer_id FROM account_token WHERE hash = $1) FOR UPDATE`, d[:]).Scan(&personID)
+	if err != nil {
+		return "", missing(err)
+	}
 	n, err := s.db.Exec(ctx, `UPDATE account_token SET used_at = $2 WHERE hash = $1 AND used_at IS NULL AND expires_at > $2`, d[:], at)
 	if err != nil {
 		return "", err
@@ -35,20 +39,16 @@ func (s *mailed) UseToken(ctx context.Context, d credential.Digest, at time.Time
 	if n == 0 {
 		return "", licensing.ErrNotFound
 	}
-	var personID string
-	if err := s.db.QueryRow(ctx, `SELECT customer_id FROM account_token WHERE hash = $1`, d[:]).Scan(&personID); err != nil {
-		return "", err
-	}
-	_, err = s.db.Exec(ctx, `UPDATE account_token SET used_at = $2 WHERE customer_id = $1 AND used_at IS NULL`, personID, at)
+	_, err = s.db.Exec(ctx, `UPDATE account_token SET used_at = $2 WHERE `+inOrder("account_token", `customer_id = $1 AND used_at IS NULL`), personID, at)
 	return personID, err
 }
 
 // Void implements [account.Tokens].
 func (s *mailed) Void(ctx context.Context, personID string, at time.Time) error {
 	_, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `UPDATE account_token SET used_at = $2 WHERE customer_id = $1 AND used_at IS NULL`, Args: []any{personID, at}},
-		{SQL: `UPDATE email_change SET voided_at = $2 WHERE customer_id = $1 AND voided_at IS NULL AND done_at IS NULL`, Args: []any{personID, at}},
-		{SQL: `UPDATE sign_in_challenge SET used_at = $2 WHERE customer_id = $1 AND used_at IS NULL`, Args: []any{personID, at}},
+		{SQL: `UPDATE account_token SET used_at = $2 WHERE ` + inOrder("account_token", `customer_id = $1 AND used_at IS NULL`), Args: []any{personID, at}},
+		{SQL: `UPDATE email_change SET voided_at = $2 WHERE ` + inOrder("email_change", `customer_id = $1 AND voided_at IS NULL AND done_at IS NULL`), Args: []any{personID, at}},
+		{SQL: `UPDATE sign_in_challenge SET used_at = $2 WHERE ` + inOrder("sign_in_challenge", `customer_id = $1 AND used_at IS NULL`), Args: []any{personID, at}},
 	})
 	return err
 }

@@ -49,10 +49,14 @@ func (s *webhooks) Next(ctx context.Context, endpoint string) (at time.Time, fou
 	return at, err == nil, err
 }
 
+// holdEndpoint is the first thing that is locked by what changes deliveries, wherever the endpoint is changed with them.
+const holdEndpoint = `SELECT id FROM webhook_endpoint WHERE id = $1 FOR NO KEY UPDATE`
+
 // Settle implements [webhook.Deliveries].
 func (s *webhooks) Settle(ctx context.Context, by string, e webhook.Endpoint, was, d webhook.Delivery, a webhook.Attempt) (bool, error) {
 	const same = `state = 'pending' AND tries = $6 AND updated_at = $7`
 	n, err := s.db.Batch(ctx, []db.Statement{
+		{SQL: holdEndpoint, Args: []any{e.ID}},
 		{SQL: `INSERT INTO webhook_attempt (delivery_id, n, at, took_ms, status, excerpt, error) SELECT d.id, d.attempts + 1, COALESCE($2, d.created_at), COALESCE($3, d.tries), COALESCE($4, d.tries), $5, $6
 			FROM webhook_delivery d WHERE d.id = $1`, Args: []any{a.DeliveryID, a.At, a.Took.Milliseconds(), a.Status, a.Excerpt, a.Error}},
 		{SQL: `UPDATE webhook_delivery SET attempts = attempts + 1, tries = CASE WHEN ` + same + ` THEN $3 ELSE tries END, next_at = CASE WHEN ` + same + ` THEN $4 ELSE next_at END,
@@ -60,13 +64,13 @@ func (s *webhooks) Settle(ctx context.Context, by string, e webhook.Endpoint, wa
 		{SQL: `UPDATE webhook_endpoint SET failures = $2, failing_since = $3, open_until = $4, slow = $5 WHERE id = $1 AND held_by = $6 AND row_version = $7`,
 			Args: []any{e.ID, e.Failures, nullable(e.FailingSince), nullable(e.OpenUntil), e.Slow, by, e.Version}},
 	})
-	return err == nil && n[2] > 0, err
+	return err == nil && n[3] > 0, err
 }
 
 // Hasten implements [webhook.Deliveries]. What is due already keeps its place.
 func (s *webhooks) Hasten(ctx context.Context, endpoint string, at time.Time) error {
 	_, err := s.db.Exec(ctx, `UPDATE webhook_delivery SET tries = 0, next_at = CASE WHEN next_at > $2 THEN $2 ELSE next_at END, updated_at = $2
-		WHERE endpoint_id = $1 AND state = 'pending'`, endpoint, at)
+		WHERE `+inOrder("webhook_delivery", `endpoint_id = $1 AND state = 'pending'`), endpoint, at)
 	return err
 }
 
@@ -102,8 +106,8 @@ func (s *webhooks) ListDeliveries(ctx context.Context, f webhook.Filter, page li
 // Again implements [webhook.Deliveries].
 func (s *webhooks) Again(ctx context.Context, d webhook.Delivery, at time.Time) error {
 	_, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `UPDATE webhook_delivery SET state = 'pending', tries = 0, next_at = $2, updated_at = $2 WHERE id = $1`, Args: []any{d.ID, at}},
 		{SQL: `UPDATE webhook_endpoint SET open_until = NULL WHERE id = $1`, Args: []any{d.EndpointID}},
+		{SQL: `UPDATE webhook_delivery SET state = 'pending', tries = 0, next_at = $2, updated_at = $2 WHERE id = $1`, Args: []any{d.ID, at}},
 	})
 	return err
 }
@@ -143,13 +147,14 @@ func (s *webhooks) Repeat(ctx context.Context, sel webhook.Selection, at time.Ti
 	changed := []any{string(sel.State), at}
 	marks := among(&changed, ids)
 	n, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `UPDATE webhook_delivery SET state = 'pending', tries = 0, next_at = $2, updated_at = $2 WHERE state = $1 AND id IN (` + marks + `)`, Args: changed},
 		{SQL: `UPDATE webhook_endpoint SET open_until = NULL WHERE id = $1`, Args: []any{sel.Endpoint}},
+		{SQL: `UPDATE webhook_delivery SET state = 'pending', tries = 0, next_at = $2, updated_at = $2 WHERE ` +
+			inOrder("webhook_delivery", `state = $1 AND id IN (`+marks+`)`), Args: changed},
 	})
 	if err != nil {
 		return 0, "", err
 	}
-	return n[0], last, nil
+	return n[1], last, nil
 }
 
 // Prune implements [webhook.Deliveries].
@@ -163,6 +168,7 @@ func (s *webhooks) Prune(ctx context.Context, before time.Time, limit int) error
 	marks := among(&args, ids)
 	return s.InTx(ctx, func(ctx context.Context) error {
 		_, err := s.db.Batch(ctx, []db.Statement{
+			{SQL: `SELECT id FROM webhook_delivery WHERE event_id IN (` + marks + `) ORDER BY id FOR UPDATE`, Args: args},
 			{SQL: `DELETE FROM webhook_attempt WHERE delivery_id IN (SELECT d.id FROM webhook_delivery d WHERE d.event_id IN (` + marks + `))`, Args: args},
 			{SQL: `DELETE FROM webhook_delivery WHERE event_id IN (` + marks + `)`, Args: args},
 			{SQL: `DELETE FROM webhook_event WHERE id IN (` + marks + `)`, Args: args},
