@@ -5,6 +5,8 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -46,7 +48,7 @@ func instant(t time.Time) *time.Time {
 // CreateMachineRequest asks for a machine token.
 type CreateMachineRequest struct {
 	Name      string        `json:"name" doc:"Name of the token, 1 to 100 bytes."`
-	Scopes    []string      `json:"scopes" doc:"What the token may do, like keys:verify."`
+	Scopes    []string      `json:"scopes" doc:"What the token may do, like keys:verify: scopes that operations ask for, 1 to 32."`
 	Product   string        `json:"product,omitempty" doc:"Id of the one product it reaches; all unless said."`
 	Env       licensing.Env `json:"env,omitempty" doc:"The one environment it reaches; both unless said." enum:"live,test"`
 	ExpiresAt *time.Time    `json:"expires_at,omitempty" doc:"When it ends."`
@@ -78,10 +80,30 @@ func (r *CreateMachineRequest) check(now time.Time) error {
 	return nil
 }
 
+// ErrScope refuses a machine token that is to do what no operation asks for: it would be good for nothing, and whoever mistyped a scope would not know.
+var ErrScope = licensing.Fail(licensing.Invalid, "scope-unknown", "No operation asks for one of the scopes. Choose among those that there are.")
+
+// asked refuses scopes that no operation asks for, each by its place.
+func (s *Service) asked(scopes []string) error {
+	e := ErrScope
+	for i, scope := range scopes {
+		if s.Scopes != nil && !slices.Contains(s.Scopes, scope) {
+			e = e.With("/scopes/"+strconv.Itoa(i), "nothing asks for %s; there are %s", scope, strings.Join(s.Scopes, ", "))
+		}
+	}
+	if len(e.Fields) > 0 {
+		return e
+	}
+	return nil
+}
+
 // CreateMachine makes a machine token.
 func (s *Service) CreateMachine(ctx context.Context, r CreateMachineRequest) (CreateMachineResponse, error) {
 	now := s.Clock.Now()
 	if err := r.check(now); err != nil {
+		return CreateMachineResponse{}, err
+	}
+	if err := s.asked(r.Scopes); err != nil {
 		return CreateMachineResponse{}, err
 	}
 	m := Machine{

@@ -54,6 +54,8 @@ type Deps struct {
 	Shop string
 	// RequireTOTP keeps staff without one-time codes out of everything but turning them on.
 	RequireTOTP bool
+	// Scopes are what operations let machine tokens do; nil means that it is not known, and every scope is taken.
+	Scopes []string
 	// PassTTL is how long a session's bearer text works, one hour unless said and at most.
 	PassTTL time.Duration
 }

@@ -201,6 +201,16 @@ func TestMachineTokens(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
+		r.Scopes = []string{"keys:verify", "licenses:read"}
+		_, err = r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"keys:verify", "license:read"}})
+		fails(t, "a mistyped scope", err, account.ErrScope)
+		var told *licensing.Error
+		if !errors.As(err, &told) || len(told.Fields) != 1 || told.Fields[0].Name != "/scopes/1" || !strings.Contains(told.Fields[0].Detail, "license:read; there are keys:verify, licenses:read") {
+			t.Errorf("a mistyped scope: %+v", told)
+		}
+		if _, err := r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"licenses:read", "keys:verify"}}); err != nil {
+			t.Errorf("scopes that there are: %v", err)
+		}
 	})
 }
 
