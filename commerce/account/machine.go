@@ -156,7 +156,7 @@ func (s *Service) byMachine(ctx context.Context, text string) (licensing.Actor, 
 	}
 	digest := credential.Sum(text)
 	rec, err := s.machines.Load(ctx, digest, func(ctx context.Context) (*MachineRecord, []string, error) {
-		rec, err := s.Machines.MachineByDigest(ctx, digest.Head())
+		rec, err := sought(ctx, s, func() (MachineRecord, error) { return s.Machines.MachineByDigest(ctx, digest.Head()) })
 		return &rec, []string{rec.Machine.ID}, err
 	})
 	if errors.Is(err, licensing.ErrNotFound) {

@@ -74,6 +74,7 @@ type Service struct {
 	hasher   *hasher
 	sessions *credential.Cache[*SignedIn]
 	machines *credential.Cache[*MachineRecord]
+	guesses  *credential.Guesses
 }
 
 // New makes a Service. It hashes one password, which takes a moment.
@@ -94,6 +95,7 @@ func New(d Deps) (*Service, error) {
 	cache := credential.CacheConfig{Clock: d.Clock, Trusted: d.FeedAlive}
 	return &Service{
 		Deps: d, hasher: h, sessions: credential.NewCache[*SignedIn](cache), machines: credential.NewCache[*MachineRecord](cache),
+		guesses: credential.NewGuesses(d.Clock),
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -253,7 +254,7 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	}
 	digest := credential.Sum(text)
 	in, err := s.sessions.Load(ctx, digest, func(ctx context.Context) (*SignedIn, []string, error) {
-		in, err := s.Sessions.PassByDigest(ctx, digest.Head())
+		in, err := sought(ctx, s, func() (SignedIn, error) { return s.Sessions.PassByDigest(ctx, digest.Head()) })
 		about := []string{in.Session.ID, in.Person.ID, in.Session.OpenedBy}
 		if in.Acting.ID != "" {
 			about = append(about, in.Acting.ID)
@@ -280,6 +281,21 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	a := in.actor(now)
 	a.Unenrolled = s.RequireTOTP && a.Kind == licensing.Staff && in.Person.TOTPAt.IsZero()
 	return a, nil
+}
+
+// sought looks a text up, and counts for the address that asks when it is not there. An address from which too many unknown texts came has to wait; what
+// is known here goes on meanwhile (see [credential.Cache.Load]).
+func sought[R any](ctx context.Context, s *Service, read func() (R, error)) (R, error) {
+	from, _ := netip.ParseAddr(s.From(ctx)) // none where that is not known, which waits for nothing
+	if wait := s.guesses.Wait(from); wait > 0 {
+		var none R
+		return none, credential.ErrGuessing.After(wait)
+	}
+	out, err := read()
+	if errors.Is(err, licensing.ErrNotFound) {
+		s.guesses.Count(from)
+	}
+	return out, err
 }
 
 // actor is who a good session speaks for. Staff own nothing by their role, so no owner narrows or widens what they reach.
