@@ -60,8 +60,10 @@ type CreateMachineResponse struct {
 	Secret string      `json:"secret" doc:"The token's text. It is shown only now." secret:"once"`
 }
 
+var errMachine = licensing.Fail(licensing.Invalid, "invalid", "The token cannot be made as described.")
+
 func (r *CreateMachineRequest) check(now time.Time) error {
-	e := licensing.Fail(licensing.Invalid, "invalid", "The token cannot be made as described.")
+	e := errMachine
 	if len(r.Name) == 0 || len(r.Name) > 100 {
 		e = e.With("/name", "must have 1 to 100 bytes")
 	}
@@ -105,6 +107,13 @@ func (s *Service) CreateMachine(ctx context.Context, r CreateMachineRequest) (Cr
 	}
 	if err := s.asked(r.Scopes); err != nil {
 		return CreateMachineResponse{}, err
+	}
+	if r.Product != "" && s.Product != nil {
+		if there, err := s.Product(ctx, r.Product); err != nil {
+			return CreateMachineResponse{}, err
+		} else if !there {
+			return CreateMachineResponse{}, errMachine.With("/product", "is no product's id")
+		}
 	}
 	m := Machine{
 		ID: s.IDs.New("mtk"), Name: r.Name, Scopes: r.Scopes, ProductID: r.Product, Env: r.Env,
@@ -156,7 +165,7 @@ func (s *Service) byMachine(ctx context.Context, text string) (licensing.Actor, 
 	}
 	digest := credential.Sum(text)
 	rec, err := s.machines.Load(ctx, digest, func(ctx context.Context) (*MachineRecord, []string, error) {
-		rec, err := sought(ctx, s, func() (MachineRecord, error) { return s.Machines.MachineByDigest(ctx, digest.Head()) })
+		rec, err := sought(ctx, s, false, func() (MachineRecord, error) { return s.Machines.MachineByDigest(ctx, digest.Head()) })
 		return &rec, []string{rec.Machine.ID}, err
 	})
 	if errors.Is(err, licensing.ErrNotFound) {
@@ -252,6 +261,9 @@ func (r RotateMachineRequest) Validate() error {
 	return nil
 }
 
+// ErrTokenOver refuses a new secret to a token that has ended: it would be good for nothing.
+var ErrTokenOver = licensing.Fail(licensing.Conflict, "token-over", "The token has ended. Make another one.")
+
 // RotateMachine gives a machine token a new secret; the old one works until the overlap ends.
 func (s *Service) RotateMachine(ctx context.Context, r RotateMachineRequest) (CreateMachineResponse, error) {
 	if err := r.Validate(); err != nil {
@@ -260,6 +272,9 @@ func (s *Service) RotateMachine(ctx context.Context, r RotateMachineRequest) (Cr
 	m, err := s.Machines.Machine(ctx, r.ID)
 	if err != nil {
 		return CreateMachineResponse{}, err
+	}
+	if over(m.ExpiresAt, s.Clock.Now()) {
+		return CreateMachineResponse{}, ErrTokenOver
 	}
 	text, secret, err := s.newMachineSecret(m.Env)
 	if err != nil {

@@ -214,6 +214,17 @@ func TestMachineTokens(t *testing.T) {
 		if _, err := r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"licenses:read", "keys:verify"}}); err != nil {
 			t.Errorf("scopes that there are: %v", err)
 		}
+		r.Product = func(_ context.Context, id string) (bool, error) { return id == "prod_a", nil }
+		if _, err := r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"keys:verify"}, Product: "editor"}); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("a product that is not there: %v", err)
+		}
+		short, err := r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"keys:verify"}, Product: "prod_a", ExpiresAt: ptr(e.Clock.Now().Add(time.Hour))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(time.Hour)
+		_, err = r.RotateMachine(ctx, account.RotateMachineRequest{ID: short.Token.ID})
+		fails(t, "a new secret for one that has ended", err, account.ErrTokenOver)
 	})
 }
 
@@ -245,7 +256,8 @@ func TestA02_A06_InventedBearers(t *testing.T) {
 	r.signUp(t, "ada@example.com")
 	warm, cold := r.signIn(t, "ada@example.com"), r.signIn(t, "ada@example.com")
 	made, err := r.CreateMachine(as(t, operator), account.CreateMachineRequest{Name: "ci", Scopes: []string{"keys:verify"}})
-	if err != nil {
+	other, err2 := r.CreateMachine(as(t, operator), account.CreateMachineRequest{Name: "cd", Scopes: []string{"keys:verify"}})
+	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
 	r.poll(t)
@@ -289,9 +301,12 @@ func TestA02_A06_InventedBearers(t *testing.T) {
 	if err := errors.Join(use(warm.Token), use(made.Secret)); err != nil {
 		t.Errorf("in use: %v", err)
 	}
-	fails(t, "not known here yet", use(cold.Token), credential.ErrGuessing)
-	r.from = "198.51.100.1"
 	if err := use(cold.Token); err != nil {
+		t.Errorf("a session that was begun meanwhile, from the guesser's address: %v", err)
+	}
+	fails(t, "a token that is not known here yet", use(other.Secret), credential.ErrGuessing)
+	r.from = "198.51.100.1"
+	if err := use(other.Secret); err != nil {
 		t.Errorf("from elsewhere: %v", err)
 	}
 }
