@@ -262,7 +262,7 @@ func (r RotateMachineRequest) Validate() error {
 }
 
 // ErrTokenOver refuses a new secret to a token that has ended: it would be good for nothing.
-var ErrTokenOver = licensing.Fail(licensing.Conflict, "token-over", "The token has ended. Make another one.")
+var ErrTokenOver = licensing.Fail(licensing.Conflict, "machine-token-over", "The token has ended. Make another one.")
 
 // RotateMachine gives a machine token a new secret; the old one works until the overlap ends.
 func (s *Service) RotateMachine(ctx context.Context, r RotateMachineRequest) (CreateMachineResponse, error) {
