@@ -48,6 +48,22 @@ func (e Every) Period(at time.Time, zone *time.Location) (from, until time.Time)
 	return e.starts(at, n).UTC(), e.starts(at, n+1).UTC()
 }
 
+// Dates are the dates of the calendar from which and before which the period goes that begins at from, as instants of UTC: they are the same in every
+// zone, whenever its clocks reach them. Those of an hour are the hour of UTC in which it begins. No zone is in the period any more at over.
+func (e Every) Dates(from time.Time, zone *time.Location) (first, next, over time.Time) {
+	if e == Hourly {
+		first = from.UTC().Truncate(time.Hour)
+		return first, first.Add(time.Hour), first.Add(2 * time.Hour)
+	}
+	y, m, d := from.In(zone).Date()
+	first = time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
+	first, next = e.starts(first, 0), e.starts(first, 1)
+	return first, next, next.Add(behind)
+}
+
+// behind is more than how far the clock of any zone was ever behind UTC.
+const behind = 16 * time.Hour
+
 // starts is when the period begins that lies n periods after the one of the date of at.
 func (e Every) starts(at time.Time, n int) time.Time {
 	y, m, d := at.Date()

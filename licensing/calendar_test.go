@@ -40,6 +40,37 @@ func TestPeriodsTile(t *testing.T) {
 	}
 }
 
+// TestDates: in each zone, whatever its clocks do, each period has dates of its own, later than those of the one before, which are those of UTC on a day that
+// both have; and it is over by the time that is said, for every zone at once.
+func TestDates(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe", "Africa/Cairo", "America/Santiago",
+		"Asia/Beirut", "Pacific/Apia", "America/Havana", "Asia/Tehran", "America/Asuncion", "America/Toronto", "America/St_Johns", "Asia/Gaza", "Asia/Amman", "Pacific/Kiritimati", "Etc/GMT+12", "America/Godthab"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, every := range []licensing.Every{licensing.Hourly, licensing.Daily, licensing.Weekly, licensing.Monthly, licensing.Yearly} {
+			at, end := time.Date(2000, 1, 1, 0, 0, 0, 0, zone), time.Date(2030, 1, 1, 0, 0, 0, 0, zone)
+			if every == licensing.Hourly {
+				at, end = time.Date(2018, 1, 1, 0, 0, 0, 0, zone), time.Date(2019, 1, 2, 0, 0, 0, 0, zone)
+			}
+			var last time.Time
+			for at.Before(end) {
+				from, until := every.Period(at, zone)
+				first, next, over := every.Dates(from, zone)
+				if !first.After(last) || !next.After(first) || over.Before(until) {
+					t.Fatalf("%s %s: the period %s to %s has the dates %s to %s and is over at %s, after %s", name, every, from, until, first, next, over, last)
+				}
+				if f, _, _ := every.Dates(first, time.UTC); !f.Equal(first) {
+					t.Fatalf("%s %s: %s is %s in UTC", name, every, first, f)
+				}
+				last, at = first, until
+			}
+		}
+	}
+}
+
 // TestPeriods: the days on which clocks change have 23 and 25 hours, a day begins with its first instant where midnight is skipped or comes twice,
 // and is left out where a zone crossed the date line; a week begins on Monday, months and years on their first.
 func TestPeriods(t *testing.T) {

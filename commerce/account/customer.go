@@ -185,11 +185,11 @@ func (s *Service) Impersonate(ctx context.Context, r ImpersonateRequest) (Impers
 	if a.Kind != licensing.Staff {
 		return ImpersonateResponse{}, licensing.Fail(licensing.Forbidden, "forbidden", "Only a person of the staff may look at an account.")
 	}
-	secret, err := newSecret(s.Random)
+	text, err := s.newPass()
 	if err != nil {
 		return ImpersonateResponse{}, err
 	}
-	text, id, passID := passPrefix+secret, s.IDs.New("ses"), s.IDs.New("pas")
+	id, passID := s.IDs.New("ses"), s.IDs.New("pas")
 	var end time.Time
 	err = s.Tx.InTx(ctx, func(ctx context.Context) error {
 		p, err := s.People.HoldPerson(ctx, r.ID)

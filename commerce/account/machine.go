@@ -5,6 +5,8 @@ import (
 	"errors"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -46,7 +48,7 @@ func instant(t time.Time) *time.Time {
 // CreateMachineRequest asks for a machine token.
 type CreateMachineRequest struct {
 	Name      string        `json:"name" doc:"Name of the token, 1 to 100 bytes."`
-	Scopes    []string      `json:"scopes" doc:"What the token may do, like keys:verify."`
+	Scopes    []string      `json:"scopes" doc:"What the token may do, like keys:verify: scopes that operations ask for, 1 to 32."`
 	Product   string        `json:"product,omitempty" doc:"Id of the one product it reaches; all unless said."`
 	Env       licensing.Env `json:"env,omitempty" doc:"The one environment it reaches; both unless said." enum:"live,test"`
 	ExpiresAt *time.Time    `json:"expires_at,omitempty" doc:"When it ends."`
@@ -58,8 +60,10 @@ type CreateMachineResponse struct {
 	Secret string      `json:"secret" doc:"The token's text. It is shown only now." secret:"once"`
 }
 
+var errMachine = licensing.Fail(licensing.Invalid, "invalid", "The token cannot be made as described.")
+
 func (r *CreateMachineRequest) check(now time.Time) error {
-	e := licensing.Fail(licensing.Invalid, "invalid", "The token cannot be made as described.")
+	e := errMachine
 	if len(r.Name) == 0 || len(r.Name) > 100 {
 		e = e.With("/name", "must have 1 to 100 bytes")
 	}
@@ -78,11 +82,38 @@ func (r *CreateMachineRequest) check(now time.Time) error {
 	return nil
 }
 
+// ErrScope refuses a machine token that is to do what no operation asks for: it would be good for nothing, and whoever mistyped a scope would not know.
+var ErrScope = licensing.Fail(licensing.Invalid, "scope-unknown", "No operation asks for one of the scopes. Choose among those that there are.")
+
+// asked refuses scopes that no operation asks for, each by its place.
+func (s *Service) asked(scopes []string) error {
+	e := ErrScope
+	for i, scope := range scopes {
+		if s.Scopes != nil && !slices.Contains(s.Scopes, scope) {
+			e = e.With("/scopes/"+strconv.Itoa(i), "nothing asks for %s; there are %s", scope, strings.Join(s.Scopes, ", "))
+		}
+	}
+	if len(e.Fields) > 0 {
+		return e
+	}
+	return nil
+}
+
 // CreateMachine makes a machine token.
 func (s *Service) CreateMachine(ctx context.Context, r CreateMachineRequest) (CreateMachineResponse, error) {
 	now := s.Clock.Now()
 	if err := r.check(now); err != nil {
 		return CreateMachineResponse{}, err
+	}
+	if err := s.asked(r.Scopes); err != nil {
+		return CreateMachineResponse{}, err
+	}
+	if r.Product != "" && s.Product != nil {
+		if there, err := s.Product(ctx, r.Product); err != nil {
+			return CreateMachineResponse{}, err
+		} else if !there {
+			return CreateMachineResponse{}, errMachine.With("/product", "is no product's id")
+		}
 	}
 	m := Machine{
 		ID: s.IDs.New("mtk"), Name: r.Name, Scopes: r.Scopes, ProductID: r.Product, Env: r.Env,
@@ -134,7 +165,7 @@ func (s *Service) byMachine(ctx context.Context, text string) (licensing.Actor, 
 	}
 	digest := credential.Sum(text)
 	rec, err := s.machines.Load(ctx, digest, func(ctx context.Context) (*MachineRecord, []string, error) {
-		rec, err := s.Machines.MachineByDigest(ctx, digest.Head())
+		rec, err := sought(ctx, s, false, func() (MachineRecord, error) { return s.Machines.MachineByDigest(ctx, digest.Head()) })
 		return &rec, []string{rec.Machine.ID}, err
 	})
 	if errors.Is(err, licensing.ErrNotFound) {
@@ -230,6 +261,9 @@ func (r RotateMachineRequest) Validate() error {
 	return nil
 }
 
+// ErrTokenOver refuses a new secret to a token that has ended: it would be good for nothing.
+var ErrTokenOver = licensing.Fail(licensing.Conflict, "machine-token-over", "The token has ended. Make another one.")
+
 // RotateMachine gives a machine token a new secret; the old one works until the overlap ends.
 func (s *Service) RotateMachine(ctx context.Context, r RotateMachineRequest) (CreateMachineResponse, error) {
 	if err := r.Validate(); err != nil {
@@ -238,6 +272,9 @@ func (s *Service) RotateMachine(ctx context.Context, r RotateMachineRequest) (Cr
 	m, err := s.Machines.Machine(ctx, r.ID)
 	if err != nil {
 		return CreateMachineResponse{}, err
+	}
+	if over(m.ExpiresAt, s.Clock.Now()) {
+		return CreateMachineResponse{}, ErrTokenOver
 	}
 	text, secret, err := s.newMachineSecret(m.Env)
 	if err != nil {

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io"
 	"time"
@@ -54,6 +55,10 @@ type Deps struct {
 	Shop string
 	// RequireTOTP keeps staff without one-time codes out of everything but turning them on.
 	RequireTOTP bool
+	// Product reports whether there is a product, for machine tokens that are narrowed to one. Nil takes everybody's word.
+	Product func(ctx context.Context, id string) (bool, error)
+	// Scopes are what operations let machine tokens do; nil means that it is not known, and every scope is taken.
+	Scopes []string
 	// PassTTL is how long a session's bearer text works, one hour unless said and at most.
 	PassTTL time.Duration
 }
@@ -72,6 +77,8 @@ type Service struct {
 	hasher   *hasher
 	sessions *credential.Cache[*SignedIn]
 	machines *credential.Cache[*MachineRecord]
+	guesses  *credential.Guesses
+	markKey  []byte
 }
 
 // New makes a Service. It hashes one password, which takes a moment.
@@ -90,8 +97,15 @@ func New(d Deps) (*Service, error) {
 		return nil, err
 	}
 	cache := credential.CacheConfig{Clock: d.Clock, Trusted: d.FeedAlive}
+	key := make([]byte, 32)
+	if d.Seal != nil {
+		key = d.Seal.Derive("session marks")
+	} else {
+		_, _ = rand.Read(key) // never fails; a text of another process is then no more than a guess
+	}
 	return &Service{
-		Deps: d, hasher: h, sessions: credential.NewCache[*SignedIn](cache), machines: credential.NewCache[*MachineRecord](cache),
+		markKey: key, Deps: d, hasher: h, sessions: credential.NewCache[*SignedIn](cache), machines: credential.NewCache[*MachineRecord](cache),
+		guesses: credential.NewGuesses(d.Clock),
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -128,16 +129,14 @@ type texts struct {
 
 // newTexts makes them, before the transaction that stores them.
 func (s *Service) newTexts() (t texts, err error) {
-	for _, text := range []struct {
-		prefix string
-		to     *string
-	}{{passPrefix, &t.pass}, {renewalPrefix, &t.renewal}} {
-		secret, err := newSecret(s.Random)
-		if err != nil {
-			return t, err
-		}
-		*text.to = text.prefix + secret
+	if t.pass, err = s.newPass(); err != nil {
+		return t, err
 	}
+	secret, err := newSecret(s.Random)
+	if err != nil {
+		return t, err
+	}
+	t.renewal = renewalPrefix + secret
 	t.newPass = Pass{ID: s.IDs.New("pas"), Digest: credential.Sum(t.pass)}
 	t.newRenewal = Renewal{Digest: credential.Sum(t.renewal)}
 	return t, nil
@@ -253,7 +252,7 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	}
 	digest := credential.Sum(text)
 	in, err := s.sessions.Load(ctx, digest, func(ctx context.Context) (*SignedIn, []string, error) {
-		in, err := s.Sessions.PassByDigest(ctx, digest.Head())
+		in, err := sought(ctx, s, s.marked(text), func() (SignedIn, error) { return s.Sessions.PassByDigest(ctx, digest.Head()) })
 		about := []string{in.Session.ID, in.Person.ID, in.Session.OpenedBy}
 		if in.Acting.ID != "" {
 			about = append(about, in.Acting.ID)
@@ -280,6 +279,25 @@ func (s *Service) ByBearer(ctx context.Context, text string) (licensing.Actor, e
 	a := in.actor(now)
 	a.Unenrolled = s.RequireTOTP && a.Kind == licensing.Staff && in.Person.TOTPAt.IsZero()
 	return a, nil
+}
+
+// sought looks a text up, and counts for the address that asks when it is not there. An address from which too many unknown texts came has to wait; what
+// is known here goes on meanwhile (see [credential.Cache.Load]), and so does what was certainly issued here, so that nobody who guesses keeps those who
+// share his address from signing in.
+func sought[R any](ctx context.Context, s *Service, issued bool, read func() (R, error)) (R, error) {
+	if issued {
+		return read()
+	}
+	from, _ := netip.ParseAddr(s.From(ctx)) // none where that is not known, which waits for nothing
+	if wait := s.guesses.Wait(from); wait > 0 {
+		var none R
+		return none, credential.ErrGuessing.After(wait)
+	}
+	out, err := read()
+	if errors.Is(err, licensing.ErrNotFound) {
+		s.guesses.Count(from)
+	}
+	return out, err
 }
 
 // actor is who a good session speaks for. Staff own nothing by their role, so no owner narrows or widens what they reach.

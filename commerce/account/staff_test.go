@@ -1,7 +1,9 @@
 package account_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/mintreu/mintreu/commerce/account"
 	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey/credential"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
@@ -201,7 +204,111 @@ func TestMachineTokens(t *testing.T) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
+		r.Scopes = []string{"keys:verify", "licenses:read"}
+		_, err = r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"keys:verify", "license:read"}})
+		fails(t, "a mistyped scope", err, account.ErrScope)
+		var told *licensing.Error
+		if !errors.As(err, &told) || len(told.Fields) != 1 || told.Fields[0].Name != "/scopes/1" || !strings.Contains(told.Fields[0].Detail, "license:read; there are keys:verify, licenses:read") {
+			t.Errorf("a mistyped scope: %+v", told)
+		}
+		if _, err := r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"licenses:read", "keys:verify"}}); err != nil {
+			t.Errorf("scopes that there are: %v", err)
+		}
+		r.Product = func(_ context.Context, id string) (bool, error) { return id == "prod_a", nil }
+		if _, err := r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"keys:verify"}, Product: "editor"}); licensing.KindOf(err) != licensing.Invalid {
+			t.Errorf("a product that is not there: %v", err)
+		}
+		short, err := r.CreateMachine(ctx, account.CreateMachineRequest{Name: "n", Scopes: []string{"keys:verify"}, Product: "prod_a", ExpiresAt: ptr(e.Clock.Now().Add(time.Hour))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Clock.Advance(time.Hour)
+		_, err = r.RotateMachine(ctx, account.RotateMachineRequest{ID: short.Token.ID})
+		fails(t, "a new secret for one that has ended", err, account.ErrTokenOver)
 	})
+}
+
+// lookups counts how often credentials are looked up.
+type lookups struct {
+	account.Sessions
+	account.Machines
+	n int
+}
+
+func (l *lookups) PassByDigest(ctx context.Context, head []byte) (account.SignedIn, error) {
+	l.n++
+	return l.Sessions.PassByDigest(ctx, head)
+}
+
+func (l *lookups) MachineByDigest(ctx context.Context, head []byte) (account.MachineRecord, error) {
+	l.n++
+	return l.Machines.MachineByDigest(ctx, head)
+}
+
+// TestA02_A06_InventedBearers: texts in the form of sessions and machine tokens that do not exist reach the database a hundred times from one address, then
+// ten times a second; those without a right checksum never. A session and a token that are in use there go on, and others come through from elsewhere.
+func TestA02_A06_InventedBearers(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, storetest.SQLite(t))
+	counted := &lookups{Sessions: r.Service.Sessions, Machines: r.Service.Machines}
+	r.Service.Sessions, r.Service.Machines = counted, counted
+	r.from = "192.0.2.1"
+	r.signUp(t, "ada@example.com")
+	warm, cold := r.signIn(t, "ada@example.com"), r.signIn(t, "ada@example.com")
+	made, err := r.CreateMachine(as(t, operator), account.CreateMachineRequest{Name: "ci", Scopes: []string{"keys:verify"}})
+	other, err2 := r.CreateMachine(as(t, operator), account.CreateMachineRequest{Name: "cd", Scopes: []string{"keys:verify"}})
+	if err := errors.Join(err, err2); err != nil {
+		t.Fatal(err)
+	}
+	r.poll(t)
+	use := func(text string) error {
+		_, err := r.ByBearer(t.Context(), text)
+		return err
+	}
+	if err := errors.Join(use(warm.Token), use(made.Secret)); err != nil {
+		t.Fatal(err)
+	}
+	counted.n = 0
+	for range 1000 {
+		if err := use(made.Secret[:len(made.Secret)-7] + "A" + made.Secret[len(made.Secret)-6:]); licensing.KindOf(err) != licensing.Unauthorized {
+			t.Fatal(err)
+		}
+	}
+	if counted.n != 0 {
+		t.Errorf("%d lookups of texts without a checksum", counted.n)
+	}
+	refused := 0
+	for i := range 1000 {
+		invented := fmt.Sprintf("mts_%043d", i)
+		if i%2 == 0 {
+			text, err := credential.Format{Prefix: "mtk"}.New(licensing.Live, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			invented = text.Full
+		}
+		switch err := use(invented); licensing.KindOf(err) {
+		case licensing.TooMany:
+			refused++
+		case licensing.Unauthorized:
+		default:
+			t.Fatal(err)
+		}
+	}
+	if counted.n != 100 || refused != 900 {
+		t.Errorf("%d lookups, %d refusals", counted.n, refused)
+	}
+	if err := errors.Join(use(warm.Token), use(made.Secret)); err != nil {
+		t.Errorf("in use: %v", err)
+	}
+	if err := use(cold.Token); err != nil {
+		t.Errorf("a session that was begun meanwhile, from the guesser's address: %v", err)
+	}
+	fails(t, "a token that is not known here yet", use(other.Secret), credential.ErrGuessing)
+	r.from = "198.51.100.1"
+	if err := use(other.Secret); err != nil {
+		t.Errorf("from elsewhere: %v", err)
+	}
 }
 
 // TestR02_OthersSessionsDoNotExist: nobody ends or lists the sessions of another person.

@@ -104,6 +104,33 @@ func TestLifeCycle(t *testing.T) {
 	})
 }
 
+// TestSubscriptionsAreNotSold guarantees that nobody is charged once for what is called a subscription: such a plan is drafted and priced, and never
+// published, imported as one on sale, or sold where it was published by an earlier version.
+func TestSubscriptionsAreNotSold(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		s := newShelf(t, e, false)
+		p, pro := s.plan(t)
+		monthly := must(s.CreatePlan(s.ada, catalog.CreatePlanRequest{Product: p.ID, Code: "monthly", Name: "Monthly", Type: catalog.Subscription,
+			Grants: []catalog.Grant{{APIKey: &catalog.APIKeyGrant{RateCount: 5, RatePeriod: 60}}}}))(t)
+		for _, plan := range []string{pro.ID, monthly.ID} {
+			must(s.prices.SetPrice(s.ada, pricing.SetPriceRequest{Plan: plan, Price: money.New(900, "EUR")}))(t)
+		}
+		must(s.PublishPlan(s.ada, catalog.PlanRequest{ID: pro.ID}))(t)
+		_, err := s.PublishPlan(s.ada, catalog.PlanRequest{ID: monthly.ID})
+		refused(t, err, "subscriptions-not-sold")
+		must(s.PublishProduct(s.ada, catalog.ProductRequest{ID: p.ID}))(t)
+		must(s.Sellable(s.ada, []string{pro.ID}))(t)
+		if _, err := e.DB.Exec(t.Context(), `UPDATE plan SET state = 'active' WHERE id = $1`, monthly.ID); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Sellable(s.ada, []string{monthly.ID})
+		refused(t, err, "not-for-sale")
+		name := "Monthly, renamed"
+		_, err = s.UpdatePlan(s.ada, catalog.UpdatePlanRequest{ID: monthly.ID, Name: &name})
+		refused(t, err, "subscriptions-not-sold")
+	})
+}
+
 // TestPolicyOfAnotherProductIsNoPolicy guarantees that a plan cannot be published with a license grant whose policy its product does not have.
 func TestPolicyOfAnotherProductIsNoPolicy(t *testing.T) {
 	t.Parallel()

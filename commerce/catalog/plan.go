@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ type CreatePlanRequest struct {
 	Code        string   `json:"code" doc:"Name within the product; cannot change once the plan was active." example:"pro"`
 	Name        string   `json:"name" doc:"Name for people."`
 	Description string   `json:"description,omitempty" doc:"What it is, plain text."`
-	Type        PlanType `json:"type" doc:"Kind of term." enum:"perpetual,timed,subscription,trial"`
+	Type        PlanType `json:"type" doc:"Kind of term. Subscriptions can be drafted, and are not sold yet." enum:"perpetual,timed,subscription,trial"`
 	Grants      []Grant  `json:"grants" doc:"What one unit gives its buyer."`
 }
 
@@ -141,11 +142,14 @@ func (s *Service) PublishPlan(ctx context.Context, r PlanRequest) (PlanView, err
 		if p.State == Active {
 			return ErrState.With("state", "is active already")
 		}
+		if p.Type == Subscription {
+			return ErrRecurs
+		}
 		offers, err := s.offers(ctx, []Plan{*p})
 		if err != nil {
 			return err
 		}
-		if !priced(*p, offers[p.ID]) {
+		if !slices.ContainsFunc(offers[p.ID], func(o Offer) bool { return o.Period == "one_time" }) {
 			return licensing.Fail(licensing.Conflict, "no-price", "Give the plan a price that is in force before it is published.")
 		}
 		p.State = Active
@@ -164,18 +168,15 @@ func (s *Service) ArchivePlan(ctx context.Context, r PlanRequest) (PlanView, err
 	})
 }
 
-// priced reports whether a plan has a price that fits its type: subscriptions recur, everything else is paid once.
-func priced(p Plan, offers []Offer) bool {
-	for _, o := range offers {
-		if (o.Period == "one_time") != (p.Type == Subscription) {
-			return true
-		}
-	}
-	return false
-}
+// ErrRecurs refuses to sell a subscription: prices are paid once, and its buyers would be charged once for what is to recur.
+var ErrRecurs = licensing.Fail(licensing.Conflict, "subscriptions-not-sold",
+	"Subscriptions cannot be sold yet: every price is charged once. Sell a timed plan, whose license is renewed by buying it again, or keep this plan a draft.")
 
 // sellable checks what must hold of a plan while it is on sale: whatever it grants can be issued to who pays for it.
 func (s *Service) sellable(ctx context.Context, p Plan) error {
+	if p.Type == Subscription {
+		return ErrRecurs
+	}
 	if len(p.Grants) == 0 {
 		return licensing.Fail(licensing.Conflict, "no-grants", "A plan on sale must grant at least one license or API key.")
 	}

@@ -182,6 +182,9 @@ func (s *Service) Sellable(ctx context.Context, ids []string) ([]Sellable, error
 		if plan.State != Active || product.State != Active {
 			return nil, notForSale(i)
 		}
+		if plan.Type == Subscription { // published before it was refused
+			return nil, notForSale(i).Because(ErrRecurs)
+		}
 		out[i] = Sellable{Product: product, Plan: plan, Policies: map[string]Policy{}}
 		for _, g := range plan.Grants {
 			if g.License == nil {

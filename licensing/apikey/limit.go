@@ -35,6 +35,26 @@ const (
 type Quota struct {
 	Most        int64
 	From, Until time.Time
+	// First and Next are the period by the dates of the calendar, which are the same in every zone (see [licensing.Every.Dates]): a counter is named by
+	// them, so that what was used stays used where the quota goes on in another zone. Over is when no zone is in the period any more. They are seconds
+	// since 1970; all zero, a counter is named by From and Until.
+	First, Next, Over int64 `json:",omitzero"`
+}
+
+// Named is the period that the counter is named by, in seconds since 1970.
+func (q Quota) Named() (first, next int64) {
+	if q.Next == 0 {
+		return q.From.Unix(), q.Until.Unix()
+	}
+	return q.First, q.Next
+}
+
+// Ends is when nobody asks for the period any more, whatever zone the quota is given meanwhile.
+func (q Quota) Ends() time.Time {
+	if over := time.Unix(q.Over, 0); over.After(q.Until) {
+		return over.UTC()
+	}
+	return q.Until
 }
 
 // Check asks for Cost units of one counter, which is that of a Rate or, when Quota says how many, of a Quota.
@@ -243,8 +263,11 @@ func (l Limit) Quota(at time.Time) Quota {
 	if l.Every == "" || !ok {
 		return Quota{}
 	}
-	from, until := l.Every.Period(at, zone)
-	return Quota{Most: l.Count, From: from, Until: until}
+	q := Quota{Most: l.Count}
+	q.From, q.Until = l.Every.Period(at, zone)
+	first, next, over := l.Every.Dates(q.From, zone)
+	q.First, q.Next, q.Over = first.Unix(), next.Unix(), over.Unix()
+	return q
 }
 
 func (l Limit) valid() bool {

@@ -172,6 +172,56 @@ func TestQuotaOfAKey(t *testing.T) {
 	})
 }
 
+// TestA13_QuotaInAnotherZone: a quota that staff give another zone goes on with what was used, and keys that share it
+// count together whatever zone each says, and its next period begins by the calendar of its own zone.
+func TestA13_QuotaInAnotherZone(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		e.Clock.Advance(time.Date(2030, time.November, 30, 12, 0, 0, 0, time.UTC).Sub(e.Clock.Now()))
+		r.poll(t)
+		monthly := func(per apikey.Span, zone string) []apikey.Limit {
+			return []apikey.Limit{{Name: "monthly", Per: per, Count: 3, Every: licensing.Monthly, Zone: zone}}
+		}
+		with := func(limits []apikey.Limit) (id, text string) {
+			return r.issue(t, func(c *apikey.CreateRequest) { c.Limits = limits })
+		}
+		_, here := with(monthly(apikey.PerOwner, ""))
+		_, there := with(monthly(apikey.PerOwner, "Asia/Kathmandu"))
+		for _, text := range []string{here, there, here} {
+			expect(t, "shared, within", r.code(t, text), apikey.Valid)
+		}
+		expect(t, "shared, beyond", r.code(t, there), apikey.QuotaExceeded)
+		id, text := with(monthly(apikey.PerKey, ""))
+		for range 3 {
+			expect(t, "within", r.code(t, text), apikey.Valid)
+		}
+		for _, zone := range []string{"Europe/Berlin", "America/New_York", "Asia/Kathmandu", "", "Europe/Berlin"} {
+			if _, err := r.SetLimits(as(t, admin), apikey.LimitsRequest{ID: id, Limits: monthly(apikey.PerKey, zone), Reason: "they moved"}); err != nil {
+				t.Fatal(err)
+			}
+			r.poll(t)
+			expect(t, "moved to "+zone, r.code(t, text), apikey.QuotaExceeded)
+		}
+		berlin, err := time.LoadLocation("Europe/Berlin")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, end := licensing.Monthly.Period(e.Clock.Now(), berlin)
+		if got := r.verify(t, apikey.VerifyCheck{Key: text}); got.RetryAfter != end.Sub(e.Clock.Now()).Seconds() {
+			t.Errorf("moved: %+v, the month ends at %s", got, end)
+		}
+		e.Clock.Advance(end.Sub(e.Clock.Now()))
+		r.poll(t)
+		expect(t, "the next month in Berlin", r.code(t, text), apikey.Valid)
+		if _, err := r.SetLimits(as(t, admin), apikey.LimitsRequest{ID: id, Limits: monthly(apikey.PerKey, "Pacific/Honolulu"), Reason: "they moved"}); err != nil {
+			t.Fatal(err)
+		}
+		r.poll(t)
+		expect(t, "November again, in Honolulu", r.code(t, text), apikey.QuotaExceeded)
+	})
+}
+
 // TestLook: how limits stand is told without spending any, rates and quotas alike.
 func TestLook(t *testing.T) {
 	t.Parallel()

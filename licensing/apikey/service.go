@@ -56,7 +56,7 @@ type Service struct {
 	format credential.Format
 	cache  *credential.Cache[*Record]
 	// guesses counts, by address, the texts that were looked up and not found.
-	guesses  *guesses
+	guesses  *credential.Guesses
 	treasury combine.Group[*moves]
 	foreign  foreign
 	refusals refusals
@@ -68,7 +68,7 @@ func New(d Deps) (*Service, error) {
 	if d.Prefix == "" {
 		d.Prefix = "mtr"
 	}
-	s := &Service{Deps: d, format: credential.Format{Prefix: d.Prefix}, guesses: newGuesses(d.Clock)}
+	s := &Service{Deps: d, format: credential.Format{Prefix: d.Prefix}, guesses: credential.NewGuesses(d.Clock)}
 	if err := s.format.Validate(); err != nil {
 		return nil, err
 	}

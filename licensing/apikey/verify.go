@@ -219,7 +219,7 @@ func (s *Service) judge(ctx context.Context, q *Question) (Verdict, *Record, err
 	} else {
 		rec, err = s.find(ctx, q.Text, q.IP)
 	}
-	if wait := guessed(err); wait > 0 {
+	if wait := credential.Guessed(err); wait > 0 {
 		return Verdict{Code: RateLimited, RetryAfter: wait}, nil, nil
 	}
 	if errors.Is(err, licensing.ErrNotFound) {
@@ -296,12 +296,12 @@ func (s *Service) find(ctx context.Context, text string, from netip.Addr) (*Reco
 	}
 	digest := credential.Sum(text)
 	rec, err := s.cache.Load(ctx, digest, func(ctx context.Context) (*Record, []string, error) {
-		if wait := s.guesses.wait(from); wait > 0 {
-			return nil, nil, errGuessing.After(wait)
+		if wait := s.guesses.Wait(from); wait > 0 {
+			return nil, nil, credential.ErrGuessing.After(wait)
 		}
 		r, err := s.Store.KeyByDigest(ctx, digest.Head())
 		if errors.Is(err, licensing.ErrNotFound) {
-			s.guesses.count(from)
+			s.guesses.Count(from)
 		}
 		if err != nil {
 			return nil, nil, err

@@ -47,6 +47,11 @@ func (s *Service) open(ctx context.Context, nonce string) (Source, error) {
 	return s.Store.OpenSource(ctx, Source{ID: s.IDs.New("src"), Holder: actor.ID, Nonce: nonce, Carrier: carrier, CreatedAt: s.Clock.Now()})
 }
 
+// Purge forgets sources that were opened long ago and never counted anything. A job runs it daily.
+func (s *Service) Purge(ctx context.Context) (int64, error) {
+	return s.Store.PurgeSources(ctx, s.Clock.Now().Add(-sourceUnused))
+}
+
 // carrierOf is what the usage that an actor reports counts for: the license it speaks for, or the API key itself.
 func carrierOf(a licensing.Actor) string {
 	if a.Kind == licensing.APIKey {

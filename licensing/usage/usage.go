@@ -48,8 +48,12 @@ type Batch struct {
 
 // Store keeps sources and sums. Not found is [licensing.ErrNotFound].
 type Store interface {
-	// OpenSource makes a source for a license or API key that is there, or returns the one of the same holder and nonce.
+	// OpenSource makes a source for a license or API key that is there, or returns the one of the same holder and nonce. A holder who made [MostSources]
+	// within [SourcesWithin] before it gets [ErrSources]; calls at the same moment may come to some more.
 	OpenSource(ctx context.Context, s Source) (Source, error)
+	// PurgeSources forgets sources that were made before an instant and never counted anything, and reports how many. One that counted is kept for
+	// good: what it sent last must be known when it is sent again.
+	PurgeSources(ctx context.Context, before time.Time) (int64, error)
 	Source(ctx context.Context, id string) (Source, error)
 	// Advance moves a source from From to Seq and reports whether it was there; a step of more than one is kept as a gap, and one that
 	// would bring the source above [MostOfSource] is [ErrTooMuch]. In the caller's transaction.
@@ -153,10 +157,21 @@ const (
 	MostOfSource = 1 << 60
 )
 
+// How many sources one credential opens within a day, and after how long one that never counted anything is forgotten. Who finds it gone takes another, and
+// nothing counts twice, since nothing was counted.
+const (
+	MostSources   = 2000
+	SourcesWithin = 24 * time.Hour
+	sourceUnused  = 7 * 24 * time.Hour
+)
+
 // What a product is told. The codes are those of package sdk.
 var (
 	// ErrUnknown answers for a source that is not there and for one of somebody else.
 	ErrUnknown = licensing.Fail(licensing.NotFound, sdk.CodeSourceUnknown, "There is no such source of usage, or it is not yours. Ask for a new one.")
+	// ErrSources refuses another source to a credential that opened very many: a program that opens one each time it runs.
+	ErrSources = licensing.Fail(licensing.TooMany, "usage-sources",
+		"This credential opened 2,000 sources of usage within a day. Keep what the SDK stores between runs, so that a program goes on under its source, or report events, which need none.")
 	// ErrForked refuses a batch whose number was already used for another one.
 	ErrForked = licensing.Fail(licensing.Conflict, sdk.CodeSourceForked,
 		"The source is used by two, or was set back to an earlier state. Go on under a new source.")

@@ -56,6 +56,7 @@ func (p *parts) background(context.Context) error {
 			return err
 		}},
 		{"key.holds", 5 * time.Second, func(ctx context.Context) error { _, err := p.keys.EndHolds(ctx); return err }},
+		{"usage.purge", 24 * time.Hour, func(ctx context.Context) error { _, err := p.usage.Purge(ctx); return err }},
 		{"quota.purge", time.Hour, func(ctx context.Context) error {
 			_, err := p.app.storage.store.PurgeQuotas(ctx, p.app.config.Clock.Now().Add(-quotaKept))
 			return err

@@ -263,7 +263,11 @@ func (p *parts) people(context.Context) (err error) {
 	p.accounts, err = account.New(account.Deps{People: st.People(), Crowd: st.Crowd(), Tokens: st.Tokens(), Factors: st.Factors(), Customers: st.Customers(), Personal: st.Personal(), Sessions: st.Sessions(), Renewals: st.Renewals(), Machines: st.Machines(),
 		Organisations: st.Organisations(), Members: st.Members(), Invites: st.Invites(), Notices: accountNotices{p.notices, a.config.BaseURL},
 		Throttle: limit.Throttle{Limiter: p.limiter}, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, FeedAlive: p.feed.Fresh,
-		Settings: st, Seal: a.storage.key, BaseURL: a.config.BaseURL, Shop: a.config.ShopName, RequireTOTP: a.config.RequireStaffTOTP, Agent: kit.UserAgent, From: from})
+		Settings: st, Seal: a.storage.key, BaseURL: a.config.BaseURL, Shop: a.config.ShopName, RequireTOTP: a.config.RequireStaffTOTP, Agent: kit.UserAgent, From: from,
+		Product: func(ctx context.Context, id string) (bool, error) {
+			_, there, err := st.KeyNames(ctx, "", id)
+			return there, err
+		}})
 	if err != nil {
 		return err
 	}

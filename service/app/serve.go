@@ -33,6 +33,7 @@ func (p *parts) serve(readiness *httpapi.Readiness) error {
 		return err
 	}
 	routes := httpapi.Routes(services)
+	p.accounts.Scopes = httpapi.MachineScopes(routes)
 	lic := httpapi.Licensing{Licenses: p.licenses, Activations: p.activations, Keys: p.keyring, Usage: p.usage}
 	raws := []httpapi.Raw{
 		{Name: "webhook.stripe", Pattern: "POST " + webhookPath, Handler: httpapi.StripeWebhook(p.payments)},

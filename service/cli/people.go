@@ -10,11 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/mintreu/mintreu/api"
 	"github.com/mintreu/mintreu/service/app"
 )
 
@@ -100,15 +98,6 @@ type tokenAdd struct {
 
 // Run makes a machine token and prints its secret on a line of its own.
 func (c *tokenAdd) Run(ctx context.Context, cfg app.Config, s streams) error {
-	known, err := machineScopes()
-	if err != nil {
-		return err
-	}
-	for _, scope := range c.Scope {
-		if !slices.Contains(known, scope) {
-			return fmt.Errorf("--scope %s: nothing asks for it; there are %s", word(scope), strings.Join(known, ", "))
-		}
-	}
 	return with(ctx, cfg, func(o *operator) error {
 		in := map[string]any{"name": c.Name, "scopes": c.Scope}
 		if c.Product != "" {
@@ -142,28 +131,6 @@ func (c *tokenAdd) Run(ctx context.Context, cfg app.Config, s streams) error {
 		_, err := fmt.Fprintln(s.out, made.Secret)
 		return err
 	})
-}
-
-// machineScopes are what operations let machine tokens do. Another scope makes a token that is good for nothing.
-func machineScopes() ([]string, error) {
-	var described struct {
-		Paths map[string]map[string]struct {
-			Security []map[string][]string `json:"security"`
-		} `json:"paths"`
-	}
-	if err := json.Unmarshal(api.OpenAPI(), &described); err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, methods := range described.Paths {
-		for _, operation := range methods {
-			for _, by := range operation.Security {
-				out = append(out, by["machineToken"]...)
-			}
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out), nil
 }
 
 type tokenList struct{ output }

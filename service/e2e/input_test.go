@@ -208,7 +208,7 @@ func TestI17_PanicIsUndoneAndSurvived(t *testing.T) {
 			"license.suspend":   {Method: "POST", Path: "/v1/licenses/" + s.B.License + "/suspend", As: s.Staff[licensing.RoleSupport], Body: object{"reason": "r"}},
 			"activation.create": {Method: "POST", Path: "/v1/activations", As: "License " + s.A.Key, Body: object{"product": s.Slug, "env": "test", "device": device("p")}},
 			"key.issue":         {Method: "POST", Path: "/v1/keys", As: s.Staff[licensing.RoleOwner], Body: object{"owner": s.A.ID, "product": s.Product, "name": "panic"}},
-			"machine.create":    {Method: "POST", Path: "/v1/machine-tokens", As: s.Staff[licensing.RoleOwner], Body: object{"name": "panic", "scopes": []string{"a:b"}}},
+			"machine.create":    {Method: "POST", Path: "/v1/machine-tokens", As: s.Staff[licensing.RoleOwner], Body: object{"name": "panic", "scopes": []string{"keys:verify"}}},
 			"session.create":    {Method: "POST", Path: "/v1/sessions", Body: object{"email": "admin@staff.example", "password": password}},
 		} {
 			before := s.everything()

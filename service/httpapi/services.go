@@ -83,6 +83,16 @@ func Routes(s Services) []kit.Route {
 	)
 }
 
+// MachineScopes are what the operations of routes let machine tokens do, in order.
+func MachineScopes(routes []kit.Route) []string {
+	out := []string{}
+	for _, r := range routes {
+		out = append(out, r.Spec().Access.MachineScopes()...)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // Document writes the OpenAPI document of [Routes]; api/openapi.json is what it wrote last.
 func Document() ([]byte, error) {
 	return kit.Document(kit.Info{

@@ -43,7 +43,7 @@ type Holder interface {
 type Spent struct {
 	Counter string
 	Used    int64
-	Until   time.Time // end of the period, after which nobody asks any more
+	Until   time.Time // end of the period in every zone, after which nobody asks any more
 }
 
 // Ledger is where quotas are kept for good. Nothing in it is added up by anyone but a reader: each process writes its own totals,
@@ -234,7 +234,7 @@ func (k *Keeper) add(units []Check, sign int64) {
 		if !c.IsQuota() {
 			continue
 		}
-		k.total(Counter(c), c.Quota.Until).Used += sign * c.Cost
+		k.total(Counter(c), c.Quota.Ends()).Used += sign * c.Cost
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
+	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/limit"
 	"github.com/mintreu/mintreu/service/limit/limittest"
 )
@@ -61,6 +63,40 @@ func outlives(t *testing.T, b *limittest.Ledger, see func(*limittest.Ledger) lim
 	flush(t, first)
 	flush(t, second)
 	return admitted
+}
+
+// TestINV7_QuotaMovedWestGoesOn: what was used of a period that is over in one zone, and written, goes on where the quota moves to a zone in which it is
+// not over yet, though counters and process are new.
+func TestINV7_QuotaMovedWestGoesOn(t *testing.T) {
+	t.Parallel()
+	c, b := newClock(), limittest.NewLedger()
+	month := func(zone string) limit.Check {
+		return limit.Check{Key: "q", Quota: apikey.Limit{Count: 3, Every: licensing.Monthly, Zone: zone}.Quota(c.Now()), Cost: 1}
+	}
+	_, end := licensing.Monthly.Period(c.Now(), time.UTC)
+	c.add(end.Add(-time.Minute).Sub(c.Now()))
+	shared := limit.NewLocal(c.Now)
+	first := keeper(shared, b, "p1", c)
+	for range 2 {
+		if !allowed(t, first, month("")) {
+			t.Fatal("refused within the quota")
+		}
+	}
+	flush(t, first)
+	c.add(5 * time.Minute)
+	flush(t, first)
+	if !allowed(t, first, month("America/New_York")) || allowed(t, first, month("America/New_York")) {
+		t.Error("the last unit is not the last")
+	}
+	flush(t, first)
+	shared.Clear()
+	if allowed(t, keeper(shared, b, "p2", c), month("America/New_York")) {
+		t.Error("another process admits more than the quota")
+	}
+	c.add(6 * time.Hour)
+	if !allowed(t, first, month("America/New_York")) {
+		t.Error("the next month is refused")
+	}
 }
 
 // TestINV7_QuotaOutlivesCountersAndProcesses: whatever is lost between two writes, counters or a process that closed well, the quota

@@ -205,7 +205,7 @@ func (l *Local) decide(steps []step, results []Result, known Known, spend bool) 
 				restore(steps[:i])
 				return false
 			}
-			v = count{n: used, ends: s.Quota.Until.UnixMicro()}
+			v = count{n: used, ends: s.Quota.Ends().UnixMicro()}
 			s.shard.grow(now)
 			s.shard.value[s.counter] = v // it is known now, whatever becomes of the group
 			there = true

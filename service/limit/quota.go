@@ -5,12 +5,14 @@ import (
 	"time"
 )
 
-// Counter names the counter of a check: its key, and for a quota the period too, so that each period has one of its own.
+// Counter names the counter of a check: its key, and for a quota the period too, by its dates, so that each period has one of its own, whose use goes on
+// where the zone of the quota is changed.
 func Counter(c *Check) string {
 	if !c.IsQuota() {
 		return c.Key
 	}
-	return c.Key + "@" + strconv.FormatInt(c.Quota.From.Unix(), 36) + "-" + strconv.FormatInt(c.Quota.Until.Unix(), 36)
+	first, next := c.Quota.Named()
+	return c.Key + "@" + strconv.FormatInt(first, 36) + "-" + strconv.FormatInt(next, 36)
 }
 
 // decideQuota is the algorithm for a quota: used is what of the period is spent, next what is when the group is admitted.

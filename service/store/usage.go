@@ -54,14 +54,40 @@ func (s *usages) OpenSource(ctx context.Context, src usage.Source) (usage.Source
 	if !errors.Is(err, licensing.ErrNotFound) {
 		return there, err
 	}
+	since := src.CreatedAt.Add(-usage.SourcesWithin)
 	if _, err := s.db.Exec(ctx, `INSERT INTO usage_source (id, holder, nonce, carrier, product_id, env, created_at)
 		SELECT $1, $2, $3, c.id, c.product_id, c.env, COALESCE($5, c.created_at) FROM (SELECT id, product_id, env, created_at FROM license WHERE id = $4
 			UNION ALL SELECT id, product_id, env, created_at FROM api_key WHERE id = $4) c
-		WHERE true ON CONFLICT (holder, nonce) DO NOTHING`, src.ID, src.Holder, src.Nonce, src.Carrier, src.CreatedAt); err != nil {
+		WHERE NOT EXISTS (`+manySources+`) ON CONFLICT (holder, nonce) DO NOTHING`, src.ID, src.Holder, src.Nonce, src.Carrier, src.CreatedAt, since, usage.MostSources-1); err != nil {
 		return src, err
 	}
 	failpoint.Hit("usage-source-made")
-	return found()
+	if there, err = found(); !errors.Is(err, licensing.ErrNotFound) {
+		return there, err
+	}
+	var oldest time.Time
+	switch err := s.db.QueryRow(ctx, strings.NewReplacer("$2", "$1", "$6", "$2", "$7", "$3").Replace(manySources), src.Holder, since, usage.MostSources-1).Scan(&oldest); {
+	case errors.Is(err, db.ErrNoRows): // no such license or key
+		return src, licensing.ErrNotFound
+	case err != nil:
+		return src, err
+	}
+	return src, usage.ErrSources.After(oldest.Sub(since))
+}
+
+// manySources finds when a holder made the source that must be a day old before there is room for another; nothing where there is room.
+const manySources = `SELECT o.created_at FROM usage_source o WHERE o.holder = $2 AND o.created_at > $6 ORDER BY o.created_at DESC LIMIT 1 OFFSET $7`
+
+// PurgeSources implements [usage.Store]. The mark that a first batch makes at the same moment refers to its source, so that either finds the other.
+func (s *usages) PurgeSources(ctx context.Context, before time.Time) (purged int64, err error) {
+	for {
+		n, err := s.db.Exec(ctx, `DELETE FROM usage_source WHERE id IN (SELECT s.id FROM usage_source s WHERE s.created_at < $1
+			AND NOT EXISTS (SELECT 1 FROM usage_mark m WHERE m.source = s.id) ORDER BY s.created_at LIMIT $2)
+			AND NOT EXISTS (SELECT 1 FROM usage_mark m WHERE m.source = usage_source.id)`, before, purgeMost)
+		if purged += n; err != nil || n < purgeMost {
+			return purged, err
+		}
+	}
 }
 
 // Source implements [usage.Store].

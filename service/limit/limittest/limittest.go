@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Env) {
 		"A13_ExactUnderConcurrency": exact, "A14_BurstBound": bound, "A22_CostsRefused": costs, "RatesRefused": rates,
 		"AllOrNothing": allOrNothing, "SameCounterAddsUp": addsUp, "FirstInFirstOut": inOrder, "RetryAfter": retryAfter,
 		"Answers": answers, "KeysApart": apart, "NothingAsked": nothing, "GroupsOfOneOwner": owners,
-		"A13_QuotaExactUnderConcurrency": quotaExact, "QuotaPeriods": periods, "QuotaWithRate": quotaWithRate, "QuotasRefused": quotas,
+		"A13_QuotaExactUnderConcurrency": quotaExact, "QuotaPeriods": periods, "A13_QuotaInAnotherZone": moved, "QuotaWithRate": quotaWithRate, "QuotasRefused": quotas,
 		"QuotaLowered": lowered, "A21_GivenBack": given, "QuotaOutlivesItsCounter": outlives,
 		"Look": look, "A13_HotCounterIsExact": hotExact, "HotCounterTakesFewTrips": hotTrips, "HotCounterOfADeadReplica": hotLost, "A14_HotCounterBound": hotBound,
 		"A18_FloodReachesNobody": flood, "A13_HotQuotaIsExact": hotQuotaExact, "HotQuotaTakesFewTrips": hotQuotaTrips, "HotQuotaOfADeadReplica": hotQuotaLost,

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/apikey"
 	"github.com/mintreu/mintreu/service/limit"
 )
@@ -62,6 +63,29 @@ func quotaExact(t *testing.T, e Env) {
 	wg.Wait()
 	if spent.Load() != quota.Most {
 		t.Errorf("%d units admitted, want %d", spent.Load(), quota.Most)
+	}
+}
+
+// moved: a quota that goes on in another zone, back and forth, has the counter of its period by the calendar, and begins no other before that is over.
+func moved(t *testing.T, e Env) {
+	one, two := e.New(t), e.New(t)
+	within := time.Date(e.Now().Year()+1, time.July, 15, 12, 0, 0, 0, time.UTC)
+	for _, every := range []licensing.Every{licensing.Daily, licensing.Weekly, licensing.Monthly, licensing.Yearly} {
+		in := func(zone string, at time.Time) limit.Check {
+			return limit.Check{Key: string(every), Quota: apikey.Limit{Count: 2, Every: every, Zone: zone}.Quota(at), Cost: 1}
+		}
+		if !take(t, one, in("", within))[0].Allowed || !take(t, two, in("Europe/Berlin", within))[0].Allowed {
+			t.Errorf("%s: what is left is refused in another zone", every)
+		}
+		for i, zone := range []string{"", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Honolulu", ""} {
+			if take(t, []limit.Limiter{one, two}[i%2], in(zone, within))[0].Allowed {
+				t.Errorf("%s: more than the quota in %q", every, zone)
+			}
+		}
+		_, next := every.Period(within, time.UTC)
+		if !take(t, one, in("Europe/Berlin", next.Add(48*time.Hour)))[0].Allowed {
+			t.Errorf("%s: the next period is refused", every)
+		}
 	}
 }
 

@@ -277,7 +277,7 @@ func (a *away) forget(counter string) {
 
 // over reports whether a check is of a quota for which nobody asks any more.
 func (a *away) over(c *limit.Check) bool {
-	return c.IsQuota() && a.clock.Now().After(c.Quota.Until.Add(lateClocks))
+	return c.IsQuota() && a.clock.Now().After(c.Quota.Ends().Add(lateClocks))
 }
 
 // give notes units of a quota to be taken off its counter. When there is no room they stay spent.

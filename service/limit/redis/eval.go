@@ -254,7 +254,7 @@ func (l *Limiter) others(bucket int, c *limit.Check, owed int64) int64 {
 // tuple appends what the script is told of a check, of a rate of which some units must be left.
 func tuple(to []float64, c *limit.Check, at int, left int64) []float64 {
 	if c.IsQuota() {
-		return append(to, float64(at), float64(c.Quota.Most), float64(c.Cost), float64(c.Quota.Until.UnixMicro()))
+		return append(to, float64(at), float64(c.Quota.Most), float64(c.Cost), float64(c.Quota.Ends().UnixMicro()))
 	}
 	interval := c.Rate.Interval().Microseconds()
 	return append(to, float64(at), float64(c.Rate.Burst*interval), float64(c.Cost*interval), float64(-left*interval))

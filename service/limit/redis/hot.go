@@ -327,7 +327,7 @@ func (h *stocks) quotas() (held []limit.Spent) {
 	defer h.mu.Unlock()
 	for counter, s := range h.of {
 		if s.check.IsQuota() && s.left > 0 {
-			held = append(held, limit.Spent{Counter: counter, Used: s.left, Until: s.check.Quota.Until})
+			held = append(held, limit.Spent{Counter: counter, Used: s.left, Until: s.check.Quota.Ends()})
 		}
 	}
 	return held

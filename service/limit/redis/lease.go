@@ -134,7 +134,7 @@ func (l *leases) quotas() (held []limit.Spent) {
 	defer l.mu.Unlock()
 	for counter, have := range l.of {
 		if have.check.IsQuota() && have.tokens > 0 {
-			held = append(held, limit.Spent{Counter: counter, Used: have.tokens, Until: have.check.Quota.Until})
+			held = append(held, limit.Spent{Counter: counter, Used: have.tokens, Until: have.check.Quota.Ends()})
 		}
 	}
 	return held

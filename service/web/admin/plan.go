@@ -64,7 +64,7 @@ func policyChoices(list []license.PolicyView) []ui.Option {
 }
 
 func planTypes() []ui.Option {
-	return []ui.Option{{Value: "perpetual", Name: "For good"}, {Value: "timed", Name: "For a time"}, {Value: "subscription", Name: "Subscription"}, {Value: "trial", Name: "Trial"}}
+	return []ui.Option{{Value: "perpetual", Name: "For good"}, {Value: "timed", Name: "For a time"}, {Value: "subscription", Name: "Subscription: to draft, not sold yet"}, {Value: "trial", Name: "Trial"}}
 }
 
 // fillGrants shows grants in the form.

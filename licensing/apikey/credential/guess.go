@@ -1,4 +1,4 @@
-package apikey
+package credential
 
 import (
 	"errors"
@@ -17,28 +17,29 @@ const (
 	maxGuessers   = 50_000
 )
 
-// errGuessing refuses to look up a text for an address that has guessed too much.
-var errGuessing = licensing.Fail(licensing.TooMany, "too-many-attempts", "Too many keys that do not exist were tried from this address. Wait a little, and try again.")
+// ErrGuessing refuses to look up a text for an address that has guessed too much.
+var ErrGuessing = licensing.Fail(licensing.TooMany, "too-many-attempts", "Too many keys that do not exist were tried from this address. Wait a little, and try again.")
 
-// guessed is how long to wait after [errGuessing], 0 for every other error.
-func guessed(err error) time.Duration {
+// Guessed is how long to wait after [ErrGuessing], 0 for every other error.
+func Guessed(err error) time.Duration {
 	var told *licensing.Error
-	if errors.As(err, &told) && told.Code == errGuessing.Code {
+	if errors.As(err, &told) && told.Code == ErrGuessing.Code {
 		return told.RetryAfter
 	}
 	return 0
 }
 
-// guesses counts by address, an IPv6 address by its /64. Nothing is counted without one: a back end that asks for others is trusted.
+// Guesses counts, by address, the texts that were looked up and not found, an IPv6 address by its /64. Nothing is counted without one: a back end that asks for others is trusted.
 // It is safe for concurrent use and holds [maxGuessers] addresses at most.
-type guesses struct {
+type Guesses struct {
 	clock licensing.Clock
 	mu    sync.Mutex
 	full  map[netip.Prefix]time.Time // by address, when its burst is whole again
 }
 
-func newGuesses(clock licensing.Clock) *guesses {
-	return &guesses{clock: clock, full: map[netip.Prefix]time.Time{}}
+// NewGuesses makes Guesses that nobody has made yet.
+func NewGuesses(clock licensing.Clock) *Guesses {
+	return &Guesses{clock: clock, full: map[netip.Prefix]time.Time{}}
 }
 
 func guesser(from netip.Addr) netip.Prefix {
@@ -51,8 +52,8 @@ func guesser(from netip.Addr) netip.Prefix {
 	return p
 }
 
-// wait is how long an address must wait before it may ask again, 0 when it need not.
-func (g *guesses) wait(from netip.Addr) time.Duration {
+// Wait is how long an address must wait before it may ask again, 0 when it need not.
+func (g *Guesses) Wait(from netip.Addr) time.Duration {
 	if !from.IsValid() {
 		return 0
 	}
@@ -65,8 +66,8 @@ func (g *guesses) wait(from netip.Addr) time.Duration {
 	return max(0, full.Sub(g.clock.Now())-(guessBurst-1)*guessInterval)
 }
 
-// count spends one guess of an address.
-func (g *guesses) count(from netip.Addr) {
+// Count spends one guess of an address.
+func (g *Guesses) Count(from netip.Addr) {
 	if !from.IsValid() {
 		return
 	}
@@ -84,7 +85,7 @@ func (g *guesses) count(from netip.Addr) {
 }
 
 // sweep makes room: it drops who has waited long enough and, if all still wait, anybody.
-func (g *guesses) sweep(now time.Time) {
+func (g *Guesses) sweep(now time.Time) {
 	for who, at := range g.full {
 		if !at.After(now) {
 			delete(g.full, who)
