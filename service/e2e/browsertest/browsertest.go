@@ -33,7 +33,7 @@ import (
 )
 
 // patience bounds each step in the browser.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Browser is a running Chromium with a profile of its own.
 type Browser struct {
