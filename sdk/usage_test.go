@@ -254,7 +254,7 @@ func TestReport_RunAndDeactivateSend(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx, nil) }()
-	for deadline := time.Now().Add(10 * time.Second); s.Usage(key)["pages"].Events == 0; {
+	for deadline := time.Now().Add(time.Minute); s.Usage(key)["pages"].Events == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("Run sent nothing")
 		}

@@ -75,7 +75,7 @@ func TestW09_NewEventOfTheSameObject(t *testing.T) {
 				s.bank.settle(t, p, "succeeded")
 				s.bank.settled(t, 2)
 				s.bought(t, p)
-				eventually(t, "both events are done", 30*time.Second, func() bool { return s.inbox(t, `state = 'done' AND order_id = $1`, p.id) == 2 })
+				eventually(t, "both events are done", 2*time.Minute, func() bool { return s.inbox(t, `state = 'done' AND order_id = $1`, p.id) == 2 })
 				s.exactly(t, p, granted(1))
 			})
 		})
@@ -103,7 +103,7 @@ func TestW11_RefundBeforeCompleted(t *testing.T) {
 		if err := s.bank.Deliveries().Resend(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the completion is done with", 30*time.Second, func() bool { return s.inbox(t, `id = $1 AND state = 'done'`, event) == 1 })
+		eventually(t, "the completion is done with", 2*time.Minute, func() bool { return s.inbox(t, `id = $1 AND state = 'done'`, event) == 1 })
 		if _, err := p.look(t.Context()); err != nil {
 			t.Fatal(err)
 		}

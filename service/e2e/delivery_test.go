@@ -144,7 +144,7 @@ func TestDelivery_BehindTheBuyersLook(t *testing.T) {
 		s.bought(t, p)
 		s.clock.Forward(11 * time.Minute)
 		s.bank.settled(t, 1)
-		eventually(t, "the event is done", 30*time.Second, func() bool { return s.inbox(t, `type = $1 AND state = 'done'`, completed) == 1 })
+		eventually(t, "the event is done", 2*time.Minute, func() bool { return s.inbox(t, `type = $1 AND state = 'done'`, completed) == 1 })
 		s.exactly(t, p, granted(2))
 		oneMail(t, s.rows, p)
 	})

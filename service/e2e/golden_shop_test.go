@@ -68,7 +68,7 @@ func (s *street) call(t *testing.T, method, at string, in, out any) {
 func (s *street) mailed(t *testing.T, to, page string) string {
 	t.Helper()
 	link, found := regexp.MustCompile(regexp.QuoteMeta(s.url+page)+`[^\s"<>]+`), ""
-	eventually(t, "a mail to "+to+" with a link to "+page, 45*time.Second, func() bool {
+	eventually(t, "a mail to "+to+" with a link to "+page, 2*time.Minute, func() bool {
 		var list licensing.List[struct{ Text string }]
 		s.call(t, http.MethodGet, "/v1/mails?to="+url.QueryEscape(to), nil, &list)
 		for _, m := range list.Items {

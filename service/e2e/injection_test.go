@@ -179,7 +179,7 @@ func TestI14_NobodysTextAddsAHeader(t *testing.T) {
 	}
 	s.must(t, http.MethodPost, "/v1/staff", object{"email": "named@example.com", "role": "support", "password": password, "name": "Ada Lovelace"}, nil)
 	var mails licensing.List[struct{ To, From, Subject, Text string }]
-	eventually(t, "a mail about the ticket", 30*time.Second, func() bool {
+	eventually(t, "a mail about the ticket", 2*time.Minute, func() bool {
 		mails.Items = nil
 		s.must(t, http.MethodGet, "/v1/mails?limit=100", nil, &mails)
 		for _, m := range mails.Items {

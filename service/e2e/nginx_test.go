@@ -97,7 +97,7 @@ http {
 	}
 	background(t, nil, program, "-p", dir, "-c", file, "-e", "stderr")
 	url := "http://" + addr + "/notes?page=2"
-	eventually(t, "nginx to answer a stranger with 401", 60*time.Second, func() bool {
+	eventually(t, "nginx to answer a stranger with 401", 2*time.Minute, func() bool {
 		status, _, _ := forwarded(t, "GET", url, "")
 		return status == http.StatusUnauthorized
 	})

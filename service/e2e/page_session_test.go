@@ -10,7 +10,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/mintreu/mintreu/service/app"
-	"github.com/mintreu/mintreu/service/limit/limittest"
 )
 
 // enter signs in on the page.
@@ -131,7 +130,7 @@ func TestU02_CookiesDieOnEveryReplica(t *testing.T) {
 	here := func(c *caller, wanted bool, what string) {
 		t.Helper()
 		for i, a := range s.replicas {
-			if !limittest.Eventually(everywhere+slack, func() bool { return c.at(t, a.LocalURL()).inside(t) == wanted }) {
+			if soon(func() bool { return c.at(t, a.LocalURL()).inside(t) == wanted }) > 0 {
 				t.Errorf("%s: at replica %d signed in is %t", what, i, !wanted)
 			}
 		}
@@ -241,7 +240,7 @@ func TestU18_StolenRenewalCookie(t *testing.T) {
 		t.Error("a spent renewal was taken")
 	}
 	for i, a := range s.replicas {
-		if !limittest.Eventually(everywhere+slack, func() bool { return !thief.at(t, a.LocalURL()).inside(t) }) {
+		if soon(func() bool { return !thief.at(t, a.LocalURL()).inside(t) }) > 0 {
 			t.Errorf("at replica %d the thief goes on", i)
 		}
 	}

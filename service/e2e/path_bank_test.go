@@ -171,7 +171,7 @@ func (b *bank) deliveries(t *testing.T, event string) []sandbox.Sent {
 // settled waits until nothing is on its way any more and n deliveries arrived.
 func (b *bank) settled(t *testing.T, n int) {
 	t.Helper()
-	eventually(t, "every delivery has arrived", 30*time.Second, func() bool {
+	eventually(t, "every delivery has arrived", 2*time.Minute, func() bool {
 		arrived := 0
 		for _, d := range b.deliveries(t, "") {
 			switch d.State {

@@ -218,7 +218,7 @@ func state(t *testing.T, d db.DB, id string) (out string) {
 // becomes waits until an order is in a state, without looking at it as its buyer would.
 func (s *site) becomes(t *testing.T, p *purchase, want string) {
 	t.Helper()
-	eventually(t, "order "+want, 45*time.Second, func() bool { return state(t, s.rows, p.id) == want })
+	eventually(t, "order "+want, 2*time.Minute, func() bool { return state(t, s.rows, p.id) == want })
 }
 
 // account is everything that an order may lead to.
@@ -261,7 +261,7 @@ func (s *site) exactly(t *testing.T, p *purchase, want account) {
 func (s *site) bought(t *testing.T, p *purchase) {
 	t.Helper()
 	s.becomes(t, p, "fulfilled")
-	eventually(t, "the purchase mail is out", 30*time.Second, func() bool {
+	eventually(t, "the purchase mail is out", 2*time.Minute, func() bool {
 		return number(t, s.rows, `SELECT count(*) FROM notice WHERE template = 'purchase' AND subject = $1 AND state = 'sent'`, p.id) == 1
 	})
 	s.exactly(t, p, granted(p.quantity))

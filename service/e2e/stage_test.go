@@ -286,7 +286,7 @@ func (s *stage) mailed(t testing.TB, to, path string) string {
 	t.Helper()
 	link := regexp.MustCompile(regexp.QuoteMeta(s.app.BaseURL()+path) + `[^\s"<>]*`)
 	found := ""
-	if !limittest.Eventually(30*time.Second, func() bool {
+	if !limittest.Eventually(2*time.Minute, func() bool {
 		var list licensing.List[struct{ Text string }]
 		s.must(t, http.MethodGet, "/v1/mails?to="+url.QueryEscape(to), nil, &list)
 		for _, m := range list.Items {

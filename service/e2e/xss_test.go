@@ -166,7 +166,7 @@ func TestX03_MailsShowText(t *testing.T) {
 	s := newStage(t)
 	s.infect(t)
 	var list licensing.List[struct{ Subject, HTML string }]
-	limittest.Eventually(30*time.Second, func() bool {
+	limittest.Eventually(2*time.Minute, func() bool {
 		s.must(t, http.MethodGet, "/v1/mails?limit=100", nil, &list)
 		return len(list.Items) >= 10
 	})

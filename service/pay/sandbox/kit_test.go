@@ -132,10 +132,10 @@ func (b *box) page(id string, form url.Values, headers ...string) (int, http.Hea
 
 func form(email, card string) url.Values { return url.Values{"email": {email}, "card": {card}} }
 
-// until polls a condition for up to ten seconds.
+// until polls a condition for up to a minute.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); {
+	for end := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(end) {
 			t.Fatalf("never: %s", what)
 		}

@@ -9,6 +9,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,14 +149,47 @@ var template struct {
 	err  error
 }
 
-// sqliteTemplate is a migrated database file, made once for each test program.
+// TemplatesEnv names the environment variable with a directory in which the test programs of one run leave the migrated SQLite file for each
+// other, by the hash of the migrations. Without it each program makes its own.
+const TemplatesEnv = "MINTREU_TEST_TEMPLATES"
+
+// sqliteTemplate is a migrated database file, read or made once for each test program.
 func sqliteTemplate(t testing.TB) []byte {
 	t.Helper()
-	template.once.Do(func() { template.file, template.err = migratedFile() })
+	template.once.Do(func() { template.file, template.err = sharedFile(os.Getenv(TemplatesEnv)) })
 	if template.err != nil {
 		t.Fatalf("migrate SQLite: %v", template.err)
 	}
 	return template.file
+}
+
+// sharedFile is the migrated file of a directory, where it is left under its name only when it is whole. Programs that come at the same time
+// each make it, and the last one's stays: they are alike.
+func sharedFile(dir string) ([]byte, error) {
+	if dir == "" {
+		return migratedFile()
+	}
+	sum, err := store.SchemaHash()
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, sum+".db")
+	if file, err := os.ReadFile(path); err == nil {
+		return file, nil
+	}
+	file, err := migratedFile()
+	if err != nil {
+		return nil, err
+	}
+	unfinished, err := os.CreateTemp(dir, sum)
+	if err != nil {
+		return nil, err
+	}
+	_, err = unfinished.Write(file)
+	if err := errors.Join(err, unfinished.Close()); err != nil {
+		return nil, err
+	}
+	return file, os.Rename(unfinished.Name(), path)
 }
 
 func migratedFile() ([]byte, error) {
