@@ -53,6 +53,9 @@ func TestPolicyRules(t *testing.T) {
 		"expiry_basis": func(p *license.Terms) {
 			p.Type, p.Duration, p.ExpiryBasis, p.Activation = doc.Timed, 60, license.FromFirstActivation, doc.ActivationNone
 		},
+		"activation": func(p *license.Terms) {
+			p.Type, p.Duration, p.Activation = doc.Trial, 60, doc.ActivationNone
+		},
 		"seats/n":         func(p *license.Terms) { p.Seats.N = -1 },
 		"overage_percent": func(p *license.Terms) { p.OveragePercent = -2 },
 		"over_limit":      func(p *license.Terms) { p.OverLimit = "queue" },

@@ -64,6 +64,8 @@ func (t Terms) spans(c *checker) {
 	case doc.Timed, doc.Trial:
 		c.that(t.Duration > 0, "duration", "a %s license needs one", t.Type)
 	}
+	c.that(t.Type != doc.Trial || t.Activation == doc.ActivationRequired, "activation",
+		"a trial is one for each device, so a device must hold a seat: required")
 	c.that(t.ExpiryBasis == FromCreation || t.Activation == doc.ActivationRequired, "expiry_basis",
 		"a term that starts later than at creation needs activation: required")
 	c.that(t.ExpiryBasis == FromCreation || t.Type == doc.Timed || t.Type == doc.Trial, "expiry_basis",
