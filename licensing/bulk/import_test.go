@@ -2,6 +2,7 @@ package bulk_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -326,6 +327,40 @@ func TestImport_Unreadable(t *testing.T) {
 	if err != nil || report.Failed != 2 || report.Rows[0].Problems[0].Name != "colour" {
 		t.Errorf("%+v, %v", report, err)
 	}
+}
+
+// A text that no database could keep is a problem of its row, and no failure of all that are imported with it.
+func TestImport_ControlCharacters(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		for _, name := range []string{"reason", "licensee", "key", "reference", "owner", "policy", "state"} {
+			row := map[string]string{"reference": "1", "key": "A-KEY-OF-OLD-1", "email": "ada@example.com", "licensee": "Ada", "state": "suspended", "reason": "late"}
+			if row[name] += "\x00"; name == "owner" {
+				delete(row, "email")
+			}
+			text, err := json.Marshal([]any{row})
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := w.ImportFile(w.ctx, w.importing("mintreu", "json", string(text), true))
+			if err != nil || report.Failed != 1 || report.Rows[0].Problems[0].Name != name {
+				t.Errorf("%s: %+v, %v", name, report, err)
+			}
+		}
+		for _, name := range []string{"reference", "owner", "hash", "hint", "name"} {
+			row := map[string]string{"reference": "1", "hash": hexOf("1"), "hint": "sk_1", "owner": reseller, "name": "key"}
+			row[name] += "\x00"
+			text, err := json.Marshal(map[string]any{"keys": []any{row}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := w.ImportKeys(w.ctx, bulk.ImportKeysRequest{Product: product, Env: licensing.Live, Source: "import", Format: "json", Data: string(text), DryRun: true})
+			if err != nil || report.Failed != 1 {
+				t.Errorf("%s of an API key: %+v, %v", name, report, err)
+			}
+		}
+	})
 }
 
 func many(n int) string {
