@@ -234,7 +234,11 @@ func (s *Service) notices(ctx context.Context, before, after *License) ([]Notice
 	if n > 0 {
 		what := fmt.Sprintf("%d of the seats are held by leases that never end, as the terms had it. A device goes on with its own for as long as it stays offline.", n)
 		if after.Terms.Seats.Floating {
-			what += " Until it was in contact twice, its seat is not freed by silence, so that no more devices run than there are seats; a seat that is released by hand can be taken while its device goes on."
+			until := " Until it was in contact twice, its seat is not freed by silence"
+			if after.Terms.Seats.By == doc.ByUser { // any of the user's devices may have such a lease
+				until = " Such a seat is not freed by silence before it was released once"
+			}
+			what += until + ", so that no more run than there are seats; a seat that is released by hand can be taken while its device goes on."
 		}
 		out = append(out, Notice{"endless-leases", what})
 	}
