@@ -139,7 +139,7 @@ func (l *License) cover(policy, own string) {
 // begin starts the term of a license that waits for it.
 func (l *License) begin(at time.Time) {
 	l.StartedAt = at
-	l.ValidUntil = at.Add(seconds(l.Terms.Duration + l.TermAdded))
+	l.ValidUntil = plus(at, l.Terms.Duration+l.TermAdded)
 }
 
 // Granted is what a product is told of features and meters: the entitlements, and the quota of each meter as a number.
@@ -167,6 +167,12 @@ func (l *License) signable(e *licensing.Error) error {
 	}
 	if !l.ValidUntil.IsZero() && (l.ValidUntil.Before(l.CreatedAt) || l.ValidUntil.Year() > 9000) {
 		return e.With("/valid_until", "must lie after the license was issued and before the year 9001")
+	}
+	if l.UpdatesUntil.Year() > 9000 {
+		return e.With("/updates_until", "must lie before the year 9001")
+	}
+	if l.Waits() && plus(l.CreatedAt, l.Terms.Duration+l.TermAdded).Year() > 8000 {
+		return e.With("/terms", "are more than the calendar has, whenever the term begins")
 	}
 	if end := l.HardEnd(); !end.IsZero() && !end.After(l.CreatedAt) {
 		return e.With("/valid_until", "must lie after the license was issued")

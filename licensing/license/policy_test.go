@@ -62,6 +62,7 @@ func TestPolicyRules(t *testing.T) {
 		"keep":            func(p *license.Terms) { p.Keep = []string{"nothing"} },
 		"entitlements":    func(p *license.Terms) { p.Entitlements = license.Entitlements{"No Code": doc.On()} },
 		"grace":           func(p *license.Terms) { p.Grace = -1 },
+		"grace ":          func(p *license.Terms) { p.Fresh, p.Stale, p.Grace = 150*366*license.Day, 50*366*license.Day, 1 },
 		"match":           func(p *license.Terms) { p.Match = 99 },
 		"transfer/expiry": func(p *license.Terms) { p.Transfer = license.Transfer{Allowed: true, Expiry: "never"} },
 	} {
@@ -75,7 +76,7 @@ func TestPolicyRules(t *testing.T) {
 		}
 		found := false
 		for _, f := range told.Fields {
-			found = found || f.Name == field
+			found = found || f.Name == strings.TrimSpace(field)
 		}
 		if !found {
 			t.Errorf("%s: fields %+v", field, told.Fields)

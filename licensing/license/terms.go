@@ -58,6 +58,7 @@ func (t Terms) spans(c *checker) {
 	} {
 		c.that(n >= 0 && n <= maxSpan, name, "is negative or longer than 200 years")
 	}
+	c.that(t.Fresh+t.Stale+t.Grace <= maxSpan, "grace", "makes more than 200 years offline, together with fresh and stale")
 	switch t.Type {
 	case doc.Perpetual:
 		c.that(t.Duration == 0, "duration", "a perpetual license has none")
