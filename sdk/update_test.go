@@ -60,7 +60,7 @@ func TestUpdate(t *testing.T) {
 	}
 	s.Clock.Advance(2 * time.Hour)
 	s.Publish("editor", "stable", "1.4.0", file)
-	if u, err := c.Update(ctx, ""); err != nil || u.Version != "1.4.0" || u.Covered {
+	if u, err := c.Update(ctx, ""); err != nil || u.Version != "1.4.0" || u.Covered || u.Within == nil || u.Within.Version != "1.3.0" || !u.Within.Covered || len(u.Within.Files) != 1 {
 		t.Fatalf("after updates_until: %+v, %v", u, err)
 	}
 	for name, bad := range map[string]string{"longer": content + "!", "shorter": content[:5], "changed": strings.ToUpper(content), "empty": ""} {
@@ -85,5 +85,46 @@ func TestUpdate(t *testing.T) {
 	}
 	if _, err := client(t, s).Update(ctx, ""); err == nil {
 		t.Error("a product without a version was told of an update")
+	}
+}
+
+// A license that is over covers what came out in its term where it goes on with that, and nothing where it does not; the newest release that a
+// license covers is told beside a newer one that it does not cover, and never one that is no newer than the product.
+func TestUpdate_CoveredByTerm(t *testing.T) {
+	t.Parallel()
+	file := doc.ReleaseFile{Name: "setup.bin", Size: 1, SHA256: strings.Repeat("0", 64)}
+	for expired, want := range map[string]string{doc.ExpiredMaintain: "2.0.0 within 1.3.0", doc.ExpiredRestrict: "2.0.0", doc.ExpiredAllow: "2.0.0 covered"} {
+		s := server(t)
+		key := s.Issue(sdktest.Spec{Product: "editor"})
+		s.Change(key, func(l *doc.License) {
+			l.Type, l.Pol.Expired, l.ValidUntil = doc.Timed, expired, s.Clock.Now().Add(24*time.Hour).Unix()
+			if expired == doc.ExpiredRestrict {
+				l.Expires = l.ValidUntil + l.Pol.ExpiryGrace
+			}
+		})
+		c := versioned(t, s, "1.2.0")
+		activate(t, c, key)
+		for _, version := range []string{"1.2.0", "1.3.0"} {
+			s.Publish("editor", "stable", version, file)
+		}
+		if u, err := c.Update(context.Background(), ""); err != nil || u == nil || u.Version != "1.3.0" || !u.Covered || u.Within != nil {
+			t.Fatalf("%s, in its term: %+v, %v", expired, u, err)
+		}
+		s.Clock.Advance(40 * 24 * time.Hour)
+		s.Publish("editor", "stable", "2.0.0", file)
+		u, err := c.Update(context.Background(), "")
+		if err != nil || u == nil {
+			t.Fatalf("%s, after it: %+v, %v", expired, u, err)
+		}
+		got := u.Version
+		if u.Covered {
+			got += " covered"
+		}
+		if u.Within != nil {
+			got += " within " + u.Within.Version
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", expired, got, want)
+		}
 	}
 }

@@ -54,7 +54,7 @@ func newShop(t *testing.T, e storetest.Env, change ...func(*checkout.Deps)) *sho
 	if err := ring.Ensure(t.Context(), "https://shop.example"); err != nil {
 		t.Fatal(err)
 	}
-	s.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Renewals: e.Store.LicenseRenewals(), Transfers: e.Store.LicenseOwners(), Trials: e.Store.LicenseOwners(), Env: licensing.Live, Signer: ring, Verifier: ring,
+	s.licenses = license.New(license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Renewals: e.Store.LicenseRenewals(), Seating: e.Store.LicenseSeats(), Transfers: e.Store.LicenseOwners(), Trials: e.Store.LicenseOwners(), Env: licensing.Live, Signer: ring, Verifier: ring,
 		Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: s.killed})
 	if s.keys, err = apikey.New(apikey.Deps{Store: e.Store.APIKeys(), Changer: e.Store.KeyChanges(), Credits: e.Store.KeyCredits(), Uses: e.Store.KeyUses(), Templates: e.Store.KeyTemplates(), Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: s.killed}); err != nil {
 		t.Fatal(err)

@@ -132,7 +132,8 @@ type Renewal struct {
 	At         time.Time
 	LeaseUntil time.Time
 	DiesAt     time.Time
-	Shown      time.Time // end of the presented lease, zero when it has none
+	Shown      time.Time // end of the presented lease, zero when it has none or none was
+	Endless    bool      // the presented lease has no end: its device may use it until it presents a newer one
 	// Borrowed is until when the seat is borrowed from now on; Was is that end as the caller read it, and another one renews nothing.
 	Borrowed, Was time.Time
 	// Lent, unless it is "", is the license: the device borrows its seat or gives it back by this contact, which the change feed is told,

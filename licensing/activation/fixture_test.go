@@ -45,7 +45,7 @@ func newReplica(t *testing.T, e storetest.Env, d db.DB) *replica {
 		t.Fatal(err)
 	}
 	r.licenses = license.New(license.Deps{
-		Store: s.Licenses(), Policies: s.Policies(), Tokens: s.LicenseTokens(), Renewals: s.LicenseRenewals(), Transfers: s.LicenseOwners(), Trials: s.LicenseOwners(), Many: s.ManyLicenses(), Trail: trail, Env: licensing.Live, Signer: r.keys, Verifier: r.keys,
+		Store: s.Licenses(), Policies: s.Policies(), Tokens: s.LicenseTokens(), Renewals: s.LicenseRenewals(), Seating: s.LicenseSeats(), Transfers: s.LicenseOwners(), Trials: s.LicenseOwners(), Many: s.ManyLicenses(), Trail: trail, Env: licensing.Live, Signer: r.keys, Verifier: r.keys,
 		Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Audit: trail, Switches: r.killed,
 	})
 	r.deps = activation.Deps{Store: s.Activations(), Lends: s.Lender(), Answers: s.OfflineAnswers(), Seal: key, Licenses: r.licenses, Signer: r.keys, Verifier: r.keys, Clock: e.Clock.Now,

@@ -73,7 +73,7 @@ func (s *Service) renewTo(ctx context.Context, l *license.License, a *Activation
 	r := Renewal{ID: a.ID, At: now, LeaseUntil: when.leaseUntil, DiesAt: when.diesAt, Borrowed: a.BorrowedUntil, Was: was, Lent: lent}
 	if presented != nil {
 		r.Presented, r.Watch = presented.Seq, l.Terms.Seats.By != doc.ByUser
-		if presented.Expires != 0 {
+		if r.Endless = presented.Expires == 0; !r.Endless {
 			r.Shown = time.Unix(presented.Expires, 0).UTC()
 		}
 	}

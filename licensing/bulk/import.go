@@ -278,7 +278,7 @@ func (e *entry) check(s *Service, m *making) {
 	c.that(plain(e.Key) && strings.TrimSpace(e.Key) == e.Key, "/key", "must be one line without space at its ends, as products send it")
 	c.that(strings.IndexFunc(e.Key, func(r rune) bool { return r > '~' }) < 0, "/key", "must be ASCII, as products send it in a header; leave it out to give the license a key of ours")
 	c.that(e.IssuedAt == nil || e.IssuedAt.Unix() > 0 && !e.IssuedAt.After(s.Clock.Now()), "/issued_at", "must lie after 1970 and not in the future; leave it out if it is not known")
-	c.that(len(e.Why) <= 500, "/reason", "must have at most 500 bytes")
+	c.that(len(e.Why) <= 500 && plain(e.Why), "/reason", "must be a line of text of at most 500 bytes")
 	if e.State == "" {
 		e.State = license.Active
 	}
@@ -294,6 +294,15 @@ func (e *entry) check(s *Service, m *making) {
 	if c.broken {
 		e.problems = append(e.problems, fields(c.err)...)
 	}
+	e.Reference, e.Owner = kept(e.Reference), kept(e.Owner)
+}
+
+// kept is a text of a row as the database may be asked for it: none, where none could be kept, which was told as a problem.
+func kept(text string) string {
+	if !plain(text) {
+		return ""
+	}
+	return text
 }
 
 // fields are what an error says of single members.

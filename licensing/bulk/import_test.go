@@ -2,6 +2,7 @@ package bulk_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -86,8 +87,9 @@ func TestImport_Formats(t *testing.T) {
 			"g2,Notes,Fay,fay@example.com,2024-03-02 09:00:00 UTC,0,1,0,0,0,abc,1,,REFUNDED-KEY-1,1,\n" +
 			"g3,Notes,Gil,gil@example.com,2024-03-03 09:00:00 UTC,0,0,0,0,0,abc,3,hal@example.com,GIFTED-KEY-333,0,\n" +
 			"g4,Notes,Gil,gil@example.com,2024-03-03 09:00:00 UTC,1,0,0,0,0,abc,3,,GIFTED-KEY-333,1,\n" +
+			"g5,Notes,Jay,jay@example.com,2024-03-03 09:00:00 UTC,0,0,1,0,0,abc,1,,DISPUTED-KEY-5,1,\n" +
 			"Totals,,,,,,,,,,,,,,,\n"
-		if report, run = w.imported(t, w.importing("gumroad", "csv", gumroad, false)); report.Skipped != 2 || run.Done != 3 {
+		if report, run = w.imported(t, w.importing("gumroad", "csv", gumroad, false)); report.Skipped != 2 || run.Done != 4 {
 			t.Errorf("gumroad: %+v, %+v", report, run)
 		}
 		if eve := w.finds(t, "85DB562A-C11D4B06-A2335A6B-8C079166", license.Active); eve.Licensee != "=Eve" {
@@ -96,7 +98,8 @@ func TestImport_Formats(t *testing.T) {
 		if l := w.finds(t, "REFUNDED-KEY-1", license.Revoked); l.RevokedAt.IsZero() || l.Reason == "" {
 			t.Errorf("%+v", l)
 		}
-		if l := w.finds(t, "GIFTED-KEY-333", license.Suspended); l.Seats != 3 {
+		w.finds(t, "DISPUTED-KEY-5", license.Suspended)
+		if l := w.finds(t, "GIFTED-KEY-333", license.Suspended); l.Seats != 3 || l.Licensee != "" {
 			t.Errorf("%+v", l)
 		}
 		lemon := `{"data": [{"type": "license-keys", "id": "1", "attributes": {"product_id": 7, "user_name": "Ivy", "user_email": "ivy@example.com", "key": "80e15db5-c796-436b-850c-8f9c98a48abe",
@@ -326,6 +329,40 @@ func TestImport_Unreadable(t *testing.T) {
 	}
 }
 
+// A text that no database could keep is a problem of its row, and no failure of all that are imported with it.
+func TestImport_ControlCharacters(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		for _, name := range []string{"reason", "licensee", "key", "reference", "owner", "policy", "state"} {
+			row := map[string]string{"reference": "1", "key": "A-KEY-OF-OLD-1", "email": "ada@example.com", "licensee": "Ada", "state": "suspended", "reason": "late"}
+			if row[name] += "\x00"; name == "owner" {
+				delete(row, "email")
+			}
+			text, err := json.Marshal([]any{row})
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := w.ImportFile(w.ctx, w.importing("mintreu", "json", string(text), true))
+			if err != nil || report.Failed != 1 || report.Rows[0].Problems[0].Name != name {
+				t.Errorf("%s: %+v, %v", name, report, err)
+			}
+		}
+		for _, name := range []string{"reference", "owner", "hash", "hint", "name"} {
+			row := map[string]string{"reference": "1", "hash": hexOf("1"), "hint": "sk_1", "owner": reseller, "name": "key"}
+			row[name] += "\x00"
+			text, err := json.Marshal(map[string]any{"keys": []any{row}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			report, err := w.ImportKeys(w.ctx, bulk.ImportKeysRequest{Product: product, Env: licensing.Live, Source: "import", Format: "json", Data: string(text), DryRun: true})
+			if err != nil || report.Failed != 1 {
+				t.Errorf("%s of an API key: %+v, %v", name, report, err)
+			}
+		}
+	})
+}
+
 func many(n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -385,4 +422,34 @@ func FuzzImport(f *testing.F) {
 			t.Errorf("%+v", report)
 		}
 	})
+}
+
+// A row of the product that is asked for, in which something cannot be read, is told as a problem and not left out as one of another product.
+func TestImport_OnlyLeavesOutNoBadRow(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	const (
+		keygen = `{"type": "licenses", "id": "a", "attributes": {"key": "A-KEY-OF-OLD-1", "maxMachines": "four"}, "relationships": {"product": {"data": {"id": "7"}}}},
+			{"type": "licenses", "id": "b", "attributes": {"key": "A-KEY-OF-OLD-2", "maxMachines": "four"}, "relationships": {"product": {"data": {"id": "8"}}}},
+			{"type": "licenses", "id": "c", "attributes": {"key": "A-KEY-OF-OLD-3", "name": 5}, "relationships": "none"},
+			{"type": "licenses", "id": "d", "attributes": {"key": "A-KEY-OF-OLD-4"}}, {"type": "machines", "id": "e", "attributes": 5}`
+		lemon = `{"type": "license-keys", "id": "1", "attributes": {"key": "A-KEY-OF-OLD-1", "activation_limit": "two", "product_id": 7}},
+			{"type": "license-keys", "id": "2", "attributes": {"key": "A-KEY-OF-OLD-2", "activation_limit": "two", "product_id": "8"}},
+			{"type": "license-keys", "id": "3", "attributes": 5},
+			{"type": "license-keys", "id": "4", "attributes": {"key": "A-KEY-OF-OLD-4"}}, {"type": "orders", "id": "5", "attributes": 5}`
+	)
+	for source, rows := range map[string]string{"keygen": keygen, "lemonsqueezy": lemon} {
+		r := w.importing(source, "json", `{"data": [`+rows+`]}`, true)
+		r.Only = "7"
+		report, err := w.ImportFile(w.ctx, r)
+		if err != nil || report.Total != 2 || report.Failed != 2 || report.Skipped != 3 {
+			t.Errorf("%s: %+v, %v", source, report, err)
+		}
+	}
+	lemons := `{"data": [{"type": "license-keys", "id": "1", "attributes": {"key": "A-KEY-OF-OLD-1", "user_email": "ada@example.com", "product_id": "7"}}]}`
+	r := w.importing("lemonsqueezy", "json", lemons, true)
+	r.Only = "7"
+	if report, err := w.ImportFile(w.ctx, r); err != nil || report.Fresh != 1 {
+		t.Errorf("an id of a product as a text: %+v, %v", report, err)
+	}
 }

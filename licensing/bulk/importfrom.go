@@ -15,16 +15,34 @@ import (
 
 // resource is an object of a JSON:API document, as keygen and Lemon Squeezy list them.
 type resource[A any] struct {
-	ID            string `json:"id"`
-	Type          string `json:"type"`
-	Attributes    A      `json:"attributes"`
-	Relationships struct {
-		Product struct {
-			Data struct {
-				ID string `json:"id"`
-			} `json:"data"`
-		} `json:"product"`
-	} `json:"relationships"`
+	ID         string `json:"id"`
+	Attributes A      `json:"attributes"`
+}
+
+// member is a member of a JSON object below the names of a path, as text, "" where there is none; whatever else of the object cannot be read.
+func member(object jsontext.Value, path ...string) string {
+	for _, name := range path {
+		var members map[string]jsontext.Value
+		if json.Unmarshal(object, &members, jsontext.AllowDuplicateNames(true)) != nil {
+			return ""
+		}
+		object = members[name]
+	}
+	var text string
+	if json.Unmarshal(object, &text) == nil {
+		return text
+	}
+	return string(object)
+}
+
+// other reports whether an object is of another type than one, or of another product than the only one that is asked for, as it stands below the
+// names of a path. One that is of no product is of another, unless it cannot be read: that is told.
+func (e *entry) other(object jsontext.Value, kind, only string, path ...string) bool {
+	if t := member(object, "type"); t != kind && t != "" {
+		return true
+	}
+	of := member(object, path...)
+	return only != "" && of != only && (of != "" || len(e.problems) == 0)
 }
 
 // keygenLicense are the attributes of keygen's license object that mean something here. Machines stay where they are: products activate
@@ -47,7 +65,7 @@ func readKeygen(data, only string) (entries []entry, skipped int, err error) {
 		if err := json.Unmarshal(text, &r); err != nil {
 			e.unread(err)
 		}
-		if r.Type != "licenses" && r.Type != "" || only != "" && r.Relationships.Product.Data.ID != only {
+		if e.other(text, "licenses", only, "relationships", "product", "data", "id") {
 			skipped++
 			return
 		}
@@ -71,7 +89,6 @@ func readKeygen(data, only string) (entries []entry, skipped int, err error) {
 
 // lemonKey are the attributes of Lemon Squeezy's license key object that mean something here.
 type lemonKey struct {
-	ProductID       int64          `json:"product_id"`
 	UserName        string         `json:"user_name"`
 	UserEmail       string         `json:"user_email"`
 	Key             string         `json:"key"`
@@ -90,7 +107,7 @@ func readLemonSqueezy(data, only string) (entries []entry, skipped int, err erro
 			e.unread(err)
 		}
 		a := &r.Attributes
-		if r.Type != "license-keys" && r.Type != "" || only != "" && itoa(int(a.ProductID)) != only {
+		if e.other(text, "license-keys", only, "attributes", "product_id") {
 			skipped++
 			return
 		}
@@ -126,6 +143,9 @@ func readGumroad(data, only string) (entries []entry, skipped int, err error) {
 		}
 		e := entry{line: line}
 		e.Reference, e.Key, e.Licensee = cells["Purchase ID"], cells["License Key"], cut(unguarded(cells["Buyer Name"]))
+		if cells["Giftee Email"] != "" {
+			e.Licensee = "" // it is the giver's name
+		}
 		e.Email = unguarded(cmp.Or(cells["Giftee Email"], cells["Purchase Email"], cells["Buyer Email"]))
 		e.IssuedAt = e.instant("Purchase Date", cmp.Or(cells["Purchase Time (UTC timezone)"], cells["Purchase Date"]))
 		e.ValidUntil = e.instant("Subscription End Date", cells["Subscription End Date"])
@@ -136,7 +156,7 @@ func readGumroad(data, only string) (entries []entry, skipped int, err error) {
 		case yes("Fully Refunded?"):
 			e.State, e.Why = license.Revoked, "refunded at Gumroad"
 		case yes("Disputed?") && !yes("Dispute Won?"):
-			e.State, e.Why = license.Revoked, "disputed at Gumroad"
+			e.State, e.Why = license.Suspended, "disputed at Gumroad" // which may end well, and what is revoked never comes back
 		case yes("Access Revoked?"), cells["License Key Enabled?"] == "0":
 			e.State, e.Why = license.Suspended, "disabled at Gumroad"
 		}

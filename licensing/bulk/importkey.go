@@ -204,6 +204,7 @@ func (s *Service) checkKey(m *keyMaking, e *keyEntry) {
 	if c.broken {
 		e.row.problems = append(e.row.problems, fields(c.err)...)
 	}
+	e.Reference, e.Owner = kept(e.Reference), kept(e.Owner)
 	it := e.keyItem
 	if it.Owner = cmp.Or(it.Owner, it.Email, m.Owner, "nobody"); it.Env == "" {
 		it.Env = licensing.Live

@@ -307,3 +307,82 @@ func TestK12_CeremonyRefusesToGoBack(t *testing.T) {
 		}
 	}
 }
+
+// Whoever has a root that products trust can make them trust any signing key, so one is added only when two owners want it, as one leaves: whoever
+// proposed it cannot approve it, nor by another account, nor at the machine, where one person alone adds it only in an installation that one person
+// runs. Nothing changes before, one that was withdrawn or lapsed is not added, and one that is trusted already is not proposed.
+func TestK13_AddingARootNeedsTwoOwners(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		k := whole(t, e)
+		person(t, e, "cus_ada", "ada@example.com")
+		person(t, e, "cus_ada2", "ada+work@example.com")
+		person(t, e, "cus_bob", "bob@example.com")
+		ada, bob, machine := as(t, licensing.Staff, "cus_ada"), as(t, licensing.Staff, "cus_bob"), as(t, licensing.CLI, "root")
+		before := must(k.Keyset(t.Context()))(t)
+		root := func() string {
+			public, _, _ := ed25519.GenerateKey(nil)
+			return doc.FormatPublicKey(public)
+		}
+		first := root()
+		propose := func(ctx context.Context, public string) keyring.ExportRequest {
+			t.Helper()
+			out := must(k.AddRoot(ctx, keyring.AddRootRequest{Root: public, Reason: "another safe"}))(t)
+			if out.Proposal == nil || out.Proposal.Adds != public || len(out.Roots) != 1 || must(k.Keyset(t.Context()))(t) != before {
+				t.Fatalf("it was not merely proposed: %+v", out)
+			}
+			return keyring.ExportRequest{ID: out.Proposal.ID}
+		}
+		at := propose(ada, first)
+		if _, err := k.AddRoot(bob, keyring.AddRootRequest{Root: first, Reason: "too"}); !errors.Is(err, keyring.ErrExporting) {
+			t.Errorf("a second proposal: %v", err)
+		}
+		for name, ctx := range map[string]context.Context{"the proposer": ada, "his other account": as(t, licensing.Staff, "cus_ada2"), "the machine": machine} {
+			if _, err := k.ApproveExport(ctx, at); !errors.Is(err, keyring.ErrSamePerson) {
+				t.Errorf("%s approved: %v", name, err)
+			}
+		}
+		if _, err := k.TakeRoot(ada, keyring.TakeRequest{ID: at.ID, Passphrase: passphrase}); !errors.Is(err, keyring.ErrExportState) {
+			t.Errorf("the root's file for an addition: %v", err)
+		}
+		for name, end := range map[string]func(keyring.ExportRequest){
+			"withdrawn": func(r keyring.ExportRequest) { must(k.WithdrawExport(ada, r))(t) },
+			"lapsed":    func(keyring.ExportRequest) { e.Clock.Advance(8 * 24 * time.Hour) },
+		} {
+			other := propose(machine, root())
+			end(other)
+			if _, err := k.ApproveExport(bob, other); !errors.Is(err, keyring.ErrExportState) {
+				t.Errorf("one that was %s: %v", name, err)
+			}
+		}
+		at = propose(ada, first) // the one before has lapsed too
+		if v := must(k.ApproveExport(bob, at))(t); v.State != string(keyring.Done) {
+			t.Errorf("approved, it is %s", v.State)
+		}
+		if _, err := k.ApproveExport(bob, at); err == nil {
+			t.Error("approved twice")
+		}
+		set := must(k.RootChangeAgain(t.Context(), at.ID, ""))(t)
+		if len(set.Roots) != 2 || set.Roots[1] != first || set.Proposal != nil || must(k.Keyset(t.Context()))(t) == before {
+			t.Errorf("approved, the roots are %+v", set)
+		}
+		if _, err := k.AddRoot(ada, keyring.AddRootRequest{Root: first, Reason: "again"}); !errors.Is(err, keyring.ErrKnownRoot) {
+			t.Errorf("one that is trusted: %v", err)
+		}
+		d := k.Deps
+		d.Alone = true
+		if out := must(keyring.New(d).AddRoot(machine, keyring.AddRootRequest{Root: root(), Reason: "a third"}))(t); out.Proposal != nil || len(out.Roots) != 3 {
+			t.Errorf("the operator of an installation of one: %+v", out)
+		}
+		count := func(action string) (n int) {
+			t.Helper()
+			if err := e.DB.QueryRow(t.Context(), `SELECT count(*) FROM audit WHERE action = $1`, action).Scan(&n); err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+		if a, b := count("keyring.root_propose"), count("keyring.root_add"); a != 4 || b != 2 {
+			t.Errorf("%d proposals and %d additions audited", a, b)
+		}
+	})
+}

@@ -20,10 +20,12 @@ const (
 	Withdrawn ExportState = "withdrawn"
 )
 
-// Export is the removal of a root from the installation, as stored. Alone says that the operator at the machine decided alone.
+// Export is the removal of a root from the installation, as stored, or, where Adds is not empty, the addition of one whose public key that is: each
+// puts what signs keysets into somebody's hands. Alone says that the operator at the machine decided alone.
 type Export struct {
 	ID         string
 	KID        string
+	Adds       string
 	State      ExportState
 	Reason     string
 	Alone      bool
@@ -36,7 +38,7 @@ type Export struct {
 	ExpiresAt  time.Time
 }
 
-// Exports keeps the removals of roots. Writes run in the caller's transaction.
+// Exports keeps the removals and additions of roots. Writes run in the caller's transaction.
 type Exports interface {
 	// AddExport stores a proposal; [ErrExporting] when the root has an open one. Those that lapsed are withdrawn first.
 	AddExport(ctx context.Context, e Export) error
@@ -59,7 +61,7 @@ const (
 
 // The refusals of exports.
 var (
-	ErrExporting       = licensing.Fail(licensing.Conflict, "export-open", "The root is about to be exported already.")
+	ErrExporting       = licensing.Fail(licensing.Conflict, "export-open", "The root is about to be exported or added already.")
 	ErrExportState     = licensing.Fail(licensing.Conflict, "export-state", "The export is not at the point where this can be done, or it has lapsed.")
 	ErrSamePerson      = licensing.Fail(licensing.Forbidden, "same-person", "Another owner has to approve it, signed in to the console.")
 	ErrNotYours        = licensing.Fail(licensing.Forbidden, "not-yours", "Only who proposed the export can take the file.")
@@ -84,7 +86,8 @@ type ExportRequest struct {
 type ExportView struct {
 	ID         string     `json:"id" doc:"Id of the export."`
 	KID        string     `json:"kid" doc:"Thumbprint of the root."`
-	State      string     `json:"state" doc:"How far it is: proposed waits for another owner, approved for the file to be taken, taken for the file to be shown again; done: the root is offline." enum:"proposed,approved,taken,done,withdrawn"`
+	Adds       string     `json:"adds,omitempty" doc:"Public key of the root, where it is not this installation's that is to leave but another that products are to trust too."`
+	State      string     `json:"state" doc:"How far it is: proposed waits for another owner, approved for the file to be taken, taken for the file to be shown again; done: the root is offline, or added." enum:"proposed,approved,taken,done,withdrawn"`
 	Reason     string     `json:"reason" doc:"Why."`
 	Alone      bool       `json:"alone,omitempty" doc:"The operator at the machine decided alone, as an installation of one person allows."`
 	ProposedBy string     `json:"proposed_by" doc:"Who proposed it."`
@@ -96,7 +99,7 @@ type ExportView struct {
 }
 
 func (e *Export) view() ExportView {
-	return ExportView{ID: e.ID, KID: e.KID, State: string(e.State), Reason: e.Reason, Alone: e.Alone, ProposedBy: e.ProposedBy, ProposedAt: e.ProposedAt,
+	return ExportView{ID: e.ID, KID: e.KID, Adds: e.Adds, State: string(e.State), Reason: e.Reason, Alone: e.Alone, ProposedBy: e.ProposedBy, ProposedAt: e.ProposedAt,
 		ApprovedBy: e.ApprovedBy, ApprovedAt: optional(e.ApprovedAt), DoneAt: optional(e.DoneAt), ExpiresAt: e.ExpiresAt}
 }
 
@@ -123,29 +126,44 @@ func (s *Service) ProposeExport(ctx context.Context, r ProposeRequest) (ExportVi
 	})
 }
 
-// ApproveExport lets a proposed export go on. Whoever proposed it may not, nor by another account of the same address, nor the operator at
-// the machine, of whom nobody knows who it is.
+// ApproveExport lets a proposed export go on, or adds the root that was proposed. Whoever proposed it may not, nor by another account of the same
+// address, nor the operator at the machine, of whom nobody knows who it is.
 func (s *Service) ApproveExport(ctx context.Context, r ExportRequest) (ExportView, error) {
-	actor := licensing.ActorFrom(ctx)
+	e, err := s.Exports.Export(ctx, r.ID)
+	if err != nil {
+		return ExportView{}, err
+	}
+	if e.Adds != "" {
+		return s.approveRoot(ctx, e)
+	}
 	return s.moveExport(ctx, r.ID, "root_export.approve", func(ctx context.Context, e *Export) error {
-		if actor.Kind != licensing.Staff {
-			return ErrSamePerson
-		}
-		proposer, err := s.Exports.Person(ctx, e.ProposedBy)
-		if err != nil {
+		if err := s.approve(ctx, e); err != nil {
 			return err
 		}
-		me, err := s.Exports.Person(ctx, actor.String())
-		if err != nil {
-			return err
-		}
-		if me == proposer {
-			return ErrSamePerson
-		}
-		now := s.Clock.Now()
-		e.State, e.ApprovedBy, e.ApprovedAt, e.ExpiresAt = Approved, actor.String(), now, now.Add(approvalLife)
+		e.State, e.ExpiresAt = Approved, e.ApprovedAt.Add(approvalLife)
 		return nil
 	}, Proposed)
+}
+
+// approve notes who approves an export, who must be another person than whoever proposed it.
+func (s *Service) approve(ctx context.Context, e *Export) error {
+	actor := licensing.ActorFrom(ctx)
+	if actor.Kind != licensing.Staff {
+		return ErrSamePerson
+	}
+	proposer, err := s.Exports.Person(ctx, e.ProposedBy)
+	if err != nil {
+		return err
+	}
+	me, err := s.Exports.Person(ctx, actor.String())
+	if err != nil {
+		return err
+	}
+	if me == proposer {
+		return ErrSamePerson
+	}
+	e.ApprovedBy, e.ApprovedAt = actor.String(), s.Clock.Now()
+	return nil
 }
 
 // WithdrawExport ends an export that is not done. The root stays where it is.

@@ -22,16 +22,69 @@ type RootChange struct {
 	Keyset int64    `json:"keyset" doc:"Number of the keyset that tells products of it."`
 	Roots  []string `json:"roots" doc:"The root public keys to pin in products, the one that signs keysets first."`
 	Online bool     `json:"online" doc:"Whether the private part of the one that signs is in this installation."`
+	// Proposal is there until another owner has approved it.
+	Proposal *ExportView `json:"proposal,omitempty" doc:"The root that is to be added once another owner has approved it, with root_export.approve; nothing has changed before."`
 }
 
-// AddRoot publishes a keyset whose roots are those so far and another, which stands by: whoever has it can sign keysets in the place of
-// the first. It needs the root here; with an offline root the same is a request ([Service.Request]).
+// AddRoot proposes another root, which stands by: whoever has it can sign keysets in the place of the first. So it is as the export of the root:
+// another owner has to approve it, and the operator at the machine of an installation that one person runs adds it at once. It needs the root here;
+// with an offline root the same is a request ([Service.Request]), which whoever has that root signs.
 func (s *Service) AddRoot(ctx context.Context, r AddRootRequest) (RootChange, error) {
 	public, err := doc.ParsePublicKey(r.Root)
 	if err != nil {
 		return RootChange{}, badRoot(err)
 	}
-	return s.changeRoots(ctx, wish{addRoot: public}, "keyring.root_add", doc.Thumbprint(public), r.Reason)
+	w, now, actor := wish{addRoot: public}, s.Clock.Now(), licensing.ActorFrom(ctx)
+	e := Export{ID: s.IDs.New("rex"), KID: doc.Thumbprint(public), Adds: r.Root, State: Proposed, Reason: r.Reason, ProposedBy: actor.String(), ProposedAt: now, ExpiresAt: now.Add(proposalLife)}
+	if actor.Kind == licensing.CLI && s.Alone {
+		return s.changeRoots(ctx, w, "keyring.root_add", e.KID, r.Reason)
+	}
+	p, err := s.plan(ctx, w)
+	if err != nil {
+		return RootChange{}, err
+	}
+	if p.root.Sealed == nil {
+		return RootChange{}, ErrRootOffline
+	}
+	if err := s.Tx.InTx(ctx, func(ctx context.Context) error {
+		if err := s.Exports.AddExport(ctx, e); err != nil {
+			return err
+		}
+		return s.Audit.Record(ctx, licensing.Event{Action: "keyring.root_propose", Target: e.ID, Reason: r.Reason, Detail: map[string]any{"root": e.KID}})
+	}); err != nil {
+		return RootChange{}, err
+	}
+	return s.RootChangeAgain(ctx, e.ID, "")
+}
+
+// approveRoot adds the root that somebody else proposed.
+func (s *Service) approveRoot(ctx context.Context, e Export) (ExportView, error) {
+	public, err := doc.ParsePublicKey(e.Adds)
+	if err != nil {
+		return ExportView{}, badRoot(err)
+	}
+	if err := s.approve(ctx, &e); err != nil {
+		return ExportView{}, err
+	}
+	if e.State != Proposed || s.Clock.Now().After(e.ExpiresAt) {
+		return ExportView{}, ErrExportState
+	}
+	p, err := s.plan(ctx, wish{addRoot: public})
+	if err != nil {
+		return ExportView{}, err
+	}
+	if err := s.signed(p); err != nil {
+		return ExportView{}, err
+	}
+	e.State, e.DoneAt = Done, e.ApprovedAt
+	return e.view(), s.apply(ctx, p.Change, licensing.Event{Action: "keyring.root_add", Target: e.ID, Reason: e.Reason,
+		Detail: map[string]any{"root": e.KID, "keyset": p.num(), "retired": p.RootRetire}}, func(ctx context.Context) error {
+		done, err := s.Exports.MoveExport(ctx, e, Proposed)
+		if err == nil && !done {
+			err = ErrExportState
+		}
+		return err
+	})
 }
 
 // RotateRootRequest replaces the root.
@@ -72,11 +125,20 @@ func (s *Service) changeRoots(ctx context.Context, w wish, action, kid, reason s
 	return s.RootChangeAgain(ctx, kid, "")
 }
 
-// RootChangeAgain answers a replay of a change of the roots.
-func (s *Service) RootChangeAgain(ctx context.Context, _, _ string) (RootChange, error) {
+// RootChangeAgain answers a replay of a change of the roots, or of a proposal of one.
+func (s *Service) RootChangeAgain(ctx context.Context, id, _ string) (RootChange, error) {
 	r, err := s.fetch(ctx)
 	if err != nil {
 		return RootChange{}, err
 	}
-	return RootChange{Keyset: r.set.Num, Roots: r.pins(), Online: r.root.Sealed != nil}, nil
+	out := RootChange{Keyset: r.set.Num, Roots: r.pins(), Online: r.root.Sealed != nil}
+	if !licensing.ValidID("rex", id) {
+		return out, nil
+	}
+	e, err := s.Exports.Export(ctx, id)
+	if err == nil && e.State == Proposed {
+		v := e.view()
+		out.Proposal = &v
+	}
+	return out, err
 }

@@ -147,7 +147,7 @@ func (r *ChangeRequest) over(l *License, now time.Time) error {
 		l.UpdatesUntil = r.UpdatesUntil.UTC().Truncate(time.Second)
 	}
 	if r.MaxVersion != nil {
-		l.Terms.MaxVersion = *r.MaxVersion
+		l.cover(l.policyVersion(), *r.MaxVersion)
 	}
 	l.Entitlements = l.Entitlements.over(r.Entitlements)
 	for _, name := range r.Remove {

@@ -39,7 +39,7 @@ func newWorld(t testing.TB, e storetest.Env, terms license.Terms) *world {
 		t.Fatal(err)
 	}
 	w.Service = license.New(license.Deps{
-		Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Renewals: e.Store.LicenseRenewals(), Transfers: e.Store.LicenseOwners(), Trials: e.Store.LicenseOwners(), Env: licensing.Live, Signer: w.keys, Verifier: w.keys,
+		Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Renewals: e.Store.LicenseRenewals(), Seating: e.Store.LicenseSeats(), Transfers: e.Store.LicenseOwners(), Trials: e.Store.LicenseOwners(), Env: licensing.Live, Signer: w.keys, Verifier: w.keys,
 		Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: w.killed,
 	})
 	w.ctx = licensing.WithCall(t.Context(), &licensing.Call{Operation: "test", Mutating: true,

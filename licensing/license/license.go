@@ -74,7 +74,9 @@ type License struct {
 	// Since when each suspends it, zero for not; it is suspended for as long as any of them does.
 	HeldAt, DisputedAt, LapsedAt time.Time
 	Terms                        Terms // frozen at issue
-	Entitlements                 Entitlements
+	// PolicyVersion is the newest version that the policy covers, where Terms hold another that was said of this license alone.
+	PolicyVersion *string
+	Entitlements  Entitlements
 	// EntUntil are ends of single entitlements in seconds since 1970 that stand in for those of the terms; 0 takes one's end away.
 	EntUntil     map[string]int64
 	ValidUntil   time.Time
@@ -118,10 +120,26 @@ func (l *License) LapsesAt() (time.Time, State) {
 // Waits reports whether the license's term has not begun.
 func (l *License) Waits() bool { return l.StartedAt.IsZero() && l.Terms.Starts() }
 
+// policyVersion is the newest version that the policy covers, whatever was said of the license alone.
+func (l *License) policyVersion() string {
+	if l.PolicyVersion != nil {
+		return *l.PolicyVersion
+	}
+	return l.Terms.MaxVersion
+}
+
+// cover makes own the newest version that l covers, while its policy covers those up to the other.
+func (l *License) cover(policy, own string) {
+	l.Terms.MaxVersion, l.PolicyVersion = own, nil
+	if own != policy {
+		l.PolicyVersion = &policy
+	}
+}
+
 // begin starts the term of a license that waits for it.
 func (l *License) begin(at time.Time) {
 	l.StartedAt = at
-	l.ValidUntil = at.Add(seconds(l.Terms.Duration + l.TermAdded))
+	l.ValidUntil = plus(at, l.Terms.Duration+l.TermAdded)
 }
 
 // Granted is what a product is told of features and meters: the entitlements, and the quota of each meter as a number.
@@ -149,6 +167,12 @@ func (l *License) signable(e *licensing.Error) error {
 	}
 	if !l.ValidUntil.IsZero() && (l.ValidUntil.Before(l.CreatedAt) || l.ValidUntil.Year() > 9000) {
 		return e.With("/valid_until", "must lie after the license was issued and before the year 9001")
+	}
+	if l.UpdatesUntil.Year() > 9000 {
+		return e.With("/updates_until", "must lie before the year 9001")
+	}
+	if l.Waits() && plus(l.CreatedAt, l.Terms.Duration+l.TermAdded).Year() > 8000 {
+		return e.With("/terms", "are more than the calendar has, whenever the term begins")
 	}
 	if end := l.HardEnd(); !end.IsZero() && !end.After(l.CreatedAt) {
 		return e.With("/valid_until", "must lie after the license was issued")
@@ -236,9 +260,16 @@ type Store interface {
 	// DueToLapse returns active licenses whose time to lapse has come, the longest due first. One that would be revoked, which is final, is not due
 	// while a disputed payment has one of its renewals taken back: it has expired until then, and a dispute that is won gives all of it back.
 	DueToLapse(ctx context.Context, now time.Time, limit int) ([]License, error)
-	// RetimeSeats sets when silence frees the seats that are held, zero for never, but none before its lease ends. Those that are borrowed at
-	// the instant lent keep their date; when that is zero, none is borrowed any more.
+}
+
+// Seating is what a license that goes over to other terms needs of its seats.
+type Seating interface {
+	// RetimeSeats sets, in the caller's transaction, when silence frees the seats that are held, zero for never, but none before its lease ends, and
+	// of those that float none whose lease has no end. Those that are borrowed at the instant lent keep their date; when that is zero, the seats do
+	// not float, and none is borrowed any more.
 	RetimeSeats(ctx context.Context, id string, diesAt, lent time.Time) error
+	// EndlessSeats counts the seats that are held by a lease without an end.
+	EndlessSeats(ctx context.Context, id string) (int64, error)
 }
 
 // Renewals remembers what licenses were renewed for. What writes runs in the caller's transaction.

@@ -174,3 +174,8 @@ type Policies interface {
 }
 
 func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
+
+// plus is an instant n seconds after another, also where that is more than the 292 years that a [time.Duration] holds: several terms may be.
+func plus(at time.Time, n int64) time.Time {
+	return time.Unix(at.Unix()+n, int64(at.Nanosecond())).UTC()
+}

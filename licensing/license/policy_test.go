@@ -53,12 +53,16 @@ func TestPolicyRules(t *testing.T) {
 		"expiry_basis": func(p *license.Terms) {
 			p.Type, p.Duration, p.ExpiryBasis, p.Activation = doc.Timed, 60, license.FromFirstActivation, doc.ActivationNone
 		},
+		"activation": func(p *license.Terms) {
+			p.Type, p.Duration, p.Activation = doc.Trial, 60, doc.ActivationNone
+		},
 		"seats/n":         func(p *license.Terms) { p.Seats.N = -1 },
 		"overage_percent": func(p *license.Terms) { p.OveragePercent = -2 },
 		"over_limit":      func(p *license.Terms) { p.OverLimit = "queue" },
 		"keep":            func(p *license.Terms) { p.Keep = []string{"nothing"} },
 		"entitlements":    func(p *license.Terms) { p.Entitlements = license.Entitlements{"No Code": doc.On()} },
 		"grace":           func(p *license.Terms) { p.Grace = -1 },
+		"grace ":          func(p *license.Terms) { p.Fresh, p.Stale, p.Grace = 150*366*license.Day, 50*366*license.Day, 1 },
 		"match":           func(p *license.Terms) { p.Match = 99 },
 		"transfer/expiry": func(p *license.Terms) { p.Transfer = license.Transfer{Allowed: true, Expiry: "never"} },
 	} {
@@ -72,7 +76,7 @@ func TestPolicyRules(t *testing.T) {
 		}
 		found := false
 		for _, f := range told.Fields {
-			found = found || f.Name == field
+			found = found || f.Name == strings.TrimSpace(field)
 		}
 		if !found {
 			t.Errorf("%s: fields %+v", field, told.Fields)

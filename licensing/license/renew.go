@@ -64,7 +64,7 @@ type Ends struct {
 // many of its terms. Time is never taken away. It is what the service does, so whoever shows it first shows what then happens.
 func (t *Terms) Renewed(e Ends, now, until time.Time, terms int64) (Ends, error) {
 	if t.UpdatesFor > 0 && !e.UpdatesUntil.IsZero() {
-		e.UpdatesUntil = later(e.UpdatesUntil, t.from(e.UpdatesUntil, now).Add(seconds(t.UpdatesFor*terms)))
+		e.UpdatesUntil = later(e.UpdatesUntil, plus(t.from(e.UpdatesUntil, now), t.UpdatesFor*terms))
 	}
 	switch {
 	case t.Type == doc.Perpetual:
@@ -79,7 +79,7 @@ func (t *Terms) Renewed(e Ends, now, until time.Time, terms int64) (Ends, error)
 	case e.StartedAt.IsZero() && t.Starts():
 		e.TermAdded += t.Duration * terms
 	default:
-		e.ValidUntil = later(e.ValidUntil, t.from(e.ValidUntil, now).Add(seconds(t.Duration*terms)))
+		e.ValidUntil = later(e.ValidUntil, plus(t.from(e.ValidUntil, now), t.Duration*terms))
 	}
 	return e, nil
 }

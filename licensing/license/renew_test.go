@@ -315,3 +315,46 @@ func TestRenewWithoutARunningTerm(t *testing.T) {
 		}
 	})
 }
+
+// Terms of many years add up beyond what a length of time holds in nanoseconds, 292 years, and give what they say; what is beyond the calendar is
+// refused, also of a term that has not begun.
+func TestRenewByCenturies(t *testing.T) {
+	t.Parallel()
+	e := storetest.SQLite(t)
+	w := newWorld(t, e, timed(""))
+	terms := timed("").WithDefaults()
+	terms.Duration, terms.UpdatesFor = 36500*license.Day, 36500*license.Day
+	waits := terms
+	waits.ExpiryBasis = license.FromFirstActivation
+	for i, c := range []license.Terms{terms, waits} {
+		spec := w.spec(fmt.Sprint("line/", i))
+		spec.Terms = &c
+		d := w.issue(t, spec)
+		v, err := w.Renew(w.ctx, license.RenewRequest{ID: d.License.ID, Reason: "test", Terms: 4})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := d.License
+		if c.ExpiryBasis == license.FromFirstActivation {
+			if l, err = e.Store.Licenses().LicenseByID(w.ctx, l.ID); err == nil {
+				l, err = w.Start(w.ctx, l)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			v.ValidUntil = &l.ValidUntil
+		}
+		year, month, day := l.StartedAt.Date()
+		if want := time.Date(year, month, day+5*36500, 0, 0, 0, 0, time.UTC); v.ValidUntil.Truncate(24*time.Hour) != want || v.UpdatesUntil.Truncate(24*time.Hour) != want {
+			t.Errorf("valid until %s, updates until %s, want %s", v.ValidUntil, v.UpdatesUntil, want)
+		}
+	}
+	for i, c := range []license.Terms{terms, waits} {
+		spec := w.spec(fmt.Sprint("long/", i))
+		spec.Terms = &c
+		d := w.issue(t, spec)
+		if _, err := w.Renew(w.ctx, license.RenewRequest{ID: d.License.ID, Reason: "test", Terms: 100}); !errors.Is(err, license.ErrRenewForm) {
+			t.Errorf("ten thousand years: %v", err)
+		}
+	}
+}

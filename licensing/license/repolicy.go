@@ -3,6 +3,7 @@ package license
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -21,6 +22,12 @@ type Change struct {
 	To   string `json:"to" doc:"As it would be, in JSON; empty when it goes away." example:"1209600"`
 }
 
+// Notice is what a new policy brings about that its differences do not tell.
+type Notice struct {
+	Code   string `json:"code" doc:"endless-leases: devices hold leases that never end, and none of them can be taken back while its device stays offline. override-dropped: what was said of this license alone goes away." enum:"endless-leases,override-dropped"`
+	Detail string `json:"detail" doc:"What it is, for people." example:"The end of the feature export goes away with the feature."`
+}
+
 // RepolicyLookRequest asks what a policy would change.
 type RepolicyLookRequest struct {
 	ID     string `path:"id" doc:"The license."`
@@ -35,6 +42,7 @@ type RepolicyView struct {
 	Version       int64    `json:"version" doc:"Version of the license that was looked at; license.repolicy wants it."`
 	PolicyVersion int64    `json:"policy_version" doc:"Version of the policy that was looked at; license.repolicy wants it."`
 	Changes       []Change `json:"changes" doc:"What changes, by name; empty when nothing does."`
+	Notices       []Notice `json:"notices" doc:"What else to know before: what it cannot change, and what goes away that was said of this license alone."`
 
 	Product   string          `json:"product" doc:"Product of both."`
 	Owner     licensing.Owner `json:"owner" doc:"Who has the license."`
@@ -49,8 +57,12 @@ func (s *Service) LookRepolicy(ctx context.Context, r RepolicyLookRequest) (Repo
 	if err != nil {
 		return RepolicyView{}, err
 	}
+	notices, err := s.notices(ctx, &before, &after)
+	if err != nil {
+		return RepolicyView{}, err
+	}
 	return RepolicyView{License: before.ID, Policy: p.ID, PolicyName: p.Name, Version: before.Version, PolicyVersion: p.Version,
-		Changes: changes(&before, &after), Product: before.ProductID, Owner: before.Owner, Licensee: before.Licensee, Was: before.PolicyID, SeatsUsed: before.SeatsUsed}, nil
+		Changes: changes(&before, &after), Notices: notices, Product: before.ProductID, Owner: before.Owner, Licensee: before.Licensee, Was: before.PolicyID, SeatsUsed: before.SeatsUsed}, nil
 }
 
 // RepolicyRequest puts a license under a policy as it is now.
@@ -72,7 +84,7 @@ func (r RepolicyRequest) Validate() error {
 }
 
 // Repolicy freezes a policy, as it is now, into a license in place of the terms that it has. What was said of the license alone stays:
-// its seats, features and ends where they differ from the old policy. The term goes on where the new policy has one; the
+// its seats, features, newest version and ends where they differ from the old policy. The term goes on where the new policy has one; the
 // suspension at the end of a term ends where the new one is not over. The old token is
 // invalid from then on; products get the new one with their next contact, and the seats that are held stay.
 func (s *Service) Repolicy(ctx context.Context, r RepolicyRequest) (View, error) {
@@ -109,7 +121,7 @@ func (s *Service) Repolicy(ctx context.Context, r RepolicyRequest) (View, error)
 		if err := s.resave(ctx, &after, was, old); err != nil {
 			return err
 		}
-		if err := s.Store.RetimeSeats(ctx, after.ID, dies, lent); err != nil {
+		if err := s.Seating.RetimeSeats(ctx, after.ID, dies, lent); err != nil {
 			return err
 		}
 		return s.Audit.Record(ctx, licensing.Event{Action: "license.repolicy", Target: after.ID, Product: after.ProductID, Reason: r.Reason,
@@ -166,11 +178,12 @@ func (l *License) under(p Policy, now time.Time) (License, error) {
 	}
 	out.EntUntil = maps.Clone(l.EntUntil)
 	maps.DeleteFunc(out.EntUntil, func(name string, _ int64) bool { _, has := out.Entitlements[name]; return !has })
+	out.cover(t.MaxVersion, t.MaxVersion)
+	if l.PolicyVersion != nil {
+		out.cover(t.MaxVersion, was.MaxVersion)
+	}
 	if t.UpdatesFor != was.UpdatesFor {
-		out.UpdatesUntil = time.Time{}
-		if t.UpdatesFor > 0 {
-			out.UpdatesUntil = l.CreatedAt.Add(seconds(t.UpdatesFor))
-		}
+		out.UpdatesUntil = l.updatesUnder(t.UpdatesFor)
 	}
 	switch {
 	case t.Type == doc.Perpetual:
@@ -184,6 +197,52 @@ func (l *License) under(p Policy, now time.Time) (License, error) {
 		return out, ErrRepolicy.With("/policy", "is a subscription, and nothing says until when it is paid; renew the license first")
 	}
 	return out, out.signable(ErrRepolicy)
+}
+
+// updatesUnder is until when updates are covered by a policy that covers n seconds of them, 0 without an end. What was said of the license alone
+// or renewed stays, but for an end that a policy without one makes needless.
+func (l *License) updatesUnder(n int64) time.Time {
+	given := func(n int64) time.Time {
+		if n == 0 {
+			return time.Time{}
+		}
+		return l.CreatedAt.Add(seconds(n)).Truncate(time.Second)
+	}
+	was := given(l.Terms.UpdatesFor)
+	switch {
+	case l.UpdatesUntil.Equal(was), n == 0 && !was.IsZero() && l.UpdatesUntil.After(was):
+		return given(n)
+	}
+	return l.UpdatesUntil
+}
+
+// notices are what is to be known, beside the differences, before a license goes over to other terms.
+func (s *Service) notices(ctx context.Context, before, after *License) ([]Notice, error) {
+	out := []Notice{}
+	for _, name := range slices.Sorted(maps.Keys(before.EntUntil)) {
+		if _, has := after.Entitlements[name]; !has && before.EntUntil[name] != 0 {
+			out = append(out, Notice{"override-dropped", "The end of the feature " + name + ", which was set for this license alone, goes away with the feature."})
+		}
+	}
+	if before.PolicyVersion != nil && after.PolicyVersion == nil {
+		out = append(out, Notice{"override-dropped", "The newest version is that of the policy now, and follows it from then on."})
+	}
+	if after.Terms.Then == doc.ThenAdvisory || before.SeatsUsed == 0 {
+		return out, nil
+	}
+	n, err := s.Seating.EndlessSeats(ctx, before.ID)
+	if n > 0 {
+		what := fmt.Sprintf("%d of the seats are held by leases that never end, as the terms had it. A device goes on with its own for as long as it stays offline.", n)
+		if after.Terms.Seats.Floating {
+			until := " Until it was in contact twice, its seat is not freed by silence"
+			if after.Terms.Seats.By == doc.ByUser { // any of the user's devices may have such a lease
+				until = " Such a seat is not freed by silence before it was released once"
+			}
+			what += until + ", so that no more run than there are seats; a seat that is released by hand can be taken while its device goes on."
+		}
+		out = append(out, Notice{"endless-leases", what})
+	}
+	return out, err
 }
 
 // changes lists what differs between two states of a license, by name.

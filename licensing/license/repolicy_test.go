@@ -197,3 +197,59 @@ func TestEndsAndMeters(t *testing.T) {
 		}
 	})
 }
+
+// What was said of a license alone stays under another policy where it still makes sense: its newest version until it is that of the policy, and an
+// end of updates that was set or renewed. What goes away is told before.
+func TestRepolicyKeepsOverrides(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		terms := perpetual()
+		terms.MaxVersion, terms.UpdatesFor = "2", 100*license.Day
+		w := newWorld(t, e, terms)
+		d, plain := w.issue(t, w.spec("line/1/1")), w.issue(t, w.spec("line/1/2"))
+		text, updates := "3.5", e.Clock.Now().Truncate(time.Second).Add(500*day)
+		if _, err := w.Change(w.ctx, license.ChangeRequest{ID: d.License.ID, Reason: "a friend", MaxVersion: &text, UpdatesUntil: &updates, EntUntil: map[string]time.Time{"export": updates}}); err != nil {
+			t.Fatal(err)
+		}
+		over := func(id string, version int64, change func(*license.Terms)) (license.View, license.RepolicyView) {
+			t.Helper()
+			next := terms
+			change(&next)
+			if _, err := w.ChangePolicy(w.ctx, license.ChangePolicyRequest{ID: w.policy.ID, Version: version, Name: "Next", Terms: next}); err != nil {
+				t.Fatal(err)
+			}
+			look, err := w.LookRepolicy(w.ctx, license.RepolicyLookRequest{ID: id})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := w.Repolicy(w.ctx, license.RepolicyRequest{ID: id, Version: look.Version, PolicyVersion: look.PolicyVersion, Reason: "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v, look
+		}
+		fourth := func(p *license.Terms) { p.MaxVersion, p.UpdatesFor = "4", 200*license.Day }
+		if v, look := over(d.License.ID, 1, fourth); v.Terms.MaxVersion != text || !v.UpdatesUntil.Equal(updates) || slices.Contains(names(look.Changes), "terms/max_version") {
+			t.Errorf("version %s, updates until %v, %+v", v.Terms.MaxVersion, v.UpdatesUntil, look.Changes)
+		}
+		if v, _ := over(plain.License.ID, 2, fourth); v.Terms.MaxVersion != "4" || !v.UpdatesUntil.Equal(plain.License.CreatedAt.Truncate(time.Second).Add(200*day)) {
+			t.Errorf("nothing was said of it alone: version %s, updates until %v", v.Terms.MaxVersion, v.UpdatesUntil)
+		}
+		v, look := over(d.License.ID, 3, func(p *license.Terms) {
+			p.MaxVersion, p.UpdatesFor, p.Entitlements = text, 0, license.Entitlements{"tier": doc.Text("gold")}
+		})
+		if v.Terms.MaxVersion != text || v.UpdatesUntil != nil || len(look.Notices) != 2 || look.Notices[0].Code != "override-dropped" {
+			t.Errorf("version %s, updates until %v, %+v", v.Terms.MaxVersion, v.UpdatesUntil, look.Notices)
+		}
+		if v, _ = over(d.License.ID, 4, fourth); v.Terms.MaxVersion != "4" {
+			t.Errorf("version %s after it had been the policy's", v.Terms.MaxVersion)
+		}
+		none := ""
+		if v, err := w.Change(w.ctx, license.ChangeRequest{ID: d.License.ID, Reason: "every version", MaxVersion: &none}); err != nil || v.Terms.MaxVersion != "" {
+			t.Fatalf("%s, %v", v.Terms.MaxVersion, err)
+		}
+		if v, _ = over(d.License.ID, 5, func(p *license.Terms) { p.MaxVersion = "5" }); v.Terms.MaxVersion != "" {
+			t.Errorf("version %s where every version was said", v.Terms.MaxVersion)
+		}
+	})
+}

@@ -15,6 +15,7 @@ type Deps struct {
 	Policies  Policies
 	Tokens    Tokens
 	Renewals  Renewals
+	Seating   Seating
 	Transfers Transfers
 	Trials    Trials
 	Env       licensing.Env // of trials: that of the payments which follow them

@@ -58,12 +58,15 @@ func (t Terms) spans(c *checker) {
 	} {
 		c.that(n >= 0 && n <= maxSpan, name, "is negative or longer than 200 years")
 	}
+	c.that(t.Fresh+t.Stale+t.Grace <= maxSpan, "grace", "makes more than 200 years offline, together with fresh and stale")
 	switch t.Type {
 	case doc.Perpetual:
 		c.that(t.Duration == 0, "duration", "a perpetual license has none")
 	case doc.Timed, doc.Trial:
 		c.that(t.Duration > 0, "duration", "a %s license needs one", t.Type)
 	}
+	c.that(t.Type != doc.Trial || t.Activation == doc.ActivationRequired, "activation",
+		"a trial is one for each device, so a device must hold a seat: required")
 	c.that(t.ExpiryBasis == FromCreation || t.Activation == doc.ActivationRequired, "expiry_basis",
 		"a term that starts later than at creation needs activation: required")
 	c.that(t.ExpiryBasis == FromCreation || t.Type == doc.Timed || t.Type == doc.Trial, "expiry_basis",

@@ -38,7 +38,7 @@ func added(was, is, from time.Time) int64 {
 	if !is.After(was) {
 		return 0
 	}
-	return max(0, int64(is.Sub(later(was, from))/time.Second))
+	return max(0, is.Unix()-later(was, from).Unix())
 }
 
 // moved is an end without what a renewal added to it or, when that is given back, with it. An end that nothing else moved meanwhile is put to
@@ -50,7 +50,7 @@ func moved(is, from, to time.Time, by int64) time.Time {
 	case is.Equal(from) && !to.IsZero():
 		return to
 	}
-	return is.Add(seconds(by))
+	return plus(is, by)
 }
 
 // unrenew takes what a renewal gave from l or, with back, gives it again.

@@ -149,6 +149,9 @@ func (s *Service) hand(ctx context.Context, a licensing.Actor, q Request, step S
 		if move, err = s.Licenses.DraftTransfer(ctx, license.TransferSpec{License: q.LicenseID, From: q.From, To: q.To, Reason: why}); err != nil {
 			return View{}, err
 		}
+		if step.From == Offered && move.License.Terms.Transfer.Approval { // it went over to such terms since the offer was looked at
+			return View{}, license.ErrChanged
+		}
 		step.At, step.Reason = s.Clock.Now(), reason
 		err = s.Tx.InTx(ctx, func(ctx context.Context) error { return s.finish(ctx, &q, step, move, action) })
 		if !again(err) {

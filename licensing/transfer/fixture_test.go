@@ -85,7 +85,7 @@ func newWorld(t testing.TB, e storetest.Env, terms license.Terms) *world {
 	if err := keys.Ensure(t.Context(), "https://licenses.example.com"); err != nil {
 		t.Fatal(err)
 	}
-	w.deps = license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Renewals: e.Store.LicenseRenewals(), Transfers: e.Store.LicenseOwners(), Trials: e.Store.LicenseOwners(),
+	w.deps = license.Deps{Store: e.Store.Licenses(), Policies: e.Store.Policies(), Tokens: e.Store.LicenseTokens(), Renewals: e.Store.LicenseRenewals(), Seating: e.Store.LicenseSeats(), Transfers: e.Store.LicenseOwners(), Trials: e.Store.LicenseOwners(),
 		Env: licensing.Live, Signer: keys, Verifier: keys, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: e.Store, Audit: trail, Switches: w.killed}
 	w.licenses = license.New(w.deps)
 	w.Service = w.serve(w.licenses)

@@ -3,10 +3,12 @@ package sdktest
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/mintreu/mintreu/sdk"
 	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
 )
 
 // source is a source of usage as the server knows it.
@@ -167,9 +169,18 @@ func (s *Server) Publish(product, channel, version string, files ...doc.ReleaseF
 func (s *Server) serveUpdate(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	channel := or(r.URL.Query().Get("channel"), "stable")
+	q := r.URL.Query()
+	channel, most := or(q.Get("channel"), "stable"), q.Get("max")
+	until, err := strconv.ParseInt(or(q.Get("until"), "9223372036854775807"), 10, 64)
+	if err != nil || until <= 0 {
+		refuse(w, 400, "update-until", "until must be whole seconds since 1970.")
+		return
+	}
 	var best *doc.Release
 	for _, have := range s.releases {
+		if have.claims.IssuedAt > until || most != "" && !eval.Covers(most, have.claims.Version) {
+			continue
+		}
 		if have.product == r.PathValue("product") && have.channel == channel && (best == nil || doc.Newer(have.claims.Version, best.Version)) {
 			best = have.claims
 		}

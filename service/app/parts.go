@@ -213,7 +213,7 @@ func (p *parts) licensing(ctx context.Context) (err error) {
 	if stored := p.keyring.Issuer(); a.config.Production && !strings.HasPrefix(stored, "https://") {
 		return fmt.Errorf("--production: the issuer of this installation is %s, as its first start set it; every license names it for good. Start anew in an empty place with --issuer https://…", stored)
 	}
-	p.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Transfers: st.LicenseOwners(), Trials: st.LicenseOwners(), Many: st.ManyLicenses(), Trail: p.audit, Signer: p.keyring, Verifier: p.keyring,
+	p.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Seating: st.LicenseSeats(), Transfers: st.LicenseOwners(), Trials: st.LicenseOwners(), Many: st.ManyLicenses(), Trail: p.audit, Signer: p.keyring, Verifier: p.keyring,
 		Seal: seal, Clock: clock, IDs: ids, Tx: st, Audit: p.audit, Switches: p.switches, Logger: a.log, Fresh: p.feed.Fresh})
 	p.usage = usage.New(usage.Deps{Store: st.Usage(), Meters: st.Meters(), Reads: st.UsageReads(), Accounts: st.UsageAccounts(), Thresholds: st.UsageThresholds(), Notices: usageNotices{p}, Licenses: p.licenses, Audit: p.audit, Keyring: p.keyring, Clock: clock, IDs: ids, Tx: st, Switches: p.switches, Logger: a.log})
 	p.activations = activation.New(activation.Deps{Store: st.Activations(), Lends: st.Lender(), Answers: st.OfflineAnswers(), Seal: seal, Licenses: p.licenses, Signer: p.keyring, Verifier: p.keyring,

@@ -25,9 +25,10 @@ type looked struct {
 
 // preview is what will happen, as rows of a table, and the call that does it.
 type preview struct {
-	rows []map[string]any
-	call call
-	done func(l *license.View) string
+	rows  []map[string]any
+	notes []string // what the rows do not tell
+	call  call
+	done  func(l *license.View) string
 }
 
 // run shows the preview, asks and does it. With --json the preview is not printed, but for a dry run.
@@ -44,6 +45,11 @@ func (c *looked) run(ctx context.Context, cfg app.Config, s streams, question st
 		}
 		if c.DryRun || !c.JSON {
 			if err := c.list(s.out, p.rows, "Nothing changes.", "what", "from", "to"); err != nil {
+				return err
+			}
+		}
+		for _, note := range p.notes { // beside a document, where there is one
+			if _, err := fmt.Fprintln(s.err, "Note: "+printable(note, false)); err != nil {
 				return err
 			}
 		}
@@ -218,8 +224,12 @@ func (c *licenseRepolicy) Run(ctx context.Context, cfg app.Config, s streams) er
 		for _, change := range look.Changes {
 			rows = append(rows, row(change.Name, change.From, change.To))
 		}
+		var notes []string
+		for _, n := range look.Notices {
+			notes = append(notes, n.Detail)
+		}
 		in := map[string]any{"policy": look.Policy, "version": look.Version, "policy_version": look.PolicyVersion, "reason": c.Reason}
-		return preview{rows: rows, call: call{http.MethodPost, "/repolicy", in}, done: func(out *license.View) string {
+		return preview{rows: rows, notes: notes, call: call{http.MethodPost, "/repolicy", in}, done: func(out *license.View) string {
 			return "It is under " + look.PolicyName + " as it is now. Devices keep their seats and learn of it with their next contact."
 		}}, nil
 	})

@@ -252,7 +252,7 @@ func spans(in map[string]any, all bool, do func(any) any) map[string]any {
 	return out
 }
 
-var span = regexp.MustCompile(`^([0-9]{1,12})([smhdwy])$`)
+var span = regexp.MustCompile(`^([0-9]{1,10})([smhdwy])$`)
 
 var spanUnits = []struct {
 	letter  string

@@ -353,5 +353,8 @@ func (c *rootRotate) Run(ctx context.Context, cfg app.Config, s streams) error {
 }
 
 func rootsNow(a map[string]any) string {
+	if a["proposal"] != nil {
+		return "It is proposed. Another owner has to approve it on the console's page of signing keys, within a week; nothing has changed before."
+	}
 	return fmt.Sprintf("Keyset %s tells products of it. Pin in new releases:\n%s", cell(a["keyset"]), strings.ReplaceAll(cell(a["roots"]), ",", "\n"))
 }

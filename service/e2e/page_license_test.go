@@ -287,7 +287,17 @@ func TestK13_RootExportPages(t *testing.T) {
 	second := s.as(t, "partner")
 	at := "/admin/root-exports/" + s.ids["export"]
 	b.get(t, "/admin/signing-keys").shows(t, "the keys", 200, "Move the root offline", "the machine is rented")
-	b.send(t, "/admin/root-exports/new", url.Values{"reason": {"twice"}}).shows(t, "a second proposal", 422, "about to be exported already")
+	const another = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+	var asked struct{ Proposal struct{ ID string } }
+	s.say(t, owner, http.MethodPost, "/v1/roots", object{"root": another, "reason": "another safe"}, &asked)
+	b.get(t, "/admin/signing-keys").shows(t, "a root that is proposed", 200, another, "Approve the addition of the root")
+	b.send(t, "/admin/root-exports/"+asked.Proposal.ID+"/approve", url.Values{}).shows(t, "one's own approval of it", 403, "Another owner has to approve it")
+	second.send(t, "/admin/root-exports/"+asked.Proposal.ID+"/approve", url.Values{}).shows(t, "its approval by another owner", 303)
+	if keys := b.get(t, "/admin/signing-keys").text; strings.Contains(keys, "Approve the addition") {
+		t.Error("it can be approved again")
+	}
+
+	b.send(t, "/admin/root-exports/new", url.Values{"reason": {"twice"}}).shows(t, "a second proposal", 422, "about to be exported or added already")
 	b.get(t, at+"/take").shows(t, "the file before the approval", 200, "It cannot be taken now")
 	b.send(t, at+"/approve", url.Values{}).shows(t, "one's own approval", 403, "Another owner has to approve it")
 	second.send(t, at+"/approve", url.Values{}).shows(t, "the approval", 303)

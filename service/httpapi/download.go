@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -83,7 +84,15 @@ func DownloadRaws(d Downloads) ([]Raw, error) {
 		{"download.transfer", download.TransferPath + "{token}", &sending{d, m}},
 		{"update.get", "GET /v1/updates/{product}", served("application/jwt", 300, func(ctx context.Context, r *http.Request) ([]byte, error) {
 			q := r.URL.Query()
-			text, err := d.Service.Newest(ctx, r.PathValue("product"), q.Get("channel"), q.Get("from"))
+			a := download.Asked{Product: r.PathValue("product"), Channel: q.Get("channel"), From: q.Get("from"), Max: q.Get("max")}
+			if until := q.Get("until"); until != "" {
+				n, err := strconv.ParseInt(until, 10, 64)
+				if err != nil || n <= 0 {
+					return nil, download.ErrUntil
+				}
+				a.Until = time.Unix(n, 0)
+			}
+			text, err := d.Service.Newest(ctx, a)
 			return []byte(text), err
 		})},
 	}, nil

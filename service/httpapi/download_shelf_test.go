@@ -87,7 +87,7 @@ func newShelfOn(t *testing.T, e storetest.Env, terms license.Terms, files blob.S
 	if err := s.keys.Ensure(t.Context(), "https://shop.example.com"); err != nil {
 		t.Fatal(err)
 	}
-	s.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Transfers: st.LicenseOwners(), Trials: st.LicenseOwners(), Env: licensing.Live, Signer: s.keys, Verifier: s.keys, Seal: key,
+	s.licenses = license.New(license.Deps{Store: st.Licenses(), Policies: st.Policies(), Tokens: st.LicenseTokens(), Renewals: st.LicenseRenewals(), Seating: st.LicenseSeats(), Transfers: st.LicenseOwners(), Trials: st.LicenseOwners(), Env: licensing.Live, Signer: s.keys, Verifier: s.keys, Seal: key,
 		Clock: e.Clock.Now, IDs: e.IDs, Tx: st, Audit: trail, Switches: s.Off})
 	s.service = download.New(download.Deps{Store: st.Downloads(), Links: st.DownloadLinks(), Blobs: blob.Sized{Store: files}, Signer: s.keys, Seal: key,
 		Throttle: limit.Throttle{Limiter: limit.NewLocal(e.Clock.Now)}, Clock: e.Clock.Now, IDs: e.IDs, Tx: st, Audit: trail, Switches: s.off, BaseURL: "",

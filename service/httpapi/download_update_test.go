@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,7 +16,8 @@ import (
 // anybody may read; what is withdrawn is told no more, and nothing is a failure with a code of its own.
 func TestUpdate_NewestRelease(t *testing.T) {
 	t.Parallel()
-	s := newShelf(t, storetest.SQLite(t), perpetual())
+	e := storetest.SQLite(t)
+	s := newShelf(t, e, perpetual())
 	version := func(query string) string {
 		t.Helper()
 		a := s.do("GET", "/v1/updates/editor"+query, "")
@@ -41,9 +43,15 @@ func TestUpdate_NewestRelease(t *testing.T) {
 	s.release(`{"version":"1.9.1"}`, content)
 	s.release(`{"version":"3.0.0","from_min":"2.0.0"}`, content)
 	s.release(`{"version":"4.0.0-rc1","channel":"beta"}`, content)
-	for query, want := range map[string]string{"": "3.0.0", "?from=1.0.0": "2.0.0", "?from=2.0.1": "3.0.0", "?channel=beta": "4.0.0-rc1", "?channel=none": "none", "?from=x'--": "2.0.0"} {
+	now := strconv.FormatInt(e.Clock.Now().Unix(), 10)
+	for query, want := range map[string]string{"?max=2": "2.0.0", "?max=1.9": "1.9.1", "?max=1.8": "none", "?until=" + now: "3.0.0", "?until=1": "none", "": "3.0.0", "?from=1.0.0": "2.0.0", "?from=2.0.1": "3.0.0", "?channel=beta": "4.0.0-rc1", "?channel=none": "none", "?from=x'--": "2.0.0"} {
 		if got := version(query); got != want {
 			t.Errorf("%q: %s, want %s", query, got, want)
+		}
+	}
+	for _, bad := range []string{"soon", "-1", "0", "1.5", "99999999999999999999"} {
+		if a := s.do("GET", "/v1/updates/editor?until="+bad, ""); a.StatusCode != http.StatusBadRequest || a.code() != "update-until" {
+			t.Errorf("until %s: %d %s", bad, a.StatusCode, a.code())
 		}
 	}
 	if a := s.do("GET", "/v1/updates/nothing", ""); a.StatusCode != http.StatusNotFound {

@@ -54,7 +54,7 @@ func newLicensed(t *testing.T, e storetest.Env) *licensed {
 	if err := a.Keys.Ensure(t.Context(), "https://licenses.example.com"); err != nil {
 		t.Fatal(err)
 	}
-	a.Licenses = license.New(license.Deps{Store: s.Licenses(), Policies: s.Policies(), Tokens: s.LicenseTokens(), Renewals: s.LicenseRenewals(), Transfers: s.LicenseOwners(), Trials: s.LicenseOwners(), Env: licensing.Live, Signer: a.Keys,
+	a.Licenses = license.New(license.Deps{Store: s.Licenses(), Policies: s.Policies(), Tokens: s.LicenseTokens(), Renewals: s.LicenseRenewals(), Seating: s.LicenseSeats(), Transfers: s.LicenseOwners(), Trials: s.LicenseOwners(), Env: licensing.Live, Signer: a.Keys,
 		Verifier: a.Keys, Seal: key, Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Audit: trail, Switches: f.Off})
 	a.Activations = activation.New(activation.Deps{Store: s.Activations(), Lends: s.Lender(), Answers: s.OfflineAnswers(), Seal: key, Licenses: a.Licenses, Signer: a.Keys, Verifier: a.Keys,
 		Clock: e.Clock.Now, IDs: e.IDs, Tx: s, Audit: trail, Switches: f.Off})

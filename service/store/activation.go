@@ -223,14 +223,14 @@ func replaceOldest(t activation.Take, seek []any) []db.Statement {
 // the last contact.
 func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int64, err error) {
 	err = s.db.QueryRow(ctx, `UPDATE activation SET seq = seq + 1, last_seen_at = $2,
-			lease_until = CASE WHEN $6 AND $5 = seq THEN $7 WHEN lease_until > $3 THEN lease_until ELSE $3 END,
-			dies_at = CASE WHEN $6 AND $5 = seq THEN $8 WHEN lease_until > $4 THEN lease_until ELSE $4 END, borrowed_until = $9,
+			lease_until = CASE WHEN $6 AND $5 = seq THEN $7 WHEN lease_until IS NULL OR lease_until > $3 THEN lease_until ELSE $3 END,
+			dies_at = CASE WHEN $6 AND $5 = seq THEN $8 WHEN lease_until IS NULL AND $3 IS NOT NULL THEN NULL WHEN lease_until > $4 THEN lease_until ELSE $4 END, borrowed_until = $9,
 			seq_seen = CASE WHEN $5 = 0 THEN seq WHEN seq_seen < $5 THEN $5 ELSE seq_seen END,
 			forked_at = COALESCE(forked_at, CASE WHEN $6 AND $5 < seq AND $5 <> seq_seen THEN COALESCE($2, last_seen_at) END)
 		WHERE id = $1 AND state = 'held' AND borrowed_until IS NOT DISTINCT FROM $10
 			AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')
 		RETURNING seq`,
-		r.ID, r.At, nullable(r.LeaseUntil), nullable(r.DiesAt), r.Presented, r.Watch, atLeast(r.LeaseUntil, r.Shown), atLeast(r.DiesAt, r.Shown),
+		r.ID, r.At, nullable(r.LeaseUntil), nullable(r.DiesAt), r.Presented, r.Watch, atLeast(r.LeaseUntil, r), atLeast(r.DiesAt, r),
 		nullable(r.Borrowed), nullable(r.Was)).Scan(&seq)
 	if errors.Is(err, db.ErrNoRows) {
 		return 0, nil
@@ -243,7 +243,7 @@ func (s *activations) Renew(ctx context.Context, r activation.Renewal) (seq int6
 
 // Lend implements [activation.Lender].
 func (s *activations) Lend(ctx context.Context, l activation.Loan) (bool, error) {
-	n, err := s.db.Exec(ctx, `UPDATE activation SET borrowed_until = $3, dies_at = CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END
+	n, err := s.db.Exec(ctx, `UPDATE activation SET borrowed_until = $3, dies_at = CASE WHEN lease_until IS NULL THEN NULL WHEN lease_until > $2 THEN lease_until ELSE $2 END
 		WHERE id = $1 AND license_id = $6 AND state = 'held' AND seq = $5 AND borrowed_until IS NOT DISTINCT FROM $4
 			AND EXISTS (SELECT 1 FROM license l WHERE l.id = license_id AND l.state = 'active')`,
 		l.ID, nullable(l.DiesAt), nullable(l.Borrowed), nullable(l.Was), l.Seq, l.License)
@@ -253,10 +253,14 @@ func (s *activations) Lend(ctx context.Context, l activation.Loan) (bool, error)
 	return true, s.changed(ctx, "activation", l.License)
 }
 
-// atLeast is an end that is no earlier than another; no end stays none.
-func atLeast(end, other time.Time) *time.Time {
-	if !end.IsZero() && other.After(end) {
-		end = other
+// atLeast is an end that is no earlier than that of the lease presented at a contact, none where that lease has none and the next one has; no end
+// stays none.
+func atLeast(end time.Time, r activation.Renewal) *time.Time {
+	switch {
+	case r.Endless && !r.LeaseUntil.IsZero():
+		end = time.Time{}
+	case !end.IsZero() && r.Shown.After(end):
+		end = r.Shown
 	}
 	return nullable(end)
 }

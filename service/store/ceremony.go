@@ -74,19 +74,19 @@ func (s *ceremonies) AddExport(ctx context.Context, e keyring.Export) error {
 		e.KID, e.ProposedAt); err != nil {
 		return err
 	}
-	_, err := s.db.Exec(ctx, `INSERT INTO root_export (id, kid, state, reason, alone, proposed_by, proposed_at, approved_by, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8)`, e.ID, e.KID, e.State, e.Reason, e.Alone, e.ProposedBy, e.ProposedAt, e.ExpiresAt)
+	_, err := s.db.Exec(ctx, `INSERT INTO root_export (id, kid, state, reason, alone, proposed_by, proposed_at, approved_by, expires_at, adds)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, '', $8, $9)`, e.ID, e.KID, e.State, e.Reason, e.Alone, e.ProposedBy, e.ProposedAt, e.ExpiresAt, e.Adds)
 	if errors.Is(err, db.ErrUnique) {
 		return keyring.ErrExporting.Because(err)
 	}
 	return err
 }
 
-const exportColumns = `id, kid, state, reason, alone, proposed_by, proposed_at, approved_by, approved_at, taken_at, done_at, expires_at`
+const exportColumns = `id, kid, state, reason, alone, proposed_by, proposed_at, approved_by, approved_at, taken_at, done_at, expires_at, adds`
 
 func scanExport(row db.Row) (e keyring.Export, err error) {
 	var approved, taken, done *time.Time
-	err = row.Scan(&e.ID, &e.KID, &e.State, &e.Reason, &e.Alone, &e.ProposedBy, &e.ProposedAt, &e.ApprovedBy, &approved, &taken, &done, &e.ExpiresAt)
+	err = row.Scan(&e.ID, &e.KID, &e.State, &e.Reason, &e.Alone, &e.ProposedBy, &e.ProposedAt, &e.ApprovedBy, &approved, &taken, &done, &e.ExpiresAt, &e.Adds)
 	e.ApprovedAt, e.TakenAt, e.DoneAt = instant(approved), instant(taken), instant(done)
 	return e, missing(err)
 }

@@ -23,8 +23,8 @@ func (s *Store) Licenses() license.Store { return &licenses{s} }
 
 // licenseColumns are read by scanLicense, in this order; l is the license, t its current token.
 const licenseColumns = `l.id, l.source_kind, l.source_id, l.product_id, l.product_slug, l.plan_id, l.plan_code, l.policy_id,
-	l.owner, l.env, l.licensee, l.state, l.state_reason, l.terms, l.entitlements, l.ent_until, l.valid_until, l.updates_until, l.started_at, l.term_added,
-	l.seats, l.seats_max, l.seats_used, l.key_prefix, l.key_lookup, l.key_sealed, l.key_hint, l.version,
+	l.owner, l.env, l.licensee, l.state, l.state_reason, l.terms, l.policy_version, l.entitlements, l.ent_until,
+	l.valid_until, l.updates_until, l.started_at, l.term_added, l.seats, l.seats_max, l.seats_used, l.key_prefix, l.key_lookup, l.key_sealed, l.key_hint, l.version,
 	l.created_at, l.updated_at, l.revoked_at, l.held_at, l.disputed_at, l.lapsed_at,
 	t.jti, t.list, t.idx, t.kid, t.token, t.created_at, t.signed_at, t.first_jti`
 
@@ -36,7 +36,7 @@ func scanLicense(row db.Row) (license.License, error) {
 	var terms, entitlements, ends string
 	var validUntil, updatesUntil, startedAt, revokedAt, held, disputed, lapsed *time.Time
 	err := row.Scan(&l.ID, &l.Source.Kind, &l.Source.ID, &l.ProductID, &l.ProductSlug, &l.PlanID, &l.PlanCode, &l.PolicyID,
-		&l.Owner, &l.Env, &l.Licensee, &l.State, &l.Reason, &terms, &entitlements, &ends, &validUntil, &updatesUntil, &startedAt, &l.TermAdded,
+		&l.Owner, &l.Env, &l.Licensee, &l.State, &l.Reason, &terms, &l.PolicyVersion, &entitlements, &ends, &validUntil, &updatesUntil, &startedAt, &l.TermAdded,
 		&l.Seats, &l.SeatsMax, &l.SeatsUsed, &l.KeyPrefix, &l.KeyLookup, &l.KeySealed, &l.KeyHint, &l.Version,
 		&l.CreatedAt, &l.UpdatedAt, &revokedAt, &held, &disputed, &lapsed,
 		&l.Token.JTI, &l.Token.List, &l.Token.Index, &l.Token.KID, &l.Token.Text, &l.Token.CreatedAt, &l.Token.SignedAt, &l.Token.First)

@@ -29,10 +29,10 @@ func (s *licenses) SaveLicense(ctx context.Context, l license.License, was int64
 			seats = $8, seats_max = $9,
 			seats_kept = CASE WHEN CAST($9 AS bigint) >= 0 AND seats_used > CAST($9 AS bigint) THEN seats_used ELSE 0 END,
 			key_lookup = $10, key_sealed = $11, key_hint = $12, updated_at = $13, owner = $14, policy_id = $15, terms = $16, device_match = $17,
-			ent_until = $18, term_added = $19, lapses_at = $20, version = version + 1
+			ent_until = $18, term_added = $19, lapses_at = $20, policy_version = $21, version = version + 1
 		WHERE id = $1 AND version = $2 AND state <> 'revoked'`,
 		l.ID, was, l.Licensee, texts[1], nullable(l.ValidUntil), nullable(l.UpdatesUntil), nullable(l.StartedAt),
-		l.Seats, l.SeatsMax, l.KeyLookup, l.KeySealed, l.KeyHint, l.UpdatedAt, l.Owner, l.PolicyID, texts[0], l.Terms.Match, texts[2], l.TermAdded, lapses(&l))
+		l.Seats, l.SeatsMax, l.KeyLookup, l.KeySealed, l.KeyHint, l.UpdatedAt, l.Owner, l.PolicyID, texts[0], l.Terms.Match, texts[2], l.TermAdded, lapses(&l), l.PolicyVersion)
 	if err != nil || n == 0 {
 		return false, err
 	}
@@ -47,7 +47,16 @@ func (s *licenses) DueToLapse(ctx context.Context, now time.Time, limit int) ([]
 	return db.Collect(rows, err, scanLicense)
 }
 
-// RetimeSeats implements [license.Store].
+// LicenseSeats returns the store of what licenses need of their seats.
+func (s *Store) LicenseSeats() license.Seating { return &licenses{s} }
+
+// EndlessSeats implements [license.Seating]. A seat that was given before any lease has one that ended at once.
+func (s *licenses) EndlessSeats(ctx context.Context, id string) (n int64, err error) {
+	err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM activation WHERE license_id = $1 AND state = 'held' AND lease_until IS NULL`, id).Scan(&n)
+	return n, err
+}
+
+// RetimeSeats implements [license.Seating].
 func (s *licenses) RetimeSeats(ctx context.Context, id string, diesAt, lent time.Time) error {
 	if lent.IsZero() {
 		_, err := s.db.Exec(ctx, `UPDATE activation SET borrowed_until = NULL, dies_at = CASE WHEN lease_until > $2 THEN lease_until ELSE $2 END
@@ -55,7 +64,8 @@ func (s *licenses) RetimeSeats(ctx context.Context, id string, diesAt, lent time
 		return err
 	}
 	_, err := s.db.Exec(ctx, `UPDATE activation SET dies_at = CASE
-			WHEN borrowed_until > $3 AND (lease_until IS NULL OR lease_until < borrowed_until) THEN borrowed_until
+			WHEN lease_until IS NULL THEN NULL
+			WHEN borrowed_until > $3 AND lease_until < borrowed_until THEN borrowed_until
 			WHEN borrowed_until > $3 OR lease_until > $2 THEN lease_until ELSE $2 END
 		WHERE license_id = $1 AND state = 'held'`, id, nullable(diesAt), lent)
 	return err

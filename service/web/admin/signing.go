@@ -23,12 +23,12 @@ func (p *pages) signingPages() []site.Page {
 				return keyring.CompromiseRequest{KID: id, Reason: reason}
 			})},
 		action{name: "root_approve", path: "/admin/root-exports/{id}/approve", spec: p.ops.ApproveExport.Spec(), back: back, silent: true,
-			title: "Let the root go offline", button: "Approve", done: "Approved. Whoever proposed it can take the encrypted file for a day.",
-			what: "Whoever proposed it then takes the root in an encrypted file; once the file was read back, the copy in this installation is deleted. Approve only what you spoke about.",
+			title: "Approve what is to happen to the root", button: "Approve", done: "Approved. Whoever proposed that the root goes offline can take the encrypted file for a day; a root that was to be added is added.",
+			what: "If the root is to go offline, whoever proposed it then takes it in an encrypted file; once the file was read back, the copy in this installation is deleted. If another root is to be added, products trust it at once, and whoever has its private part can make them trust any signing key. Approve only what you spoke about.",
 			do:   plain(func() op[keyring.ExportRequest, keyring.ExportView] { return p.ops.ApproveExport }, export)},
 		action{name: "root_withdraw", path: "/admin/root-exports/{id}/withdraw", spec: p.ops.WithdrawExport.Spec(), back: back, silent: true, calm: true,
-			title: "Withdraw the export", button: "Withdraw it", done: "Withdrawn. The root stays where it is.",
-			what: "The root stays in this installation. A file that was taken already still holds it: destroy it.",
+			title: "Withdraw what is to happen to the root", button: "Withdraw it", done: "Withdrawn. The root stays where it is, and none is added.",
+			what: "The root stays in this installation, and no other is added. A file that was taken already still holds it: destroy it.",
 			do:   plain(func() op[keyring.ExportRequest, keyring.ExportView] { return p.ops.WithdrawExport }, export)})...)
 }
 
@@ -91,4 +91,12 @@ func resigned(w keyring.Resigning) string {
 		return "The documents to be signed again are being counted."
 	}
 	return ui.Number(w.Done) + " of " + ui.Number(w.Total) + " documents are signed again."
+}
+
+// exportWord is what is to happen to a root.
+func exportWord(e keyring.ExportView) string {
+	if e.Adds != "" {
+		return "addition"
+	}
+	return "export"
 }
