@@ -37,7 +37,8 @@ const paidBy = ` FROM orders o WHERE (o.owner = $1 OR o.email = $2) AND o.intent
 	AND (payment_event.object IN (o.session, o.intent, o.charge) OR payment_event.body LIKE '%"' || o.intent || '"%' OR o.charge <> '' AND payment_event.body LIKE '%"' || o.charge || '"%')`
 
 // aboutBuyer is the condition on events that are about a person's orders, by name or by the payment.
-const aboutBuyer = `order_id IN (SELECT o.id FROM orders o WHERE o.owner = $1 OR o.email = $2) OR order_id = '' AND EXISTS (SELECT 1` + paidBy + `)`
+const aboutBuyer = `id IN (SELECT id FROM payment_event WHERE order_id IN (SELECT o.id FROM orders o WHERE o.owner = $1 OR o.email = $2)
+	UNION ALL SELECT id FROM payment_event WHERE order_id = '' AND EXISTS (SELECT 1` + paidBy + `))`
 
 // exportMost is how many rows of a kind an export shows.
 const exportMost = 10_000
