@@ -129,7 +129,7 @@ func (s *checkouts) Due(ctx context.Context, d checkout.Due, limit int) ([]strin
 
 func (s *checkouts) Hold(ctx context.Context, ids ...string) error {
 	var args []any
-	_, err := s.db.Batch(ctx, []db.Statement{{SQL: `SELECT id FROM orders WHERE id IN (` + among(&args, ids) + `) ORDER BY id FOR NO KEY UPDATE`, Args: args}})
+	_, err := s.db.Exec(ctx, held("orders", `id IN (`+among(&args, ids)+`)`), args...)
 	return err
 }
 

@@ -58,8 +58,7 @@ func (s *downloadLinks) Begin(ctx context.Context, b download.Beginning) (first 
 	l, limited := &b.Link, b.UsesMax > 0
 	var stale int64
 	if limited {
-		held := db.Statement{SQL: `SELECT id FROM download_link WHERE id = $5 OR ` + staleOf + ` ORDER BY id FOR NO KEY UPDATE`, Args: staleArgs(b)}
-		if _, err := s.db.Batch(ctx, []db.Statement{held}); err != nil {
+		if _, err := s.db.Exec(ctx, held("download_link", `id = $5 OR `+staleOf), staleArgs(b)...); err != nil {
 			return false, err
 		}
 		if stale, err = s.giveBack(ctx, b); err != nil {

@@ -55,8 +55,8 @@ func (s *Store) Personal() []account.Personal {
 			erase: []erasure{
 				// Whoever applies an event holds it before its order. So those that are there are held first; then the orders, since what arrives from
 				// now on waits until this is over, and then finds the buyer erased.
-				{`UPDATE payment_event SET attempts = attempts WHERE ` + inOrder("payment_event", aboutBuyer), []int{1, 2}},
-				{`UPDATE orders SET updated_at = updated_at WHERE ` + inOrder("orders", `owner = $1 OR email = $2`), []int{1, 2}},
+				{held("payment_event", aboutBuyer), []int{1, 2}},
+				{held("orders", `owner = $1 OR email = $2`), []int{1, 2}},
 				{`UPDATE payment_event SET body = '{}' WHERE order_id IN (SELECT id FROM orders WHERE owner = $1 OR email = $2)`, []int{1, 2}},
 				{`UPDATE payment_event SET body = '{}', order_id = (SELECT MIN(o.id)` + paidBy + `) WHERE order_id = '' AND EXISTS (SELECT 1` + paidBy + `)`, []int{1, 2}},
 			}}),
@@ -84,7 +84,7 @@ func (s *Store) Personal() []account.Personal {
 			erase: []erasure{{`UPDATE activation SET name = '' WHERE license_id IN (SELECT id FROM license WHERE owner = $1)`, []int{1}}}}),
 		of("keys", holding{columns: "k.id, k.product_id, k.name, k.metadata, k.env, k.created_at", from: "api_key k WHERE k.owner = $1 ORDER BY k.id",
 			erase: []erasure{
-				{`UPDATE api_key_family SET owner = owner WHERE owner = $1`, []int{1}}, // held before its keys, as by everybody
+				{`SELECT owner FROM api_key_family WHERE owner = $1 FOR NO KEY UPDATE`, []int{1}}, // held before its keys, as by everybody
 				{`UPDATE api_key SET name = 'key', metadata = '{}' WHERE ` + inOrder("api_key", `owner = $1`), []int{1}},
 			}}),
 		of("downloads", holding{columns: "d.id, d.file_id, d.state, d.sent, d.created_at", from: "download_link d WHERE d.owner = $1 ORDER BY d.id",
@@ -104,7 +104,7 @@ func (s *Store) Personal() []account.Personal {
 			}}),
 		of("sessions", holding{columns: "s.id, s.browser, s.remembered, s.signed_in_at, s.seen_at, s.ends_at", from: "session s WHERE s.customer_id = $1 ORDER BY s.id",
 			erase: []erasure{
-				{`UPDATE session SET turn = turn WHERE ` + inOrder("session", `customer_id = $1`), []int{1}}, // who renews one holds it first
+				{held("session", `customer_id = $1`), []int{1}}, // who renews one holds it first
 				{`DELETE FROM session_pass WHERE session_id IN (SELECT id FROM session WHERE customer_id = $1)`, []int{1}},
 				{`DELETE FROM session_renewal WHERE session_id IN (SELECT id FROM session WHERE customer_id = $1)`, []int{1}},
 				{`DELETE FROM session WHERE customer_id = $1`, []int{1}},

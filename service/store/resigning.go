@@ -113,7 +113,7 @@ func (s *tokens) ResignTokens(ctx context.Context, list []license.Token, was str
 		ids[i], statements = t.LicenseID, append(statements, resign(t, was))
 	}
 	var args []any
-	statements[0] = db.Statement{SQL: `SELECT id FROM license WHERE id IN (` + among(&args, ids) + `) ORDER BY id FOR NO KEY UPDATE`, Args: args}
+	statements[0] = db.Statement{SQL: held("license", `id IN (`+among(&args, ids)+`)`), Args: args}
 	counts, err := s.db.Batch(ctx, statements)
 	var n int64
 	for _, c := range counts[min(1, len(counts)):] {

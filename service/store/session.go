@@ -132,7 +132,7 @@ func (s *sessions) KnownSource(ctx context.Context, personID string, source []by
 // PruneSessions implements [account.Sessions].
 func (s *sessions) PruneSessions(ctx context.Context, before time.Time) (int64, error) {
 	gone, err := s.db.Batch(ctx, []db.Statement{
-		{SQL: `UPDATE session SET turn = turn WHERE ` + inOrder("session", `idle_at < $1`), Args: []any{before}}, // who renews or ends one holds it first
+		{SQL: held("session", `idle_at < $1`), Args: []any{before}}, // who renews or ends one holds it first
 		{SQL: `DELETE FROM session_pass WHERE ` + inOrder("session_pass", `expires_at < $1`), Args: []any{before}},
 		{SQL: `DELETE FROM session_renewal WHERE session_id IN (SELECT id FROM session WHERE idle_at < $1)`, Args: []any{before}},
 		{SQL: `DELETE FROM session_pass WHERE session_id IN (SELECT id FROM session WHERE idle_at < $1)`, Args: []any{before}},
