@@ -142,8 +142,10 @@ func (b beside) RevokeKey(_ context.Context, id string, r apikey.Reach, at time.
 func TestActKeys_PlantedBesideTheRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, storetest.Postgres(t))
+	own, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
 	deps := w.keys.Deps
-	deps.Store = beside{deps.Store, t.Context()}
+	deps.Store = beside{deps.Store, own}
 	keys, err := apikey.New(deps)
 	if err != nil {
 		t.Fatal(err)

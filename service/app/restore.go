@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/db/pg"
 )
@@ -149,7 +151,7 @@ func postgresTool(ctx context.Context, c Config, dir, name string, args ...strin
 	if err != nil {
 		return err
 	}
-	bare, password := splitPassword(dsn)
+	bare, password := toolURL(dsn)
 	cmd := exec.CommandContext(ctx, path, append([]string{"--no-password", "--dbname=" + bare}, args...)...)
 	for _, v := range os.Environ() {
 		if key, _, _ := strings.Cut(v, "="); key != "PGPASSWORD" && (strings.HasPrefix(key, "PG") || strings.HasPrefix(key, "LC_") || key == "LANG" || key == "PATH" || key == "HOME" || key == "TZ") {
@@ -171,8 +173,9 @@ func postgresTool(ctx context.Context, c Config, dir, name string, args ...strin
 	return nil
 }
 
-// splitPassword takes the password out of a PostgreSQL URL.
-func splitPassword(dsn string) (bare, password string) {
+// toolURL is a PostgreSQL URL as PostgreSQL's own tools take it, without its password, which is beside it. They refuse settings of a session, such as
+// lock_timeout, and those of the program's own, such as pool_max_conns.
+func toolURL(dsn string) (bare, password string) {
 	u, err := url.Parse(dsn)
 	if err != nil {
 		return dsn, ""
@@ -184,10 +187,13 @@ func splitPassword(dsn string) (bare, password string) {
 	q := u.Query()
 	if q.Has("password") {
 		password = q.Get("password")
+		q.Del("password")
 	}
-	for name := range q { // pool_… are the program's own
-		if name == "password" || strings.HasPrefix(name, "pool_") {
-			q.Del(name)
+	if config, err := pgconn.ParseConfig(dsn); err == nil {
+		for name := range config.RuntimeParams {
+			if name != "application_name" && name != "options" {
+				q.Del(name)
+			}
 		}
 	}
 	u.RawQuery = q.Encode()

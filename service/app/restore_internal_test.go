@@ -27,6 +27,7 @@ func TestQ10_ToolsSeeNoSecret(t *testing.T) {
 	for name, c := range map[string]Config{
 		"in the URL":     {PostgresURL: "postgres://u:hunter2%3A%5C@h:5432/d?sslmode=disable"},
 		"as a parameter": {PostgresURL: "postgres://u@h:5432/d?sslmode=disable&password=hunter2%3A%5C&pool_max_conns=3"},
+		"with settings":  {PostgresURL: "postgres://u:hunter2%3A%5C@h:5432/d?sslmode=disable&lock_timeout=60000&search_path=a,b&default_query_exec_mode=exec&pool_max_conns=3"},
 		"in a file":      {PostgresURL: "postgres://u@h:5432/d?sslmode=disable", PostgresPasswordFile: secret},
 	} {
 		if err := postgresTool(t.Context(), c, t.TempDir(), "pg_dump", "--format=custom"); err != nil {

@@ -10,6 +10,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,10 @@ func Postgres(t testing.TB) Env {
 	return newEnv(t, OpenPostgres(t, PostgresURL(t)))
 }
 
+// patience is how long a test waits for a row, a statement or a connection. A service gives up sooner, so that its callers may come again; whoever
+// tests it shares a busy machine with others.
+const patience = time.Minute
+
 // PostgresURL makes a fresh, migrated PostgreSQL database and returns its URL, for tests that start a whole program on it.
 func PostgresURL(t testing.TB) string {
 	t.Helper()
@@ -81,13 +86,13 @@ func PostgresURL(t testing.TB) string {
 		defer d.Close()
 		return store.Migrate(ctx, d)
 	})
-	return dbtest.PostgresDatabase(t, template)
+	return fmt.Sprintf("%s&lock_timeout=%d&statement_timeout=%[2]d", dbtest.PostgresDatabase(t, template), patience.Milliseconds())
 }
 
 // OpenPostgres opens a PostgreSQL database until the test ends.
 func OpenPostgres(t testing.TB, url string) *pg.DB {
 	t.Helper()
-	d, err := pg.Open(t.Context(), pg.Config{URL: url})
+	d, err := pg.Open(t.Context(), pg.Config{URL: url, StatementTimeout: patience, LockTimeout: patience, AcquireTimeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
