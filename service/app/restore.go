@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/mintreu/mintreu/service/db"
 	"github.com/mintreu/mintreu/service/db/pg"
@@ -151,7 +148,7 @@ func postgresTool(ctx context.Context, c Config, dir, name string, args ...strin
 	if err != nil {
 		return err
 	}
-	bare, password := toolURL(dsn)
+	bare, password := pg.ToolURL(dsn)
 	cmd := exec.CommandContext(ctx, path, append([]string{"--no-password", "--dbname=" + bare}, args...)...)
 	for _, v := range os.Environ() {
 		if key, _, _ := strings.Cut(v, "="); key != "PGPASSWORD" && (strings.HasPrefix(key, "PG") || strings.HasPrefix(key, "LC_") || key == "LANG" || key == "PATH" || key == "HOME" || key == "TZ") {
@@ -171,31 +168,4 @@ func postgresTool(ctx context.Context, c Config, dir, name string, args ...strin
 		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
 	return nil
-}
-
-// toolURL is a PostgreSQL URL as PostgreSQL's own tools take it, without its password, which is beside it. They refuse settings of a session, such as
-// lock_timeout, and those of the program's own, such as pool_max_conns.
-func toolURL(dsn string) (bare, password string) {
-	u, err := url.Parse(dsn)
-	if err != nil {
-		return dsn, ""
-	}
-	password, _ = u.User.Password()
-	if u.User != nil {
-		u.User = url.User(u.User.Username())
-	}
-	q := u.Query()
-	if q.Has("password") {
-		password = q.Get("password")
-		q.Del("password")
-	}
-	if config, err := pgconn.ParseConfig(dsn); err == nil {
-		for name := range config.RuntimeParams {
-			if name != "application_name" && name != "options" {
-				q.Del(name)
-			}
-		}
-	}
-	u.RawQuery = q.Encode()
-	return u.String(), password
 }
