@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver"
 	"github.com/riverqueue/river/riverdriver/riversqlite"
 	"github.com/riverqueue/river/rivermigrate"
 	"github.com/riverqueue/river/rivertype"
@@ -50,11 +51,36 @@ func (d *DB) NewQueue(config *river.Config) (jobs.Client, error) {
 	if d.writer == nil {
 		return nil, fmt.Errorf("%w: opened read-only", db.ErrUnavailable)
 	}
-	client, err := river.NewClient(riversqlite.New(d.writer), config)
+	client, err := river.NewClient(&looking{riversqlite.New(d.writer), d}, config)
 	if err != nil {
 		return nil, err
 	}
 	return &queue{client, d}, nil
+}
+
+// looking finds out whether there is work before it takes the writer to fetch some. Workers ask ten times a second, and the statement that fetches is
+// read and planned anew each time: without this, a service that has nothing to do keeps a twelfth of a processor busy.
+type looking struct {
+	*riversqlite.Driver
+	db *DB
+}
+
+// GetExecutor implements [riverdriver.Driver].
+func (d *looking) GetExecutor() riverdriver.Executor { return executor{d.Driver.GetExecutor(), d.db} }
+
+type executor struct {
+	riverdriver.Executor
+	db *DB
+}
+
+// JobGetAvailable implements [riverdriver.Executor].
+func (e executor) JobGetAvailable(ctx context.Context, p *riverdriver.JobGetAvailableParams) (*riverdriver.JobGetAvailableResult, error) {
+	var some bool
+	err := e.db.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM river_job WHERE state = 'available' AND queue = $1)`, p.Queue).Scan(&some)
+	if err != nil || !some {
+		return &riverdriver.JobGetAvailableResult{}, err
+	}
+	return e.Executor.JobGetAvailable(ctx, p)
 }
 
 // Start implements [jobs.Client]. The first start since the database was opened puts back the jobs that were running when the
