@@ -1,10 +1,13 @@
 package bench_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,6 +28,7 @@ import (
 
 const (
 	clients   = 64               // connections that issue at once
+	warming   = time.Second      // of those clients, which does not count: pgbench leaves out what connecting takes
 	measured  = 5 * time.Second  // by pgbench, and by those clients
 	bulkCount = 10_000           // licenses of a bulk issue
 	patience  = 10 * time.Minute // for a bulk issue
@@ -125,7 +130,7 @@ func newIssuer(b *testing.B, a *app.App) *issuer {
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}}
 }
 
-// post sends one request and decodes its answer; it waits while the process is at the ceiling that it sets itself.
+// send sends one request and decodes its answer; it waits while the process is at the ceiling that it sets itself.
 func (s *issuer) send(method, path string, in, out any) error {
 	text, err := json.Marshal(in)
 	if err != nil {
@@ -159,31 +164,81 @@ func (s *issuer) send(method, path string, in, out any) error {
 	}
 }
 
+// line is one connection on which the same request goes out again and again. Its bytes are made once and the answer is read by net/http's reader:
+// a client as lean as pgbench's, which is written in C, since the service is measured and not the client beside it on the same processors.
+type line struct {
+	conn    net.Conn
+	answers *bufio.Reader
+	request []byte
+}
+
+func (s *issuer) line(path string, in any) (*line, error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, err
+	}
+	host := strings.TrimPrefix(s.base, "http://")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		return nil, err
+	}
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", path, host, s.token, len(body))
+	return &line{conn, bufio.NewReader(conn), append([]byte(head), body...)}, nil
+}
+
+// issue gets one license; it waits while the process is at the ceiling that it sets itself.
+func (l *line) issue() error {
+	for {
+		if _, err := l.conn.Write(l.request); err != nil {
+			return err
+		}
+		res, err := http.ReadResponse(l.answers, nil)
+		if err != nil {
+			return err
+		}
+		body, err := io.ReadAll(res.Body)
+		switch {
+		case err != nil:
+			return err
+		case res.StatusCode == http.StatusTooManyRequests:
+			time.Sleep(5 * time.Millisecond)
+		case res.StatusCode >= 300 || !bytes.Contains(body, []byte(`"key":"`)):
+			return fmt.Errorf("it answered %d: %s", res.StatusCode, body)
+		default:
+			return nil
+		}
+	}
+}
+
 // single is how many licenses a second the clients get, one a request.
 func (s *issuer) single(b *testing.B) float64 {
 	b.Helper()
-	in := map[string]any{"policy": s.policy, "owner": s.owner, "reason": "bench"}
-	end, began := time.Now().Add(measured), time.Now()
-	counts := make([]int, clients)
+	lines := make([]*line, clients)
+	for i := range lines {
+		var err error
+		if lines[i], err = s.line("/v1/licenses", map[string]any{"policy": s.policy, "owner": s.owner, "reason": "bench"}); err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = lines[i].conn.Close() }()
+	}
+	began := time.Now().Add(warming)
+	var total atomic.Int64
 	var wg sync.WaitGroup
-	for i := range counts {
+	for _, l := range lines {
 		wg.Go(func() {
-			for time.Now().Before(end) {
-				var out struct{ Key string }
-				if err := s.send(http.MethodPost, "/v1/licenses", in, &out); err != nil || out.Key == "" {
-					b.Errorf("%+v, %v", out, err)
+			for time.Since(began) < measured {
+				if err := l.issue(); err != nil {
+					b.Error(err)
 					return
 				}
-				counts[i]++
+				if time.Since(began) >= 0 {
+					total.Add(1)
+				}
 			}
 		})
 	}
 	wg.Wait()
-	total := 0
-	for _, n := range counts {
-		total += n
-	}
-	return float64(total) / time.Since(began).Seconds()
+	return float64(total.Load()) / time.Since(began).Seconds()
 }
 
 // bulk is how many licenses a second one call gets, until the last is there.

@@ -126,9 +126,9 @@ func (s *audits) Head(ctx context.Context) (size int64, err error) {
 	return size, err
 }
 
-// Waiting implements [audit.Log].
+// Waiting implements [audit.Log]. Each leaf is looked up for itself: joined, PostgreSQL reads the whole trail as long as it is not very long.
 func (s *audits) Waiting(ctx context.Context, limit int) ([]audit.Waiting, error) {
-	rows, err := s.db.Query(ctx, `SELECT a.id, a.leaf FROM audit_pending p JOIN audit a ON a.id = p.audit_id ORDER BY p.audit_id LIMIT $1`, limit)
+	rows, err := s.db.Query(ctx, `SELECT p.audit_id, (SELECT a.leaf FROM audit a WHERE a.id = p.audit_id) FROM audit_pending p ORDER BY p.audit_id LIMIT $1`, limit)
 	return db.Collect(rows, err, func(r db.Row) (w audit.Waiting, err error) {
 		var leaf []byte
 		if err := r.Scan(&w.ID, &leaf); err != nil {
@@ -149,9 +149,8 @@ func (s *audits) Append(ctx context.Context, size int64, rows []audit.Numbered, 
 		return fmt.Errorf("store: the audit trail's head is not at %d any more", size)
 	}
 	numbered := make([][]any, len(rows))
-	ids := make([]any, len(rows))
 	for i, r := range rows {
-		numbered[i], ids[i] = []any{r.Num, r.ID}, r.ID
+		numbered[i] = []any{r.Num, r.ID}
 	}
 	if _, err := s.db.BulkInsert(ctx, "audit_seq", []string{"num", "audit_id"}, numbered); err != nil {
 		return err
@@ -163,7 +162,7 @@ func (s *audits) Append(ctx context.Context, size int64, rows []audit.Numbered, 
 	if _, err := s.db.BulkInsert(ctx, "audit_hash", []string{"idx", "hash"}, stored); err != nil {
 		return err
 	}
-	_, err = s.db.Exec(ctx, `DELETE FROM audit_pending WHERE audit_id IN (`+places(len(ids))+`)`, ids...)
+	_, err = s.db.Exec(ctx, `DELETE FROM audit_pending WHERE audit_id IN (SELECT q.audit_id FROM audit_seq q WHERE q.num >= $1 AND q.num < $2)`, size, size+int64(len(rows)))
 	return err
 }
 
