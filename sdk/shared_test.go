@@ -130,8 +130,8 @@ func TestCheck_SeatLostAndLicenseRenewed(t *testing.T) {
 	}
 	s.Release(key)
 	s.Change(key, renew)
-	activate(t, client(t, s, sdk.WithDevice(sdktest.Device("device 2"))), key)
 	s.Clock.Advance(25 * day)
+	activate(t, client(t, s, sdk.WithDevice(sdktest.Device("device 2"))), key)
 	if d := check(t, client(t, s, store)); d.Allowed || !d.Has(eval.TooManySeats) || d.Has(eval.NotFound) {
 		t.Errorf("without a free seat: %+v", d.Findings)
 	}

@@ -94,7 +94,7 @@ func (s *Service) ActivateAgain(ctx context.Context, id, _ string) (sdk.Activate
 	if a.State != Held || l.State != license.Active {
 		return sdk.ActivateResponse{}, ErrReleased
 	}
-	r := sdk.ActivateRequest{Product: l.ProductSlug, Env: string(l.Env), Device: a.Device, User: a.User}
+	r := sdk.ActivateRequest{Product: l.ProductSlug, Env: string(l.Env), Device: a.Device, User: a.User, Version: l.Terms.MaxVersion} // that of the product was looked at
 	out, done, err := s.again(ctx, &l, &a, &r)
 	if err == nil && !done {
 		err = ErrReleased

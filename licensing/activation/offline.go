@@ -98,7 +98,7 @@ func (s *Service) Answer(ctx context.Context, r AnswerRequest) (AnswerResponse, 
 	if out, done, err := s.answered(ctx, &l, q.Nonce); err != nil || done {
 		return out, err
 	}
-	form.Env = string(l.Env)
+	form.Env, form.Version = string(l.Env), l.Terms.MaxVersion // a request names no version: the product looks at its own, on the machine
 	for i := range attempts {
 		out, done, err := s.attempt(ctx, seek, &form, i == 0)
 		if err != nil {

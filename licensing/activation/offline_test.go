@@ -14,6 +14,7 @@ import (
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk"
 	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
 
@@ -44,6 +45,38 @@ func (w *world) leaseOf(t *testing.T, file string) (*doc.Lease, string) {
 		t.Fatal(err)
 	}
 	return w.lease(t, f.Lease), f.Lease
+}
+
+// A license up to a version is answered as any other: a request names no version, and the product on the machine looks at its own. So is the replay
+// of an activation under its Idempotency-Key, which knows the version no more.
+func TestAirGap_LicenseUpToAVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	terms := terms(1)
+	terms.MaxVersion = "2.5"
+	d := w.issue(t, terms)
+	out, err := w.Answer(owner(t.Context(), "cus_ada"), activation.AnswerRequest{ID: d.License.ID, Request: w.ask(t, d, 1, "a")})
+	if err != nil || !out.Decision.Allowed {
+		t.Fatalf("%+v, %v", out.Decision, err)
+	}
+	f, err := doc.DecodeFile(out.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lic, err := w.keys.VerifyLicense(t.Context(), f.License)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lease, _ := w.leaseOf(t, out.File)
+	for version, code := range map[string]eval.Code{"2.5": eval.Valid, "2.5.1": eval.Valid, "2.6": eval.VersionNotCovered, "": eval.VersionRequired} {
+		got := eval.Evaluate(eval.Input{License: lic, Lease: lease, Now: w.Clock.Now().Unix(), Request: eval.Request{Product: "editor", Version: version, Device: device(1)}})
+		if got.Code != code {
+			t.Errorf("version %q on the machine: %s, want %s", version, got.Code, code)
+		}
+	}
+	if again, err := w.ActivateAgain(t.Context(), out.Activation, ""); err != nil || !again.Decision.Allowed {
+		t.Errorf("the replay: %+v, %v", again.Decision, err)
+	}
 }
 
 // A machine without a network gets a file whose lease carries its nonce and ends with the policy's offline time; asking again with the same text

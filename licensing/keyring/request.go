@@ -74,7 +74,7 @@ func (s *Service) Request(ctx context.Context, r AskRequest) (Asked, error) {
 	if r.AddRoot != "" {
 		var err error
 		if w.addRoot, err = doc.ParsePublicKey(r.AddRoot); err != nil {
-			return Asked{}, badRoot(err)
+			return Asked{}, badRoot("/add_root", err)
 		}
 	}
 	p, err := s.plan(ctx, w)
@@ -278,7 +278,7 @@ func (s *Service) ImportAgain(ctx context.Context, id, _ string) (Imported, erro
 	return s.imported(ctx, r.Wish.Revoke)
 }
 
-// badRoot refuses a public key that cannot be a root.
-func badRoot(err error) error {
-	return licensing.Fail(licensing.Invalid, "root-key", "This is no public key that can be trusted as a root.").With("/add_root", "must be 43 characters of base64url: an Ed25519 public key of full order").Because(err)
+// badRoot refuses a public key that cannot be a root, by the member that it came in.
+func badRoot(member string, err error) error {
+	return licensing.Fail(licensing.Invalid, "root-key", "This is no public key that can be trusted as a root.").With(member, "must be 43 characters of base64url: an Ed25519 public key of full order").Because(err)
 }

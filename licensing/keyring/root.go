@@ -32,7 +32,7 @@ type RootChange struct {
 func (s *Service) AddRoot(ctx context.Context, r AddRootRequest) (RootChange, error) {
 	public, err := doc.ParsePublicKey(r.Root)
 	if err != nil {
-		return RootChange{}, badRoot(err)
+		return RootChange{}, badRoot("/root", err)
 	}
 	w, now, actor := wish{addRoot: public}, s.Clock.Now(), licensing.ActorFrom(ctx)
 	e := Export{ID: s.IDs.New("rex"), KID: doc.Thumbprint(public), Adds: r.Root, State: Proposed, Reason: r.Reason, ProposedBy: actor.String(), ProposedAt: now, ExpiresAt: now.Add(proposalLife)}
@@ -61,7 +61,7 @@ func (s *Service) AddRoot(ctx context.Context, r AddRootRequest) (RootChange, er
 func (s *Service) approveRoot(ctx context.Context, e Export) (ExportView, error) {
 	public, err := doc.ParsePublicKey(e.Adds)
 	if err != nil {
-		return ExportView{}, badRoot(err)
+		return ExportView{}, badRoot("/root", err)
 	}
 	if err := s.approve(ctx, &e); err != nil {
 		return ExportView{}, err

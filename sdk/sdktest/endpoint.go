@@ -90,7 +90,9 @@ func (s *Server) seat(rec *record, req *sdk.ActivateRequest) *activation {
 		return mine
 	}
 	if int64(s.taken(rec)) >= rec.claims.Seats.N {
-		return nil
+		if s.cull(rec); int64(s.taken(rec)) >= rec.claims.Seats.N {
+			return nil
+		}
 	}
 	if mine == nil {
 		mine = &activation{id: fmt.Sprintf("act_%016d", len(s.acts)+1), of: rec, user: req.User}
@@ -134,7 +136,11 @@ func (s *Server) lease(a *activation, nonce string) string {
 	if c.Pol.Then != doc.ThenAdvisory {
 		l.Expires = now + c.Pol.OfflineMax()
 	}
+	if a.dies = 0; c.Seats.Floating {
+		a.dies = l.Expires
+	}
 	if a.borrowed > now {
+		a.dies = a.borrowed
 		l.Borrowed, l.Expires, l.FreshUntil, l.RecheckAt = true, a.borrowed, a.borrowed, min(l.RecheckAt, a.borrowed)
 	}
 	a.last = l

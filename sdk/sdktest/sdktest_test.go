@@ -107,3 +107,57 @@ func Example() {
 	// true EXPIRING_SOON
 	// false EXPIRED
 }
+
+// A seat that floats comes back by itself, as at the service: that of a device
+// that may run no longer without contact, and a borrowed one at its date; the
+// device that comes back is told when it is somebody else's. A fixed one stays.
+func TestServer_FloatingSeatsComeBack(t *testing.T) {
+	t.Parallel()
+	s := sdktest.NewServer()
+	defer s.Close()
+	client := func(device string) *sdk.Client {
+		t.Helper()
+		c, err := sdk.New(s.Config("editor"), append(s.Options(), sdk.WithDevice(sdktest.Device(device)))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	says := func(what string, want eval.Code, d eval.Decision, err error) {
+		t.Helper()
+		if err != nil || d.Code != want {
+			t.Errorf("%s: %s, %v, want %s", what, d.Code, err, want)
+		}
+	}
+	pol := sdktest.Policy()
+	offline := time.Duration(pol.OfflineMax()) * time.Second
+	key := s.Issue(sdktest.Spec{Product: "editor", Seats: 1, Floating: true, Policy: &pol})
+	one, two := client("1"), client("2")
+	activate := func(what string, want eval.Code, c *sdk.Client) {
+		t.Helper()
+		d, err := c.Activate(t.Context(), key)
+		says(what, want, d, err)
+	}
+	activate("the first", eval.Valid, one)
+	s.Clock.Advance(offline - time.Second)
+	activate("the second while the first may run", eval.TooManySeats, two)
+	s.Clock.Advance(time.Second)
+	activate("the second once it may not", eval.Valid, two)
+	d, err := one.Check(t.Context())
+	says("the first", eval.LeaseExpired, d, err)
+	if d, err = two.Borrow(t.Context(), s.Clock.Now().Add(time.Hour)); !d.Allowed || err != nil {
+		t.Fatalf("borrowed: %+v, %v", d, err)
+	}
+	s.Clock.Advance(time.Hour)
+	if n := s.Seats(key); n != 0 {
+		t.Errorf("%d seats are taken when the borrowed one is over", n)
+	}
+	activate("the first once the borrowed seat is over", eval.Valid, one)
+
+	key = s.Issue(sdktest.Spec{Product: "editor", Seats: 1, Policy: &pol})
+	three, four := client("3"), client("4")
+	activate("a fixed seat", eval.Valid, three)
+	s.Clock.Advance(10 * offline)
+	activate("another for it", eval.TooManySeats, four)
+}

@@ -80,6 +80,7 @@ type activation struct {
 	first    string
 	answered string // the lease of the last license file
 	borrowed int64  // until when, in seconds
+	dies     int64  // when a seat that floats is free by itself; 0 for never
 	left     int64  // when it was given back
 	last     *doc.Lease
 }
@@ -267,7 +268,19 @@ func (s *Server) Reissue(key string) string {
 func (s *Server) Seats(key string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.cull(s.keys[key])
 	return s.taken(s.keys[key])
+}
+
+// cull frees the seats of a license that are free by themselves: borrowed until
+// a date that came, or floating on a device that may run no longer, as if the
+// policy's dead_after were the time that it lets a device run offline. Needs s.mu.
+func (s *Server) cull(r *record) {
+	for _, a := range s.acts {
+		if a.of == r && a.dies != 0 && a.dies <= s.now() {
+			a.released = true
+		}
+	}
 }
 
 // RotateKey publishes a keyset with a new signing key. The old one is kept to

@@ -32,6 +32,7 @@ func licenseVisits() map[string][]visit {
 		"GET /admin/licenses/{id}/ends":                      {{as: owner, at: "/admin/licenses/{movable}/ends"}},
 		"GET /admin/licenses/{id}/users":                     {{as: owner, at: "/admin/licenses/{named}/users"}, {as: owner, at: "/admin/licenses/{named}/users?who=grace"}, {as: owner, at: "/admin/licenses/{named}/users?who=nobody"}, {as: owner, at: "/admin/licenses/{license}/users"}},
 		"GET /admin/root-exports/new":                        {{as: owner, at: "/admin/root-exports/new"}},
+		"GET /admin/root-exports/add":                        {{as: owner, at: "/admin/root-exports/add"}},
 		"GET /admin/root-exports/{id}/take":                  {{as: owner, at: "/admin/root-exports/{export}/take"}},
 		"GET /admin/root-exports/{id}/confirm":               {{as: owner, at: "/admin/root-exports/{export}/confirm"}},
 		"GET /account/transfers/{id}/cancel":                 {{as: customer, at: "/account/transfers/{offer}/cancel"}},
@@ -275,7 +276,7 @@ func TestLicensePages(t *testing.T) {
 	b.send(t, staff+"/ends", url.Values{"until-export": {""}, "reason": {"for good"}}).shows(t, "no end of it", 303)
 }
 
-// TestK13_RootExportPages: one owner proposes to move the root offline by a form and cannot approve it himself; once another has, the form
+// TestK13_RootExportPages: one owner proposes another root by a form, which changes nothing until another owner, who sees which it is, has approved it. One owner proposes to move the root offline by a form and cannot approve it himself; once another has, the form
 // that gives the file is there for a passphrase that was typed alike twice, and gone with the export. A second export goes to its end: the file
 // is taken, shown again whole under its passphrase, and then the root is offline.
 func TestK13_RootExportPages(t *testing.T) {
@@ -288,11 +289,30 @@ func TestK13_RootExportPages(t *testing.T) {
 	at := "/admin/root-exports/" + s.ids["export"]
 	b.get(t, "/admin/signing-keys").shows(t, "the keys", 200, "Move the root offline", "the machine is rented")
 	const another = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
-	var asked struct{ Proposal struct{ ID string } }
-	s.say(t, owner, http.MethodPost, "/v1/roots", object{"root": another, "reason": "another safe"}, &asked)
-	b.get(t, "/admin/signing-keys").shows(t, "a root that is proposed", 200, another, "Approve the addition of the root")
-	b.send(t, "/admin/root-exports/"+asked.Proposal.ID+"/approve", url.Values{}).shows(t, "one's own approval of it", 403, "Another owner has to approve it")
-	second.send(t, "/admin/root-exports/"+asked.Proposal.ID+"/approve", url.Values{}).shows(t, "its approval by another owner", 303)
+	const add = "/admin/root-exports/add"
+	b.get(t, "/admin/signing-keys").shows(t, "the link to the form of another root", 200, `href="`+add+`"`)
+	b.get(t, add).shows(t, "the form of another root", 200, "Its public key", "another owner approves")
+	b.send(t, add, url.Values{"root": {another[1:]}, "reason": {"another safe"}}).shows(t, "half a key", 422, another[1:], "Must be 43 characters of base64url")
+	b.send(t, add, url.Values{"root": {another}, "reason": {""}}).shows(t, "no reason", 422, another)
+	var roots struct{ Keys []struct{ KID, Role string } }
+	s.say(t, owner, http.MethodGet, "/v1/signing-keys", nil, &roots)
+	b.send(t, add, url.Values{"root": {" " + another + "\n"}, "reason": {"another safe"}}).shows(t, "the proposal", 303)
+	var after struct{ Keys []struct{ KID, Role string } }
+	s.say(t, owner, http.MethodGet, "/v1/signing-keys", nil, &after)
+	if len(after.Keys) != len(roots.Keys) {
+		t.Errorf("a root is there that nobody approved: %v", after.Keys)
+	}
+	b.send(t, add, url.Values{"root": {another}, "reason": {"twice"}}).shows(t, "the same root again", 422, "about to be exported or added already")
+	keys := b.get(t, "/admin/signing-keys")
+	keys.shows(t, "a root that is proposed", 200, another, "Approve the addition of the root")
+	added := additionPage.FindStringSubmatch(keys.text)
+	if added == nil {
+		t.Fatal("the page leads to no approval of it")
+	}
+	second.get(t, added[1]).shows(t, "what is to be approved", 200, another, "another safe", "is added")
+	b.send(t, added[1], url.Values{}).shows(t, "one's own approval of it", 403, "Another owner has to approve it")
+	second.send(t, added[1], url.Values{}).shows(t, "its approval by another owner", 303)
+	b.send(t, add, url.Values{"root": {another}, "reason": {"once more"}}).shows(t, "a root that is there", 422)
 	if keys := b.get(t, "/admin/signing-keys").text; strings.Contains(keys, "Approve the addition") {
 		t.Error("it can be approved again")
 	}
@@ -325,13 +345,17 @@ func TestK13_RootExportPages(t *testing.T) {
 	b.send(t, confirm, url.Values{"file": {file}, "passphrase": {"another passphrase"}}).shows(t, "another passphrase", 422, "Passphrase")
 	b.send(t, confirm, url.Values{"file": {file[:len(file)/2]}, "passphrase": {secret}}).shows(t, "half of the file", 422, "Passphrase")
 	b.send(t, confirm, url.Values{"file": {file}, "passphrase": {secret}}).shows(t, "the file as it was stored", 303)
-	keys := b.get(t, "/admin/signing-keys")
+	keys = b.get(t, "/admin/signing-keys")
 	keys.shows(t, "the keys after it", 200, "The root is offline")
-	if strings.Contains(keys.text, `href="/admin/root-exports/new"`) {
-		t.Error("the root can be moved offline once more")
+	if strings.Contains(keys.text, `href="/admin/root-exports/new"`) || strings.Contains(keys.text, `href="`+add+`"`) {
+		t.Error("the root can be moved offline once more, or sign for another")
 	}
+	b.send(t, add, url.Values{"root": {another}, "reason": {"offline"}}).shows(t, "another root without the root", 422)
 	b.send(t, confirm, url.Values{"file": {file}, "passphrase": {secret}}).shows(t, "the file once more", 422)
 }
+
+// additionPage finds where the addition of a root is approved.
+var additionPage = regexp.MustCompile(`href="(/admin/root-exports/rex_[0-9a-f]+/approve)" aria-label="Approve the addition of the root"`)
 
 // exportPage finds where an export of the root is decided.
 var exportPage = regexp.MustCompile(`(/admin/root-exports/rex_[0-9a-f]+)/approve`)

@@ -139,12 +139,14 @@ type action struct {
 	spec       kit.Spec
 	title      string
 	what       string // what happens, and whether it can be undone
-	button     string
-	calm       bool // nothing is lost by it
-	reason     bool // a reason must be given; otherwise it may be
-	silent     bool // no reason is kept
-	back       func(id string) ui.Link
-	done       string
+	// told adds what this one is about, where what alone does not say it.
+	told   func(v *site.Visit, id string) (string, error)
+	button string
+	calm   bool // nothing is lost by it
+	reason bool // a reason must be given; otherwise it may be
+	silent bool // no reason is kept
+	back   func(id string) ui.Link
+	done   string
 	// do does it. A component that it returns is the answer; without one the visitor is led back, and told that it is done.
 	do func(v *site.Visit, id, reason string) (templ.Component, error)
 }
@@ -165,6 +167,13 @@ func (p *pages) act(v *site.Visit, a action) error {
 	}
 	back := a.back(id)
 	frame := v.Frame(a.title, back)
+	if a.told != nil {
+		told, err := a.told(v, id)
+		if err != nil {
+			return err
+		}
+		a.what = strings.TrimSpace(told + " " + a.what)
+	}
 	if !v.Posted() {
 		return v.Show(askPage(frame, f, a, back))
 	}

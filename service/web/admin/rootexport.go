@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"errors"
 	"io"
 
 	"github.com/mintreu/mintreu/licensing"
@@ -10,8 +11,9 @@ import (
 	"github.com/mintreu/mintreu/service/web/ui"
 )
 
-// rootOps are the operations by which two owners move the root offline.
+// rootOps are the operations by which two owners move the root offline or add another.
 type rootOps struct {
+	Add     kit.Op[keyring.AddRootRequest, keyring.RootChange] `op:"root.add"`
 	Propose kit.Op[keyring.ProposeRequest, keyring.ExportView] `op:"root_export.propose"`
 	Take    kit.Op[keyring.TakeRequest, keyring.RootTaken]     `op:"root_export.take"`
 	Confirm kit.Op[keyring.ConfirmRequest, keyring.ExportView] `op:"root_export.confirm"`
@@ -19,6 +21,7 @@ type rootOps struct {
 
 func (p *pages) rootPages() []site.Page {
 	out := append(both("root_propose", "/admin/root-exports/new", p.proposeRoot), both("root_take", "/admin/root-exports/{id}/take", p.takeRoot)...)
+	out = append(out, both("root_add", "/admin/root-exports/add", p.addRoot)...)
 	return append(out, both("root_confirm", "/admin/root-exports/{id}/confirm", p.confirmRoot)...)
 }
 
@@ -41,6 +44,38 @@ func (p *pages) proposeRoot(v *site.Visit) error {
 		}
 	}
 	return v.Show(proposeRootPage(v.Frame("Move the root offline", signingKeys()), f))
+}
+
+// addRoot proposes another root that products are to trust; another owner approves.
+func (p *pages) addRoot(v *site.Visit) error {
+	f := v.Form()
+	if err := v.Ready(p.roots.Add.Spec()); err != nil {
+		return err
+	}
+	if v.Posted() {
+		_, err := p.roots.Add.Call(v.Ctx(), keyring.AddRootRequest{Root: f.Text("root"), Reason: f.Text("reason")})
+		if err == nil {
+			return v.Go(signingKeys().Href, "good", "Proposed. Nothing has changed: another owner approves it here, and then products trust it.")
+		}
+		if other := f.Refuse(err, nil); other != nil {
+			return other
+		}
+	}
+	return v.Show(addRootPage(v.Frame("Add a root", signingKeys()), f))
+}
+
+// rootDecided says what somebody who approves or withdraws it decides on.
+func (p *pages) rootDecided(v *site.Visit, _ string) (string, error) {
+	e, err := p.rootExport(v)
+	switch {
+	case errors.Is(err, licensing.ErrNotFound):
+		return "", nil // what is sent says it
+	case err != nil:
+		return "", err
+	case e.Adds != "":
+		return "Proposed by " + who(e.ProposedBy) + ": the root " + e.Adds + " is added. “" + e.Reason + "”", nil
+	}
+	return "Proposed by " + who(e.ProposedBy) + ": the root " + e.KID + " goes offline. “" + e.Reason + "”", nil
 }
 
 // rootExport finds an export by the page's address.

@@ -22,11 +22,11 @@ func (p *pages) signingPages() []site.Page {
 			do: plain(func() op[keyring.CompromiseRequest, keyring.Resigning] { return p.ops.Compromise }, func(id, reason string) keyring.CompromiseRequest {
 				return keyring.CompromiseRequest{KID: id, Reason: reason}
 			})},
-		action{name: "root_approve", path: "/admin/root-exports/{id}/approve", spec: p.ops.ApproveExport.Spec(), back: back, silent: true,
+		action{name: "root_approve", path: "/admin/root-exports/{id}/approve", spec: p.ops.ApproveExport.Spec(), back: back, silent: true, told: p.rootDecided,
 			title: "Approve what is to happen to the root", button: "Approve", done: "Approved. Whoever proposed that the root goes offline can take the encrypted file for a day; a root that was to be added is added.",
 			what: "If the root is to go offline, whoever proposed it then takes it in an encrypted file; once the file was read back, the copy in this installation is deleted. If another root is to be added, products trust it at once, and whoever has its private part can make them trust any signing key. Approve only what you spoke about.",
 			do:   plain(func() op[keyring.ExportRequest, keyring.ExportView] { return p.ops.ApproveExport }, export)},
-		action{name: "root_withdraw", path: "/admin/root-exports/{id}/withdraw", spec: p.ops.WithdrawExport.Spec(), back: back, silent: true, calm: true,
+		action{name: "root_withdraw", path: "/admin/root-exports/{id}/withdraw", spec: p.ops.WithdrawExport.Spec(), back: back, silent: true, calm: true, told: p.rootDecided,
 			title: "Withdraw what is to happen to the root", button: "Withdraw it", done: "Withdrawn. The root stays where it is, and none is added.",
 			what: "The root stays in this installation, and no other is added. A file that was taken already still holds it: destroy it.",
 			do:   plain(func() op[keyring.ExportRequest, keyring.ExportView] { return p.ops.WithdrawExport }, export)})...)
