@@ -44,6 +44,7 @@ type Order struct {
 	Currency                                      money.Currency
 	Total, Captured, Refunded, Disputed           int64
 	CreatedAt, UpdatedAt, ExpiresAt, PaidAt, Done time.Time
+	ResolvedAt                                    time.Time // when a person dealt with it after it was parked
 }
 
 func (o *Order) amount(minor int64) string { return money.New(minor, o.Currency).String() }

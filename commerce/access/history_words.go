@@ -145,6 +145,7 @@ func orderWords(kind string) (words, bool) {
 		"dispute_lost":   {title: "Dispute lost", tone: "bad"},
 		"closed":         {title: "Order closed", tone: "bad", say: detail},
 		"revealed":       {title: "Keys shown on the order's page", say: detail},
+		"resolved":       {title: "A person dealt with it", say: detail},
 		"redrive":        {title: "Order tried again", staff: true, say: detail},
 	}[kind]
 	return w, ok

@@ -51,6 +51,9 @@ func (v *viewer) payment(o *Order) explain.Step {
 	case o.State == "awaiting_funds":
 		s.Since = instant(o.UpdatedAt)
 		return block("Money under way", "The buyer is done, and the "+o.amount(o.Total)+" are under way, which takes days for some ways to pay.", "Wait; access comes by itself as soon as the money is here.")
+	case o.State == "closed" && !o.ResolvedAt.IsZero():
+		s.Since = instant(o.ResolvedAt)
+		return block("Dealt with", "What was paid was not what was ordered, and a person dealt with it"+because(o.Reason)+".", v.pick("Nothing, unless the customer waits for something; the order's page says more.", "Ask us if you wait for something."))
 	case o.State == "closed":
 		s.Since = instant(o.UpdatedAt)
 		return block("Never paid", "The order was never paid"+because(o.Reason)+".", v.pick("Tell the customer to order again.", "Order again."))
@@ -96,6 +99,12 @@ func (v *viewer) placed(o *Order) explain.Step {
 		if off := v.switchedOff(licensing.SwitchLicensing, ""); off != nil && v.staff {
 			s.Do = "It comes by itself when the switch for licensing is on again."
 		}
+	case "fulfilled":
+		if !o.ResolvedAt.IsZero() {
+			s.State, s.Title, s.Text, s.Since = explain.OK, "Dealt with", "Payment and order did not match, and a person dealt with it"+because(o.Reason)+".", instant(o.ResolvedAt)
+			break
+		}
+		fallthrough
 	default:
 		s.State, s.Title, s.Text, s.Since = explain.OK, "Fulfilled", "What was bought has been given.", instant(o.Done)
 	}

@@ -45,6 +45,12 @@ func (w *outcome) move(to order.State, reason, kind string) {
 	w.notes = append(w.notes, note{kind, reason})
 }
 
+// park hands the order to a person, whatever one said of it before.
+func (w *outcome) park(reason string) {
+	w.order.ResolvedAt = time.Time{}
+	w.move(order.Parked, reason, "parked")
+}
+
 // judge decides what an order becomes when the provider's truth is page.
 func judge(o order.Order, page payment.Session, now time.Time) (outcome, error) {
 	w := outcome{order: o}
@@ -64,16 +70,18 @@ func judge(o order.Order, page payment.Session, now time.Time) (outcome, error) 
 	}
 	if reason := differs(o, page); reason != "" && o.PaidAt.IsZero() {
 		w.over = true
-		if w.stray(page, now); w.order.Stray.Gone() {
+		switch w.stray(page, now); {
+		case o.Resolved() && w.order.Stray.Received == o.Stray.Received: // a person dealt with it; what goes back is written down
+		case w.order.Stray.Gone():
 			w.move(order.Closed, "what was paid is not what was ordered, and all of it went back", "closed")
-		} else {
-			w.move(order.Parked, reason, "parked")
+		default:
+			w.park(reason)
 		}
 		return w, nil
 	}
 	w.over = o.State == order.Pending
 	switch {
-	case page.Payment == payment.Unpaid && !o.PaidAt.IsZero():
+	case page.Payment == payment.Unpaid && (!o.PaidAt.IsZero() || o.Resolved()):
 		return w, nil // the provider's older truth; the money was here
 	case page.Payment == payment.Unpaid && page.Failed:
 		w.move(order.Closed, "the payment failed", "closed")
@@ -133,6 +141,7 @@ func (w *outcome) adopt(page payment.Session) {
 func (w *outcome) settle(page payment.Session, now time.Time) error {
 	o := &w.order
 	revoked := o.State == order.Refunded || o.State == order.Parked && !o.PaidAt.IsZero()
+	late := o.Resolved() && o.PaidAt.IsZero()
 	taken := o.Disputed > 0
 	if o.PaidAt.IsZero() {
 		o.PaidAt, o.Captured, w.paid = now, o.Total, true
@@ -159,11 +168,13 @@ func (w *outcome) settle(page payment.Session, now time.Time) error {
 			w.given, w.lost = revoke, true
 		}
 		w.move(order.Refunded, "the dispute of the payment was lost", "dispute_lost")
+	case late:
+		w.park("what was ordered was paid after a person had dealt with the order")
 	case revoked && o.State == order.Parked: // a person looks into it
 	case revoked && taken && o.Disputed == 0:
-		w.move(order.Parked, "a lost dispute was decided anew after what was bought had been revoked", "parked")
+		w.park("a lost dispute was decided anew after what was bought had been revoked")
 	case revoked:
-		w.move(order.Parked, "a refund failed after what was bought had been revoked", "parked")
+		w.park("a refund failed after what was bought had been revoked")
 	case o.Disputed > 0 && o.State != order.Fulfilled:
 		w.move(order.Paid, "held back: the payment is disputed", "held")
 	case o.State == order.Fulfilled:

@@ -164,7 +164,11 @@ type Order struct {
 	CheckedAt   time.Time // when the provider was last asked
 	PaidAt      time.Time
 	FulfilledAt time.Time
+	ResolvedAt  time.Time // when a person dealt with it after it was parked; Reason is what they said
 }
+
+// Resolved reports whether a person has dealt with the order after it was parked. It is closed then, or fulfilled when it was paid, whatever it gave.
+func (o *Order) Resolved() bool { return !o.ResolvedAt.IsZero() }
 
 // Licensee is in whose name the order's licenses are.
 func (o *Order) Licensee() string {

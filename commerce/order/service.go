@@ -29,7 +29,7 @@ type View struct {
 	Email       string          `json:"email" doc:"Where license and receipt went."`
 	Env         licensing.Env   `json:"environment" doc:"Payments in test mode make test objects." enum:"live,test"`
 	State       State           `json:"state" doc:"Where it stands." enum:"pending,awaiting_funds,paid,fulfilled,refunded,closed,parked"`
-	Reason      string          `json:"reason,omitempty" doc:"Why it is closed, parked or held back."`
+	Reason      string          `json:"reason,omitempty" doc:"Why it is closed, parked or held back, or how a person dealt with it after it was parked."`
 	Lines       []LineView      `json:"lines" doc:"What was bought, as it was when it was ordered."`
 	Tax         Tax             `json:"tax_rule" doc:"How tax was decided."`
 	Subtotal    money.Amount    `json:"subtotal" doc:"Sum of the lines before discount and tax."`
@@ -45,6 +45,7 @@ type View struct {
 	CreatedAt   time.Time       `json:"created_at" doc:"When it was made."`
 	PaidAt      *time.Time      `json:"paid_at,omitempty" doc:"When the money arrived."`
 	FulfilledAt *time.Time      `json:"fulfilled_at,omitempty" doc:"When the grants were given."`
+	ResolvedAt  *time.Time      `json:"resolved_at,omitempty" doc:"When a person dealt with it after it was parked."`
 	Timeline    []Event         `json:"timeline,omitempty" doc:"What happened, oldest first; only for one order, and only for staff."`
 }
 
@@ -164,11 +165,14 @@ func within(a licensing.Actor, o *Order) bool {
 	return a.Product == "" || slices.ContainsFunc(o.Snapshot.Lines, func(l Line) bool { return l.ProductID == a.Product })
 }
 
+// Show is an order as its buyer and staff see it.
+func Show(o *Order) View { return view(o) }
+
 func view(o *Order) View {
 	v := View{ID: o.ID, Owner: o.Owner, Email: o.Email, Env: o.Env, State: o.State, Reason: o.Reason, Tax: o.Snapshot.Tax, Lines: []LineView{},
 		Subtotal: o.Amount(o.Subtotal), Discount: o.Amount(o.Discount), TaxAmount: o.Amount(o.Tax), Total: o.Amount(o.Total),
 		Refunded: o.Amount(o.Refunded), Disputed: o.Amount(o.Disputed), Receipt: o.Receipt, CreatedAt: o.CreatedAt,
-		PaidAt: instant(o.PaidAt), FulfilledAt: instant(o.FulfilledAt)}
+		PaidAt: instant(o.PaidAt), FulfilledAt: instant(o.FulfilledAt), ResolvedAt: instant(o.ResolvedAt)}
 	if o.Stray.Received != 0 {
 		received, back := money.New(o.Stray.Received, o.Stray.Currency), money.New(o.Stray.Back, o.Stray.Currency)
 		v.Stray, v.StrayBack = &received, &back

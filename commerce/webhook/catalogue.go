@@ -46,6 +46,7 @@ func Types() []Type {
 			"was_disputed", "disputed", "lost"),
 		of("order.closed", "An order came to nothing: it was abandoned, or its payment failed.", became("closed"), "from", "to"),
 		of("order.parked", "An order waits for a person.", became("parked"), "from", "to"),
+		plain("order.resolved", "A person dealt with an order that was parked.", "order.resolve", "from", "to"),
 
 		plain("license.issued", "A license was issued.", "license.issue", "source", "source_id"),
 		plain("license.renewed", "A license is valid for longer.", "license.renew", "valid_until", "updates_until"),

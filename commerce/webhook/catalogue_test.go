@@ -40,7 +40,7 @@ func TestCatalogueIsSound(t *testing.T) {
 	order := map[string]any{"from": "pending", "was_refunded": 0, "refunded": 0, "was_disputed": 0, "disputed": 0}
 	told := map[string]bool{}
 	for action, details := range map[string][]map[string]any{
-		"order.create":  {nil},
+		"order.create": {nil}, "order.resolve": {nil},
 		"order.update":  {with(order, "paid", true), with(order, "to", "fulfilled"), with(order, "refunded", 5), with(order, "disputed", 5), with(order, "was_disputed", 5), with(order, "to", "closed"), with(order, "to", "parked")},
 		"license.issue": {nil}, "license.renew": {nil}, "license.unrenew": {nil}, "license.change": {nil}, "license.transfer": {nil}, "license.suspend": {nil}, "license.reinstate": {nil}, "license.revoke": {nil}, "license.lapse": {nil},
 		"activation.create": {nil}, "activation.release": {nil}, "key.issue": {nil}, "key.rotate": {nil}, "key.rehome": {nil}, "key.disable": {nil}, "key.enable": {nil}, "key.revoke": {nil}, "key.leak": {nil},

@@ -35,13 +35,27 @@ type Credits struct {
 	Refill   int64
 	Every    licensing.Every
 	RefillAt time.Time // zero without a period
+	// Raised is what the last refill added, less what came back since that it need not have added; RaisedAt is when it was due, zero for none.
+	Raised   int64
+	RaisedAt time.Time
 }
 
 // at brings the credits up to an instant.
 func (c *Credits) at(now time.Time) {
 	if c.Every != Never && !now.Before(c.RefillAt) {
-		c.Balance, c.RefillAt = max(c.Balance, c.Refill), next(c.Every, now)
+		c.Raised, c.RaisedAt = max(c.Refill-c.Balance, 0), c.RefillAt
+		c.Balance, c.RefillAt = c.Balance+c.Raised, next(c.Every, now)
 	}
+}
+
+// back gives units back that were taken when the last refill was the one due at an instant, as if they had never been taken: had they been there,
+// a refill since would have added less, so that is what they make up for first.
+func (c *Credits) back(units int64, raised time.Time) {
+	if !c.RaisedAt.Equal(raised) {
+		made := min(units, c.Raised)
+		c.Raised, units = c.Raised-made, units-made
+	}
+	c.Balance += units
 }
 
 // CreditStore keeps credits. They are the one limit that is money, so they are counted in the database, never in memory alone.
@@ -143,9 +157,6 @@ func take(c *Credits, cost int64) spent {
 	c.Balance -= cost
 	return spent{ok: true, left: *c}
 }
-
-// refilled reports whether credits that were to be refilled at an instant, zero for never, have been.
-func refilled(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // refusal is an answer that a replica may give again without asking: to the same or a larger cost, until it ends or the key changes. It
 // ends after [refusalLife] at the latest, since another replica may have given credits back.

@@ -14,9 +14,9 @@ type Hold struct {
 	KeyID string
 	// Cost is what was spent of every limit and of the credits, Used what the work did cost once it is settled.
 	Cost, Used int64
-	// Credits reports that credits were spent, RefillAt when they were to be refilled next.
-	Credits  bool
-	RefillAt time.Time
+	// Credits reports that credits were spent, RefillAt when they were to be refilled next and RaisedAt which refill was their last then.
+	Credits            bool
+	RefillAt, RaisedAt time.Time
 	// Units are what was spent of limits, where counters were asked.
 	Units     []Check
 	AskedAt   time.Time // before anything was spent
@@ -117,7 +117,7 @@ func (s *Service) Reserve(ctx context.Context, r ReserveRequest) (ReserveRespons
 	}
 	h.KeyID, h.Credits = v.Key.ID, v.Credits != nil
 	if h.Credits {
-		h.RefillAt = v.Credits.RefillAt
+		h.RefillAt, h.RaisedAt = v.Credits.RefillAt, v.Credits.RaisedAt
 	}
 	h.Units = v.units(h.Cost)
 	err = s.Tx.InTx(system(ctx), func(ctx context.Context) error { return s.Holds.AddHold(ctx, h) })
@@ -265,10 +265,9 @@ func (s *Service) end(ctx context.Context, h *Hold, used int64, at time.Time, no
 	return true, nil
 }
 
-// refund gives back the credits that were not used, unless they were refilled since: what was taken of a period is given to it alone.
+// refund gives back the credits that were not used, as if only what was used had been spent, also where they were refilled since.
 func (s *Service) refund(ctx context.Context, h *Hold, used int64) error {
-	now := s.Clock.Now()
-	if !h.Credits || used == h.Cost || refilled(h.RefillAt, now) {
+	if !h.Credits || used == h.Cost {
 		return nil
 	}
 	key, err := s.Templates.Newest(ctx, h.KeyID) // which went on with the credits
@@ -279,8 +278,8 @@ func (s *Service) refund(ctx context.Context, h *Hold, used int64) error {
 	if err != nil || len(held) == 0 {
 		return err
 	}
-	held[0].at(now)
-	held[0].Balance += h.Cost - used
+	held[0].at(s.Clock.Now())
+	held[0].back(h.Cost-used, h.RaisedAt)
 	return s.Credits.SaveCredits(ctx, held)
 }
 

@@ -179,6 +179,85 @@ func TestA21_NothingComesBackTwice(t *testing.T) {
 	r.stands(t, "of the day before", id, 9, 79, 39)
 }
 
+// TestA21_BackAfterARefill: credits that come back after a refill leave what there would be had only what was used been spent, whatever order they come
+// back in: what stood above the refill is not lost, and the refill is not had twice. So it is where the period of refills is changed meanwhile.
+func TestA21_BackAfterARefill(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		r := newRig(t, e)
+		daily := func(balance, refill int64) (id, text string) {
+			r.Clock.Advance(r.Clock.Now().Truncate(24 * time.Hour).Add(48*time.Hour - 20*time.Second).Sub(r.Clock.Now())) // shortly before midnight
+			r.poll(t)
+			return r.issue(t, func(c *apikey.CreateRequest) {
+				c.Credits = &apikey.CreditsSpec{Balance: balance, Refill: refill, Every: licensing.Daily}
+			})
+		}
+		midnight := func() {
+			r.Clock.Advance(30 * time.Second)
+			r.poll(t)
+		}
+		left := func(what, id string, want int64) {
+			t.Helper()
+			c, err := r.Env.Store.KeyCredits().CreditsOf(t.Context(), id)
+			if err != nil || c.Balance != want {
+				t.Errorf("%s: %d left, %v; want %d", what, c.Balance, err, want)
+			}
+		}
+		settle := func(hold *apikey.HoldView, cost int64) {
+			t.Helper()
+			if _, err := r.settle(t, hold.ID, cost); err != nil {
+				t.Error(err)
+			}
+		}
+
+		id, text := daily(500, 100)
+		held := r.reserve(t, text, 400).Reservation
+		midnight()
+		settle(held, 150)
+		left("bought credits above the refill", id, 350)
+
+		id, text = daily(200, 150)
+		one, two := r.reserve(t, text, 50).Reservation, r.reserve(t, text, 50).Reservation
+		midnight()
+		settle(two, 0)
+		left("the refill made up for them", id, 150)
+		settle(one, 0)
+		left("and for no more", id, 200)
+
+		id, text = daily(30, 100)
+		held = r.reserve(t, text, 20).Reservation
+		midnight()
+		expect(t, "on the next day", r.code(t, text), apikey.Valid)
+		late := r.reserve(t, text, 40).Reservation
+		settle(held, 5)
+		left("the refill is not had twice", id, 59)
+		settle(late, 0)
+		left("what was taken after it comes back whole", id, 99)
+
+		id, text = daily(500, 100)
+		held = r.reserve(t, text, 450).Reservation
+		set := func(every licensing.Every) {
+			t.Helper()
+			if _, err := r.SetCredits(as(t, admin), apikey.SetCreditsRequest{ID: id, Refill: ptr(int64(100)), Every: &every, Reason: "another plan"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set(licensing.Monthly)
+		midnight()
+		settle(held, 0)
+		left("not refilled after all", id, 500)
+
+		id, text = r.issue(t, func(c *apikey.CreateRequest) { c.Credits = &apikey.CreditsSpec{Balance: 100} })
+		r.Clock.Advance(r.Clock.Now().Truncate(24 * time.Hour).Add(48*time.Hour - 20*time.Second).Sub(r.Clock.Now()))
+		r.poll(t)
+		held = r.reserve(t, text, 60).Reservation
+		set(licensing.Daily)
+		midnight()
+		settle(held, 0)
+		left("refilled although it was not to be", id, 100)
+	})
+}
+
 // brokenHolds is a HoldStore whose first writes fail.
 type brokenHolds struct {
 	apikey.HoldStore

@@ -32,7 +32,7 @@ type root struct {
 
 	Product productCommand `cmd:"" group:"sell" help:"Products: import, list, publish."`
 	Policy  policyCommand  `cmd:"" group:"sell" help:"License policies: what a sold license grants and demands."`
-	Order   orderCommand   `cmd:"" group:"sell" help:"Orders: list, or drive one that is stuck."`
+	Order   orderCommand   `cmd:"" group:"sell" help:"Orders: list, drive one that is stuck, or end the wait of one that is parked."`
 	Event   eventCommand   `cmd:"" group:"sell" help:"Payment events: what waits, what is parked."`
 	Ticket  ticketCommand  `cmd:"" group:"sell" help:"Tickets of customers: list, show, answer."`
 	License licenseCommand `cmd:"" group:"license" help:"Licenses: issue, import, inspect offline, list, suspend, revoke, one or many."`

@@ -10,8 +10,9 @@ import (
 )
 
 type orderCommand struct {
-	List   orderList   `cmd:"" help:"Show orders, newest first."`
-	Fulfil orderFulfil `cmd:"" help:"Drive an order again: ask the payment provider and give what is due."`
+	List    orderList    `cmd:"" help:"Show orders, newest first."`
+	Fulfil  orderFulfil  `cmd:"" help:"Drive an order again: ask the payment provider and give what is due."`
+	Resolve orderResolve `cmd:"" help:"Say how a parked order was dealt with, which ends its wait for a person."`
 }
 
 type orderList struct {
@@ -34,6 +35,20 @@ type orderFulfil struct {
 func (c *orderFulfil) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return c.change(ctx, cfg, s, call{http.MethodPost, "/v1/checkouts/" + url.PathEscape(c.ID) + "/redrive", nil}, func(a map[string]any) string {
 		return fmt.Sprintf("%s is %s. %s", c.ID, cell(a["state"]), optional(a["next"]))
+	})
+}
+
+type orderResolve struct {
+	output
+	ID     string `arg:"" help:"Id of the order."`
+	Reason string `required:"" help:"What was done about it, for the audit trail and the order's page, where its buyer may read it." placeholder:"TEXT"`
+}
+
+// Run ends the wait of an order.
+func (c *orderResolve) Run(ctx context.Context, cfg app.Config, s streams) error {
+	in := map[string]any{"reason": c.Reason}
+	return c.change(ctx, cfg, s, call{http.MethodPost, "/v1/orders/" + url.PathEscape(c.ID) + "/resolve", in}, func(a map[string]any) string {
+		return fmt.Sprintf("%s is %s: %s", c.ID, cell(a["state"]), cell(a["reason"]))
 	})
 }
 

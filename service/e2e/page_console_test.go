@@ -22,6 +22,7 @@ func consoleVisits() map[string][]visit {
 	at("/admin/orders", "/admin/orders", "/admin/orders?q=nobody@example.com", "/admin/orders?state=fulfilled&q={order}")
 	at("/admin/orders/{id}", "/admin/orders/{order}", "/admin/orders/{pending-order}")
 	at("/admin/orders/{id}/redrive", "/admin/orders/{order}/redrive")
+	at("/admin/orders/{id}/resolve", "/admin/orders/{order}/resolve")
 	at("/admin/customers", "/admin/customers", "/admin/customers?q=nobody")
 	at("/admin/customers/{id}", "/admin/customers/{customer}", "/admin/customers/{owner}")
 	for _, what := range []string{"disable", "enable", "look"} {

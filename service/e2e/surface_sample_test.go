@@ -136,7 +136,7 @@ func (s *surface) bodies() map[string]object {
 			object{"api_key": object{"scopes": []string{"a:b"}, "rate_count": 1, "rate_period": 1}}}},
 		"plan.update": {"name": "Pro", "description": "d"}, "price.set": {"price": object{"amount": 100, "currency": "GBP"}},
 		"checkout.create": basket, "checkout.resend": {"email": "nobody@example.com"}, "checkout.reveal": {"access": s.A.Access},
-		"payment_event.retry": why, "license.change": {"reason": "because", "licensee": "Ada"}, "license.renew": {"reason": "because", "until": "2031-01-01T00:00:00Z"}, "license.repolicy": {"reason": "because", "policy": s.Policy, "version": 1, "policy_version": 1}, "license.transfer": {"to": s.B.ID, "reason": "because"}, "trial.start": {"product": s.Slug}, "license.suspend": why, "license.reinstate": why, "license.revoke": why, "license.reissue": why,
+		"payment_event.retry": why, "order.resolve": why, "license.change": {"reason": "because", "licensee": "Ada"}, "license.renew": {"reason": "because", "until": "2031-01-01T00:00:00Z"}, "license.repolicy": {"reason": "because", "policy": s.Policy, "version": 1, "policy_version": 1}, "license.transfer": {"to": s.B.ID, "reason": "because"}, "trial.start": {"product": s.Slug}, "license.suspend": why, "license.reinstate": why, "license.revoke": why, "license.reissue": why,
 		"license.validate":     {"product": s.Slug, "env": "test", "license": s.A.License, "device": device("a"), "user": "u", "version": "1.0.0", "entitlement": "export"},
 		"activation.create":    {"product": s.Slug, "env": "test", "device": device("a"), "name": "Laptop", "nonce": "n", "user": "u", "version": "1.0.0"},
 		"activation.heartbeat": {"seq": 1, "device": device("a"), "token": "none", "user": "u", "version": "1.0.0"}, "activation.release": why,

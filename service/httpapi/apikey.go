@@ -58,7 +58,7 @@ func APIKeyRoutes(s *apikey.Service) []kit.Route {
 				"A lost answer needs no retry: its reservation ends too."}, s.Reserve),
 		kit.New(kit.Spec{Name: "key.settle", Method: http.MethodPost, Path: "/v1/key-reservations/{id}/settle", Tag: verify, Reads: true,
 			Access: kit.Allow{Staff: support, Machine: "keys:verify"}, Summary: "Settle a reservation of an API key",
-			Detail: "What was reserved and not used comes back, once: credits and the units of quotas whole, while their period lasts, and of rates what has not come back by itself. " +
+			Detail: "What was reserved and not used comes back, once: credits as if only what was used had been spent, the units of quotas whole, while their period lasts, and of rates what has not come back by itself. " +
 				"Settling again with the same cost answers the same."}, s.Settle),
 		kit.New(kit.Spec{Name: "key.reservations", Method: http.MethodGet, Path: "/v1/key-reservations", Tag: tag, Access: kit.Allow{Customer: true, Staff: licensing.AllRoles(), Machine: "keys:read"},
 			Summary: "List what is reserved of API keys and not settled", Detail: "Of a key or of all keys of an owner, the newest first, with when each comes back by itself. Customers see their own."}, s.OpenHolds),

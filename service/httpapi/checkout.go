@@ -29,7 +29,12 @@ func CheckoutRoutes(s *checkout.Service) []kit.Route {
 			Summary: "Mail a buyer the links to the orders", Detail: "The answer is the same whether anything was bought with the address. At most one mail in a quarter of an hour."}, s.Resend).Again(s.ResendAgain),
 		kit.New(kit.Spec{Name: "checkout.redrive", Method: http.MethodPost, Path: "/v1/checkouts/{id}/redrive", Tag: tag,
 			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleFinance, licensing.RoleSupport}},
-			Summary: "Look at an order again", Detail: "Asks the payment provider again and does what follows. A parked order stays parked while payment and order differ."}, s.Redrive).Again(s.Redriven),
+			Summary: "Look at an order again", Detail: "Asks the payment provider again and does what follows. A parked order stays parked while payment and order differ, until a person says how it was dealt with."}, s.Redrive).Again(s.Redriven),
+		kit.New(kit.Spec{Name: "order.resolve", Method: http.MethodPost, Path: "/v1/orders/{id}/resolve", Tag: "Orders",
+			Access:  kit.Allow{Staff: []licensing.Role{licensing.RoleAdmin, licensing.RoleFinance}},
+			Summary: "Say how a parked order was dealt with",
+			Detail: "Ends its wait for a person, with the reason, which its buyer may read. Moves no money, and gives and takes nothing: a paid order is fulfilled then, any other closed. " +
+				"Refunds and disputes are applied to it as ever, and money that is news parks it again. Saying the same again changes nothing."}, s.Resolve).Again(s.ResolveAgain),
 	}
 }
 

@@ -103,12 +103,12 @@ func askedKeys(a access.Ask, out *[]access.Key) db.Question {
 	})}
 }
 
-const accessOrder = `o.id, o.owner, o.env, o.state, o.reason, o.currency, o.total, o.captured, o.refunded, o.disputed, o.created_at, o.updated_at, o.expires_at, o.paid_at, o.fulfilled_at`
+const accessOrder = `o.id, o.owner, o.env, o.state, o.reason, o.currency, o.total, o.captured, o.refunded, o.disputed, o.created_at, o.updated_at, o.expires_at, o.paid_at, o.fulfilled_at, o.resolved_at`
 
 func scanAccessOrder(r db.Row) (o access.Order, err error) {
-	var paid, done *time.Time
-	err = r.Scan(&o.ID, &o.Owner, &o.Env, &o.State, &o.Reason, &o.Currency, &o.Total, &o.Captured, &o.Refunded, &o.Disputed, &o.CreatedAt, &o.UpdatedAt, &o.ExpiresAt, &paid, &done)
-	o.PaidAt, o.Done = instant(paid), instant(done)
+	var paid, done, resolved *time.Time
+	err = r.Scan(&o.ID, &o.Owner, &o.Env, &o.State, &o.Reason, &o.Currency, &o.Total, &o.Captured, &o.Refunded, &o.Disputed, &o.CreatedAt, &o.UpdatedAt, &o.ExpiresAt, &paid, &done, &resolved)
+	o.PaidAt, o.Done, o.ResolvedAt = instant(paid), instant(done), instant(resolved)
 	return o, err
 }
 

@@ -22,20 +22,20 @@ func (s *apiKeys) AddHold(ctx context.Context, h apikey.Hold) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.db.Exec(ctx, `INSERT INTO api_key_hold (id, key_id, cost, used, credits, refill_at, units, asked_at, ends_at) VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8)`,
-		h.ID, h.KeyID, h.Cost, h.Credits, nullable(h.RefillAt), units, h.AskedAt, h.EndsAt)
+	_, err = s.db.Exec(ctx, `INSERT INTO api_key_hold (id, key_id, cost, used, credits, refill_at, units, asked_at, ends_at, raised_at) VALUES ($1, $2, $3, 0, $4, $5, $6, $7, $8, $9)`,
+		h.ID, h.KeyID, h.Cost, h.Credits, nullable(h.RefillAt), units, h.AskedAt, h.EndsAt, nullable(h.RaisedAt))
 	return err
 }
 
-const holdColumns = `h.id, h.key_id, h.cost, h.used, h.credits, h.refill_at, h.units, h.asked_at, h.ends_at, h.settled_at`
+const holdColumns = `h.id, h.key_id, h.cost, h.used, h.credits, h.refill_at, h.units, h.asked_at, h.ends_at, h.settled_at, h.raised_at`
 
 func scanHold(row db.Row) (h apikey.Hold, err error) {
 	var units string
-	var refill, settled *time.Time
-	if err := row.Scan(&h.ID, &h.KeyID, &h.Cost, &h.Used, &h.Credits, &refill, &units, &h.AskedAt, &h.EndsAt, &settled); err != nil {
+	var refill, settled, raised *time.Time
+	if err := row.Scan(&h.ID, &h.KeyID, &h.Cost, &h.Used, &h.Credits, &refill, &units, &h.AskedAt, &h.EndsAt, &settled, &raised); err != nil {
 		return h, missing(err)
 	}
-	h.RefillAt, h.SettledAt = instant(refill), instant(settled)
+	h.RefillAt, h.SettledAt, h.RaisedAt = instant(refill), instant(settled), instant(raised)
 	if err := json.Unmarshal([]byte(units), &h.Units); err != nil {
 		return h, fmt.Errorf("reservation %s: %w", h.ID, err)
 	}

@@ -121,12 +121,12 @@ func (s *apiKeys) CountKeys(ctx context.Context, f apikey.Filter) (n int64, err 
 	return n, err
 }
 
-const rationColumns = `c.key_id, c.balance, c.refill, c.every, c.refill_at`
+const rationColumns = `c.key_id, c.balance, c.refill, c.every, c.refill_at, c.raised, c.raised_at`
 
 func scanCredits(row db.Row) (c apikey.Credits, err error) {
-	var at *time.Time
-	err = row.Scan(&c.KeyID, &c.Balance, &c.Refill, &c.Every, &at)
-	c.RefillAt = instant(at)
+	var at, raised *time.Time
+	err = row.Scan(&c.KeyID, &c.Balance, &c.Refill, &c.Every, &at, &c.Raised, &raised)
+	c.RefillAt, c.RaisedAt = instant(at), instant(raised)
 	return c, err
 }
 
@@ -155,8 +155,9 @@ func (s *apiKeys) SaveCredits(ctx context.Context, credits []apikey.Credits) err
 	}
 	batch := make([]db.Statement, len(credits))
 	for i, c := range credits {
-		batch[i] = db.Statement{SQL: `INSERT INTO api_credit (key_id, balance, refill, every, refill_at) VALUES ($1, $2, $3, $4, $5)
-			ON CONFLICT (key_id) DO UPDATE SET balance = $2, refill = $3, every = $4, refill_at = $5`, Args: []any{c.KeyID, c.Balance, c.Refill, string(c.Every), nullable(c.RefillAt)}}
+		batch[i] = db.Statement{SQL: `INSERT INTO api_credit (key_id, balance, refill, every, refill_at, raised, raised_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+			ON CONFLICT (key_id) DO UPDATE SET balance = $2, refill = $3, every = $4, refill_at = $5, raised = $6, raised_at = $7`,
+			Args: []any{c.KeyID, c.Balance, c.Refill, string(c.Every), nullable(c.RefillAt), c.Raised, nullable(c.RaisedAt)}}
 	}
 	_, err := s.db.Batch(ctx, batch)
 	return err

@@ -140,7 +140,7 @@ func (s *checkouts) Touch(ctx context.Context, id string, now, notSince time.Tim
 
 func (s *checkouts) Renewers(ctx context.Context, id string) ([]checkout.Renewer, error) {
 	rows, err := s.db.Query(ctx, `SELECT r.order_id, MIN(r.license_id) FROM order_grant g JOIN order_renewal r ON r.license_id = g.object_id JOIN orders o ON o.id = r.order_id
-		WHERE g.order_id = $1 AND g.kind = 'license' AND r.order_id <> $1 AND r.state <> 'revoked' AND o.state = 'fulfilled' AND o.captured > o.refunded
+		WHERE g.order_id = $1 AND g.kind = 'license' AND r.order_id <> $1 AND r.state <> 'revoked' AND o.state = 'fulfilled' AND o.resolved_at IS NULL AND o.captured > o.refunded
 		GROUP BY r.order_id ORDER BY r.order_id`, id)
 	return db.Collect(rows, err, func(row db.Row) (r checkout.Renewer, err error) { return r, row.Scan(&r.Order, &r.License) })
 }

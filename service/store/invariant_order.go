@@ -113,13 +113,13 @@ func compareGrants(o order.Order, given map[string]object) []Violation {
 				source := fmt.Sprintf("%s/%d/%d", l.ID, unit, n+1)
 				v, ok := given[g.Kind+" "+source]
 				switch {
-				case !ok && o.State == order.Fulfilled:
+				case !ok && o.State == order.Fulfilled && !o.Resolved():
 					add("unit %s has no %s", source, g.Kind)
 				case ok && o.State == order.Refunded && v.state == "active":
 					add("%s of the refunded unit %s is still active", v.id, source)
 				case ok && o.Disputed > 0 && v.state == "active":
 					add("%s of unit %s is active, and its payment is disputed", v.id, source)
-				case ok && o.State == order.Fulfilled && o.Disputed == 0 && v.held:
+				case ok && o.State == order.Fulfilled && !o.Resolved() && o.Disputed == 0 && v.held:
 					add("%s of unit %s is held back, and its payment is not disputed", v.id, source)
 				case ok && o.Env == licensing.Test && v.env != licensing.Test:
 					add("%s is live, the payment was a test", v.id)
@@ -200,7 +200,7 @@ func (s *Store) moneyViolations(ctx context.Context, _ time.Time) ([]Violation, 
 func (s *Store) strayMoney(ctx context.Context, _ time.Time) ([]Violation, error) {
 	rows, err := s.db.Query(ctx, `SELECT o.id, o.state, o.stray, o.stray_back, CAST(COALESCE(e.held, 0) AS bigint) FROM orders o
 		LEFT JOIN (SELECT order_id, SUM(amount) AS held FROM ledger_entry WHERE account = 'stray:stripe' GROUP BY order_id) e ON e.order_id = o.id
-		WHERE o.stray_back > o.stray OR o.stray - o.stray_back <> COALESCE(e.held, 0) OR o.stray > o.stray_back AND o.state <> 'parked'`)
+		WHERE o.stray_back > o.stray OR o.stray - o.stray_back <> COALESCE(e.held, 0) OR o.stray > o.stray_back AND o.state <> 'parked' AND o.resolved_at IS NULL`)
 	return db.Collect(rows, err, func(row db.Row) (v Violation, err error) {
 		var state string
 		var received, back, held int64

@@ -20,18 +20,18 @@ var _ order.Store = (*orders)(nil)
 func (s *Store) Orders() order.Store { return &orders{s} }
 
 const orderColumns = `id, owner, email, env, state, reason, currency, subtotal, discount, tax, total, captured, refunded, disputed, snapshot, secret_hash,
-	access, version, session, intent, charge, receipt, created_at, updated_at, expires_at, checked_at, paid_at, fulfilled_at, stray, stray_back, stray_currency`
+	access, version, session, intent, charge, receipt, created_at, updated_at, expires_at, checked_at, paid_at, fulfilled_at, stray, stray_back, stray_currency, resolved_at`
 
 func scanOrder(row db.Row) (o order.Order, err error) {
 	var snapshot string
-	var paid, fulfilled *time.Time
+	var paid, fulfilled, resolved *time.Time
 	err = row.Scan(&o.ID, &o.Owner, &o.Email, &o.Env, &o.State, &o.Reason, &o.Currency, &o.Subtotal, &o.Discount, &o.Tax, &o.Total, &o.Captured, &o.Refunded,
 		&o.Disputed, &snapshot, &o.SecretHash, &o.Access, &o.Version, &o.Session, &o.Intent, &o.Charge, &o.Receipt, &o.CreatedAt, &o.UpdatedAt, &o.ExpiresAt, &o.CheckedAt,
-		&paid, &fulfilled, &o.Stray.Received, &o.Stray.Back, &o.Stray.Currency)
+		&paid, &fulfilled, &o.Stray.Received, &o.Stray.Back, &o.Stray.Currency, &resolved)
 	if err != nil {
 		return o, missing(err)
 	}
-	o.PaidAt, o.FulfilledAt = instant(paid), instant(fulfilled)
+	o.PaidAt, o.FulfilledAt, o.ResolvedAt = instant(paid), instant(fulfilled), instant(resolved)
 	return o, json.Unmarshal([]byte(snapshot), &o.Snapshot)
 }
 
@@ -41,9 +41,9 @@ func (s *orders) Add(ctx context.Context, o order.Order) error {
 		return err
 	}
 	batch := []db.Statement{{SQL: `INSERT INTO orders (` + orderColumns + `, contents) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-		$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32)`, Args: []any{o.ID, string(o.Owner), o.Email, string(o.Env), string(o.State), o.Reason, string(o.Currency), o.Subtotal, o.Discount, o.Tax, o.Total,
+		$20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33)`, Args: []any{o.ID, string(o.Owner), o.Email, string(o.Env), string(o.State), o.Reason, string(o.Currency), o.Subtotal, o.Discount, o.Tax, o.Total,
 		o.Captured, o.Refunded, o.Disputed, string(snapshot), o.SecretHash, o.Access, o.Version, o.Session, o.Intent, o.Charge, o.Receipt, o.CreatedAt, o.UpdatedAt,
-		o.ExpiresAt, o.CheckedAt, nullable(o.PaidAt), nullable(o.FulfilledAt), o.Stray.Received, o.Stray.Back, string(o.Stray.Currency), contentsOf(o.Snapshot.Lines)}}}
+		o.ExpiresAt, o.CheckedAt, nullable(o.PaidAt), nullable(o.FulfilledAt), o.Stray.Received, o.Stray.Back, string(o.Stray.Currency), nullable(o.ResolvedAt), contentsOf(o.Snapshot.Lines)}}}
 	for _, l := range o.Snapshot.Lines {
 		batch = append(batch, db.Statement{SQL: `INSERT INTO order_line (id, order_id, n, product_id, plan_id, price_id, quantity, unit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 			Args: []any{l.ID, o.ID, l.N, l.ProductID, l.PlanID, l.PriceID, l.Quantity, l.Unit}})
@@ -57,9 +57,9 @@ func (s *orders) Add(ctx context.Context, o order.Order) error {
 
 func (s *orders) Save(ctx context.Context, o order.Order) (bool, error) {
 	n, err := s.db.Exec(ctx, `UPDATE orders SET state = $2, reason = $3, captured = $4, refunded = $5, disputed = $6, session = $7, intent = $8, charge = $9,
-		updated_at = $10, paid_at = $11, fulfilled_at = $12, version = $13, stray = $15, stray_back = $16, stray_currency = $17 WHERE id = $1 AND version = $14`,
+		updated_at = $10, paid_at = $11, fulfilled_at = $12, version = $13, stray = $15, stray_back = $16, stray_currency = $17, resolved_at = $18 WHERE id = $1 AND version = $14`,
 		o.ID, string(o.State), o.Reason, o.Captured, o.Refunded, o.Disputed, o.Session, o.Intent, o.Charge, o.UpdatedAt, nullable(o.PaidAt), nullable(o.FulfilledAt), o.Version, o.Version-1,
-		o.Stray.Received, o.Stray.Back, string(o.Stray.Currency))
+		o.Stray.Received, o.Stray.Back, string(o.Stray.Currency), nullable(o.ResolvedAt))
 	return n > 0, err
 }
 

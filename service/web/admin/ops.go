@@ -32,6 +32,7 @@ type operations struct {
 	Order      kit.Op[order.GetRequest, order.View]                           `op:"order.get"`
 	Checkout   kit.Op[checkout.GetRequest, checkout.Checkout]                 `op:"checkout.get"`
 	Redrive    kit.Op[checkout.RedriveRequest, checkout.Checkout]             `op:"checkout.redrive"`
+	Resolve    kit.Op[checkout.ResolveRequest, order.View]                    `op:"order.resolve"`
 	Receipt    kit.Op[checkout.ReceiptRequest, checkout.ReceiptFile]          `op:"checkout.receipt"`
 	CreditNote kit.Op[checkout.CreditNoteRequest, checkout.ReceiptFile]       `op:"checkout.credit-note"`
 	Events     kit.Op[payment.ListRequest, licensing.List[payment.EventView]] `op:"payment_event.list"`

@@ -27,7 +27,13 @@ func (p *pages) orderPages() []site.Page {
 		do: func(v *site.Visit, id, _ string) (templ.Component, error) {
 			_, err := p.ops.Redrive.Call(v.Ctx(), checkout.RedriveRequest{ID: id})
 			return nil, err
-		}})...)
+		}}, action{name: "order_resolve", path: "/admin/orders/{id}/resolve", spec: p.ops.Resolve.Spec(), calm: true, reason: true,
+		title: "Say how the order was dealt with", button: "It is dealt with", done: "The order does not wait for a person any more.",
+		what: "Do first what is to be done: give the money back, or give a license by hand. Then say here what you did; its buyer may read it. The order moves no money and gives and takes nothing; paid, it is fulfilled then, else closed.",
+		back: to("/admin/orders/{id}", "Order"),
+		do: plain(func() op[checkout.ResolveRequest, order.View] { return p.ops.Resolve }, func(id, reason string) checkout.ResolveRequest {
+			return checkout.ResolveRequest{ID: id, Reason: reason}
+		})})...)
 }
 
 func orderStates() []ui.Option {
@@ -52,6 +58,7 @@ type orderView struct {
 	order.View
 	Grants  []checkout.GrantView
 	Redrive bool // the visitor may
+	Resolve bool // the visitor may, and it waits for a person
 }
 
 func (p *pages) order(v *site.Visit) error {
@@ -59,7 +66,7 @@ func (p *pages) order(v *site.Visit) error {
 	if err != nil {
 		return err
 	}
-	view := orderView{View: o, Redrive: may(v, p.ops.Redrive.Spec())}
+	view := orderView{View: o, Redrive: may(v, p.ops.Redrive.Spec()), Resolve: o.State == order.Parked && may(v, p.ops.Resolve.Spec())}
 	if o.State == order.Fulfilled || o.State == order.Refunded || o.FulfilledAt != nil {
 		c, err := p.ops.Checkout.Call(v.Ctx(), checkout.GetRequest{ID: o.ID})
 		if err != nil && !errors.Is(err, licensing.ErrNotFound) {
@@ -111,6 +118,9 @@ func bought(o order.View) string {
 
 // orderText says where an order stands and what that means for the shop.
 func orderText(o order.View) string {
+	if o.ResolvedAt != nil && (o.State == order.Fulfilled || o.State == order.Closed) {
+		return "Payment and order did not match, and a person dealt with it."
+	}
 	switch o.State {
 	case order.Pending:
 		return "Not paid yet. It closes by itself when it is not paid in time."
@@ -132,16 +142,16 @@ func orderText(o order.View) string {
 		return "Never paid."
 	case order.Parked:
 		if o.FulfilledAt != nil {
-			return "Payment and what was given do not match any more. It waits for a person; once the whole money went back, it is done."
+			return "Payment and what was given do not match any more. It waits for a person, until the whole money went back or somebody says how it was dealt with."
 		}
-		return "What the payment provider says is not what was ordered. Nothing is given until a person has looked at it."
+		return "What the payment provider says is not what was ordered. Nothing is given until a person has looked at it and says how it was dealt with."
 	}
 	return ""
 }
 
 // happened is a step of an order's timeline in words.
 func happened(kind string) string {
-	if text, ok := map[string]string{"created": "Order made", "session": "Payment page opened", "paid": "Money arrived", "fulfilled": "Delivered", "redrive": "Looked at again by a person",
+	if text, ok := map[string]string{"created": "Order made", "session": "Payment page opened", "paid": "Money arrived", "fulfilled": "Delivered", "redrive": "Looked at again by a person", "resolved": "Dealt with by a person",
 		"closed": "Closed", "awaiting_funds": "Waiting for the money", "parked": "Parked", "stray": "Money arrived that is not what was ordered", "stranded": "Its license was revoked with the order", "refund": "Refunded", "held": "Held back by a switch"}[kind]; ok {
 		return text
 	}
