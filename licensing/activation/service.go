@@ -10,6 +10,7 @@ import (
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk"
 	"github.com/mintreu/mintreu/sdk/doc"
+	"github.com/mintreu/mintreu/sdk/eval"
 )
 
 // Licenses is what an activation needs of the licenses.
@@ -18,6 +19,8 @@ type Licenses interface {
 	TokenText(ctx context.Context, l *license.License) (string, error)
 	// Claims is what that token says.
 	Claims(l *license.License) *doc.License
+	// JudgeFor is the decision on a device whose activation is in order, as the license's view tells it.
+	JudgeFor(l *license.License, r eval.Request, now time.Time, known ...eval.Finding) eval.Decision
 	// Start begins a term that waits for the first activation.
 	Start(ctx context.Context, l license.License) (license.License, error)
 	// Get returns a license to whom it belongs, and [licensing.ErrNotFound] to others.

@@ -3,12 +3,14 @@ package activation_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/mintreu/mintreu/licensing"
 	"github.com/mintreu/mintreu/licensing/activation"
 	"github.com/mintreu/mintreu/licensing/license"
 	"github.com/mintreu/mintreu/sdk"
+	"github.com/mintreu/mintreu/sdk/doc"
 	"github.com/mintreu/mintreu/sdk/eval"
 	"github.com/mintreu/mintreu/service/store/storetest"
 )
@@ -62,6 +64,62 @@ func TestJ46_ValidateFollowsRevocation(t *testing.T) {
 		if err != nil || none.Decision.Code != eval.NotFound || none.Decision.Allowed {
 			t.Errorf("unknown: %+v, %v", none, err)
 		}
+	})
+}
+
+// Staff who ask for the decision on a license only look: no term begins by it, whoever of them asks and whatever of a device they name. Without a device
+// they are told what the license's view tells, with the same findings; with one, what its product is told.
+func TestValidate_StaffOnlyLook(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, e storetest.Env) {
+		w := newWorld(t, e)
+		terms := terms(1)
+		terms.Type, terms.Duration, terms.ExpiryBasis, terms.MaxVersion = doc.Timed, 30*license.Day, license.FromFirstValidation, "2"
+		d := w.issue(t, terms)
+		ask := func(q sdk.ValidateRequest) eval.Decision {
+			t.Helper()
+			q.Product = "editor"
+			out, err := w.Validate(staff(t.Context()), activation.ValidateRequest{ValidateRequest: q, License: d.License.ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out.Decision
+		}
+		told := func(when string) {
+			t.Helper()
+			v, err := w.licenses.Get(staff(t.Context()), license.GetRequest{ID: d.License.ID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := ask(sdk.ValidateRequest{}); !reflect.DeepEqual(got, v.Decision) {
+				t.Errorf("%s: staff are told %+v, the license tells %+v", when, got, v.Decision)
+			}
+		}
+		told("new")
+		ask(sdk.ValidateRequest{Device: device(1), Version: "1"})
+		if v, err := w.licenses.Get(staff(t.Context()), license.GetRequest{ID: d.License.ID}); err != nil || v.StartedAt != nil || v.ValidUntil != nil {
+			t.Fatalf("a look began the term: %v until %v, %v", v.StartedAt, v.ValidUntil, err)
+		}
+		ctx, err := w.holder(t.Context(), d.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := activateRequest(1)
+		q.Version = "1"
+		if _, err := w.Activate(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		told("activated")
+		if got := ask(sdk.ValidateRequest{Version: "3", Entitlement: "import"}); got.Code != eval.VersionNotCovered || len(got.Findings) != 2 {
+			t.Errorf("a newer version and a feature that is not there: %+v", got)
+		}
+		if got := ask(sdk.ValidateRequest{Device: device(2), Version: "1"}); got.Code != eval.ActivationRequired || got.Allowed {
+			t.Errorf("another device: %+v", got)
+		}
+		if _, err := w.licenses.Suspend(staff(t.Context()), license.StateRequest{ID: d.License.ID, Reason: "r"}); err != nil {
+			t.Fatal(err)
+		}
+		told("suspended")
 	})
 }
 

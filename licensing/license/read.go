@@ -84,10 +84,18 @@ func (s *Service) viewOf(l *License, now time.Time) View {
 // Judge evaluates l as a product does on a device whose activation is in order. That no device holds a seat yet, where one must, is a
 // warning: nothing is wrong with the license. It looks at id, product, environment, state, terms, seats, end and instant of issue.
 func (s *Service) Judge(l *License, now time.Time) eval.Decision {
+	return s.JudgeFor(l, eval.Request{Product: l.ProductSlug, Env: string(l.Env)}, now)
+}
+
+// JudgeFor is [Service.Judge] on a request, which asks in the newest version covered where it names none, with what is known beside the license.
+func (s *Service) JudgeFor(l *License, r eval.Request, now time.Time, known ...eval.Finding) eval.Decision {
 	c := s.Claims(l)
+	if r.Version == "" {
+		r.Version = l.Terms.MaxVersion
+	}
 	c.Pol.Activation, c.Pol.Status = doc.ActivationNone, doc.StatusOff
 	in := eval.Input{License: c, Now: now.Unix(), Status: &eval.Status{IssuedAt: now.Unix(), Value: statusOf(l.State)},
-		Request: eval.Request{Product: l.ProductSlug, Env: string(l.Env), Version: l.Terms.MaxVersion}}
+		Request: r, Known: known}
 	if l.Terms.Activation == doc.ActivationRequired && l.SeatsUsed == 0 {
 		in.Known = append(in.Known, eval.Finding{Code: eval.ActivationRequired, Effect: eval.Warn, Detail: "No device holds a seat yet."})
 	}

@@ -20,7 +20,7 @@ type licenseExplain struct {
 	N       int64  `help:"How much of the feature is wanted." placeholder:"N"`
 }
 
-// Run says what the server decides on a license for a device that holds no seat, and everything that it found.
+// Run says what a product decides on a license where a device holds a seat, as the console does, and everything that was found.
 func (c *licenseExplain) Run(ctx context.Context, cfg app.Config, s streams) error {
 	return with(ctx, cfg, func(o *operator) error {
 		var view license.View

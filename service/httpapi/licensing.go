@@ -81,7 +81,7 @@ func activationRoutes(s *activation.Service) []kit.Route {
 		kit.New(kit.Spec{Name: "license.validate", Method: http.MethodPost, Path: "/v1/licenses/validate", Tag: "Licenses", Reads: true,
 			Access:  kit.Allow{Holder: true, Machine: "licenses:validate", Staff: licensing.AllRoles()},
 			Summary: "Ask for the server's decision on a license",
-			Detail:  "Decides as the SDK does, from what the server knows now. A refusal is an answer with a code, not an error."}, s.Validate),
+			Detail:  "Decides as the SDK does, from what the server knows now. A refusal is an answer with a code, not an error. Staff only look: no term begins by it, and where they name neither device nor user the decision is that on a device whose activation is in order, as the license itself tells it."}, s.Validate),
 		kit.New(kit.Spec{Name: "activation.create", Method: http.MethodPost, Path: "/v1/activations", Tag: tag, Access: kit.Allow{Holder: true},
 			Summary: "Take a seat for a device or user",
 			Detail:  "Asking again for the same device or user answers with the same activation and takes no second seat."}, s.Activate).Again(s.ActivateAgain),
