@@ -53,6 +53,7 @@ func BenchmarkPath(b *testing.B) {
 // serve runs the service until the benchmark ends.
 func serve(b *testing.B, config app.Config) *app.App {
 	b.Helper()
+	b.Cleanup(app.RoomForGarbage())
 	a, err := app.New(b.Context(), config, app.Options{Listen: true})
 	if err != nil {
 		b.Fatal(err)

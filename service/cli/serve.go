@@ -14,6 +14,7 @@ type serveCommand struct{}
 
 // Run serves until it is told to stop.
 func (*serveCommand) Run(ctx context.Context, cfg app.Config, s streams) error {
+	defer app.RoomForGarbage()()
 	a, err := app.New(ctx, cfg, app.Options{Log: s.err, Listen: true})
 	if err != nil {
 		return err
