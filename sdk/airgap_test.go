@@ -86,8 +86,10 @@ func TestAirGap_RequestAnswerReturn(t *testing.T) {
 	if _, err := c.Install(ctx, file); !errors.Is(err, doc.ErrMismatch) {
 		t.Error("the file it gave back works once more:", err)
 	}
-	if !srv.TakeBack(back) || !srv.TakeBack(back) || srv.Seats(key) != 0 {
-		t.Error("the seat was not freed once", srv.Seats(key))
+	for range 2 {
+		if !srv.TakeBack(back) || srv.Seats(key) != 0 {
+			t.Error("the seat was not freed once", srv.Seats(key))
+		}
 	}
 	srv.Clock.Advance(24 * time.Hour)
 	if d, err := c.Install(ctx, offline(t, srv, c, key)); err != nil || !d.Allowed {

@@ -181,7 +181,8 @@ func (s *Service) settle(ctx context.Context, by string, e *Endpoint, d Delivery
 	if r.err != nil {
 		a.Status, a.Excerpt, a.Error = 0, "", printable(r.err.Error(), maxExcerpt)
 	}
-	h, why := e.Health, ""
+	var h Health
+	why := ""
 	if r.taken() {
 		d.State, h = Delivered, Health{Slow: r.took >= slowFrom}
 	} else {

@@ -13,7 +13,7 @@ const mark = "alert({n})"
 func corpus() []string {
 	var out []string
 	add := func(texts ...string) { out = append(out, texts...) }
-	for _, open := range []string{"<script>", "<SCRIPT>", "<ScRiPt >", "<script\t>", "<script\n>", "<script/x>", "<script/ >", "<script type=module>", "<script type=text/javascript>", "<svg><script>", "<math><script>", "</title><script>", "</textarea><script>", "</style><script>", "</template><script>", "</noscript><script>", "</select><script>", "-->​<script>", "]]><script>", "<<script>", "<scr<script>ipt>", "<script x='>'>"} {
+	for _, open := range []string{"<script>", "<SCRIPT>", "<ScRiPt >", "<script\t>", "<script\n>", "<script/x>", "<script/ >", "<script type=module>", "<script type=text/javascript>", "<svg><script>", "<math><script>", "</title><script>", "</textarea><script>", "</style><script>", "</template><script>", "</noscript><script>", "</select><script>", "-->\u200b<script>", "]]><script>", "<<script>", "<scr<script>ipt>", "<script x='>'>"} {
 		add(open + mark + "</script>")
 	}
 	for _, src := range []string{"data:text/javascript," + mark, "data:;base64,YWxlcnQoMSk=", "javascript:" + mark, "//evil.example/x.js", "https://evil.example/x.js", `\\evil.example/x.js`} {

@@ -30,7 +30,6 @@ type script struct {
 	bucket int
 	groups []group
 	places []int // of the groups in the batch
-	checks int
 	known  []limit.Known
 
 	keys []string
