@@ -89,7 +89,7 @@ var (
 	ErrRefused = licensing.Fail(licensing.Unauthorized, sdk.CodeUnauthorized, "This needs a valid credential in the Authorization header.")
 	// ErrSeats refuses an activation when every seat is taken.
 	ErrSeats = licensing.Fail(licensing.Conflict, sdk.CodeSeatsExhausted,
-		"Every seat of the license is taken. Deactivate another device first.")
+		"Every seat of the license is taken. Free one first: deactivate a device, or release a user where users take the seats.")
 	// ErrReleased answers for an activation that holds no seat any more, or never did.
 	ErrReleased = licensing.Fail(licensing.Conflict, sdk.CodeActivationReleased,
 		"The activation no longer holds a seat. Activate again.")
