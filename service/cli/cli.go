@@ -113,7 +113,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
-	k, err := parser.Parse(keys(args))
+	k, err := parser.Parse(keys(parser, args))
 	if err != nil {
 		_ = s.complain(err, misspoken)
 		_, _ = fmt.Fprintf(errOut, "Try \"%s --help\".\n", nearest(err))
@@ -136,9 +136,11 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 // dashed is an Ed25519 public key or its thumbprint (RFC 7638) in base64url that begins with a dash, as one in 64 does.
 var dashed = regexp.MustCompile(`^-[A-Za-z0-9_-]{42}$`)
 
-// keys keeps the parser from reading such a key as flags: as the value of --root or --next it is joined to its flag, and as an
-// argument it goes behind the mark that ends the flags.
-func keys(args []string) []string {
+// keys keeps the parser from reading such a key as flags: as the value of a flag it is joined to that, and as an argument it goes behind the mark that
+// ends the flags.
+func keys(parser *kong.Kong, args []string) []string {
+	valued := map[string]bool{}
+	takeValues(parser.Model.Node, valued)
 	var before, behind []string
 	for i, a := range args {
 		switch {
@@ -146,7 +148,7 @@ func keys(args []string) []string {
 			return slices.Concat(before, args[i:i+1], behind, args[i+1:])
 		case !dashed.MatchString(a):
 			before = append(before, a)
-		case i > 0 && (args[i-1] == "--root" || args[i-1] == "--next"):
+		case i > 0 && valued[args[i-1]]:
 			before[len(before)-1] += "=" + a
 		default:
 			behind = append(behind, a)
@@ -156,6 +158,18 @@ func keys(args []string) []string {
 		before = append(before, "--")
 	}
 	return append(before, behind...)
+}
+
+// takeValues adds the flags of a command and of those below it that are followed by a value.
+func takeValues(n *kong.Node, flags map[string]bool) {
+	for _, f := range n.Flags {
+		if !f.IsBool() {
+			flags["--"+f.Name] = true
+		}
+	}
+	for _, below := range n.Children {
+		takeValues(below, flags)
+	}
 }
 
 // decodePath makes a path absolute; an empty one, as of an empty environment variable, says nothing.

@@ -96,7 +96,7 @@ func understood(t *testing.T, where string, args []string, mention bool) {
 	if i := slices.Index(given, "--config"); i >= 0 && i+1 < len(given) { // a file that a reader has
 		given = slices.Delete(given, i, i+2)
 	}
-	if _, err := parser.Parse(keys(given)); err != nil {
+	if _, err := parser.Parse(keys(parser, given)); err != nil {
 		t.Errorf("%s: mintreu %s: %v", where, strings.Join(args, " "), err)
 	}
 }
