@@ -29,7 +29,7 @@ func (p *pages) orderPages() []site.Page {
 			return nil, err
 		}}, action{name: "order_resolve", path: "/admin/orders/{id}/resolve", spec: p.ops.Resolve.Spec(), calm: true, reason: true,
 		title: "Say how the order was dealt with", button: "It is dealt with", done: "The order does not wait for a person any more.",
-		what: "Do first what is to be done: give the money back, or give a license by hand. Then say here what you did; its buyer may read it. The order moves no money and gives and takes nothing; paid, it is fulfilled then, else closed.",
+		what: "Do first what is to be done: give the money back, or give a license by hand. Then say here what you did; its buyer may read it. Saying it moves no money and gives or takes nothing. A paid order is fulfilled then, any other closed.",
 		back: to("/admin/orders/{id}", "Order"),
 		do: plain(func() op[checkout.ResolveRequest, order.View] { return p.ops.Resolve }, func(id, reason string) checkout.ResolveRequest {
 			return checkout.ResolveRequest{ID: id, Reason: reason}

@@ -105,7 +105,7 @@ func addRootPage(f ui.Frame, form *ui.Form) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<h1>Add a root</h1><p class=\"lead\">A second root, kept in another safe, signs keysets in the place of the first on the day on which that is lost. Products may pin up to three.</p><ol><li>It is made away from this machine: <code>mintreu keyring root new --to second.age</code> prints its public key. The private part never comes here.</li><li>You propose the public key, and another owner approves it. Compare it together, sign by sign.</li><li>The present root signs a keyset that names both. Products that see it trust the new root too, and so whatever whoever has it signs.</li></ol><form method=\"post\" class=\"form\" novalidate>")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 3, "<h1>Add a root</h1><p class=\"lead\">A second root, kept in another safe, signs keysets in the place of the first on the day on which that is lost. Products may pin up to three.</p><ol><li>It is made away from this machine: <code>mintreu keyring root new --to second.age</code> prints its public key. The private part never comes here.</li><li>You propose the public key, and another owner approves it. Compare it together, character by character.</li><li>The present root signs a keyset that names both. Products that see it trust the new root too, and with it whatever its holder signs.</li></ol><form method=\"post\" class=\"form\" novalidate>")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
