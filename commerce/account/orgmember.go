@@ -167,7 +167,7 @@ func (s *Service) LeaveOrganisation(ctx context.Context, r LeaveRequest) (Organi
 		return OrganisationGone{}, err
 	}
 	s.Invalidate(a.ID)
-	return OrganisationGone{ID: r.ID}, nil
+	return OrganisationGone(r), nil
 }
 
 // LeaveAgain answers a replay of LeaveOrganisation.

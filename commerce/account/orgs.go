@@ -245,7 +245,7 @@ func (s *Service) DeleteOrganisation(ctx context.Context, r OrganisationRequest)
 		return OrganisationGone{}, err
 	}
 	s.Invalidate(r.ID)
-	return OrganisationGone{ID: r.ID}, nil
+	return OrganisationGone(r), nil
 }
 
 // HoldOwner locks whom something is to be given to until the caller's transaction ends; [licensing.ErrNotFound] when that organisation

@@ -10,6 +10,7 @@ import (
 	"hash/crc32"
 	"io"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -120,11 +121,18 @@ func TestX07_NothingIsDecoded(t *testing.T) {
 			t.Errorf("%s came back as %d bytes", name, len(a.body))
 		}
 	}
-	files, err := parser.ParseDir(token.NewFileSet(), ".", nil, parser.ImportsOnly) //nolint:staticcheck // no build tags here
-	if err != nil || files["support"] == nil {
-		t.Fatal(err)
+	files, err := filepath.Glob("*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
 	}
-	for path, f := range files["support"].Files {
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, imp := range f.Imports {
 			for _, bad := range []string{"image", "archive/", "compress/", "encoding/xml", "html/template"} {
 				if strings.HasPrefix(strings.Trim(imp.Path.Value, `"`), bad) {
