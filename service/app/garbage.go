@@ -15,7 +15,7 @@ const (
 )
 
 // RoomForGarbage lets garbage gather up to 64 MiB before it is collected; where more than that is live, up to as much as is live, as everywhere in Go.
-// With the few MiB that are live in a service the runtime collects many times a second under load, which took an eighth of its processor time; the
+// With the few MiB that are live in a service the runtime collects many times a second under load, which took an eighth of its processor time where licenses were issued one by one; the
 // memory stays bounded. Whoever sets GOGC or GOMEMLIMIT decides himself, and nothing is done. It is for the process and not for an App, of which a
 // process may have several. stop leaves the runtime as it was.
 func RoomForGarbage() (stop func()) {
